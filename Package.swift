@@ -1,0 +1,155 @@
+// swift-tools-version: 6.2
+import Foundation
+import PackageDescription
+
+// The rooms of the house and the arrows between them: the table of ARCHITECTURE.md, section 3. An arrow may only point
+// down that table.
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+/// Exclusivity checks at run time cost 13 ns for each access to a class's field; the data plane is checked in debug builds.
+let dataPlane: [SwiftSetting] =
+    strict + [
+        .enableExperimentalFeature("Lifetimes"),
+        .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
+    ]
+
+func room(
+    _ wing: String,
+    _ name: String,
+    _ dependencies: [Target.Dependency] = [],
+    settings: [SwiftSetting] = strict
+) -> Target {
+    .target(
+        name: name,
+        dependencies: dependencies,
+        path: "Sources/\(wing)/\(name)",
+        exclude: ["README.md"],
+        swiftSettings: settings
+    )
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency], settings: [SwiftSetting] = strict) -> Target {
+    .executableTarget(
+        name: name,
+        dependencies: dependencies,
+        path: "Sources/Tools/\(name)",
+        swiftSettings: settings
+    )
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: strict)
+}
+
+var targets: [Target] = [
+    .target(
+        name: "CWeft",
+        path: "Sources/CLibraries/CWeft",
+        cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]
+    ),
+    .systemLibrary(
+        name: "CYAML",
+        path: "Sources/CLibraries/CYAML",
+        pkgConfig: "yaml-0.1",
+        providers: [.apt(["libyaml-dev"])]
+    ),
+    .systemLibrary(
+        name: "CSQLite",
+        path: "Sources/CLibraries/CSQLite",
+        pkgConfig: "sqlite3",
+        providers: [.apt(["libsqlite3-dev"])]
+    ),
+
+    room("Common", "Bytes", ["CWeft"], settings: dataPlane),
+    room("Common", "Wire", ["Bytes", "CWeft", "CYAML"]),
+    room("Common", "EnvoyAPI", ["Wire"]),
+    room("Common", "Telemetry", ["Bytes", "CWeft"], settings: dataPlane),
+
+    room("DataPlane", "Reactor", ["Bytes", "CWeft"], settings: dataPlane),
+    room("DataPlane", "HTTP", ["Bytes", "CWeft"], settings: dataPlane),
+    room("DataPlane", "Traffic", ["Bytes"], settings: dataPlane),
+    room(
+        "DataPlane",
+        "Proxy",
+        ["Bytes", "CWeft", "EnvoyAPI", "HTTP", "Reactor", "Telemetry", "Traffic", "Wire"],
+        settings: dataPlane
+    ),
+
+    room("ControlPlane", "Resources", ["Wire"]),
+    room("ControlPlane", "Store", ["Resources", "Wire", "CSQLite"]),
+    room("ControlPlane", "Mesh", ["EnvoyAPI", "Resources", "Wire"]),
+    room("ControlPlane", "Controllers", ["EnvoyAPI", "Mesh", "Resources", "Store", "Telemetry", "Wire"]),
+    room("ControlPlane", "Servers", ["Bytes", "CWeft", "HTTP", "Reactor", "Resources", "Store", "Telemetry", "Wire"]),
+
+    room("Node", "Sandbox", ["CWeft", "Wire"]),
+    room("Node", "Agent", ["CWeft", "Resources", "Sandbox", "Servers", "Store", "Wire"]),
+
+    room(
+        "Tools",
+        "CommandLine",
+        ["Agent", "Controllers", "CWeft", "Mesh", "Resources", "Sandbox", "Servers", "Store", "Telemetry", "Wire"]
+    ),
+    program("weft", ["CommandLine", "CWeft"]),
+    program("weft-proxy", ["CWeft", "Proxy"], settings: dataPlane),
+
+    tests("BytesTests", ["Bytes"]),
+    tests("WireTests", ["Wire"]),
+    tests("EnvoyAPITests", ["EnvoyAPI", "Wire"]),
+    tests("TelemetryTests", ["Telemetry"]),
+    tests("ReactorTests", ["Reactor", "Bytes", "CWeft"]),
+    tests("HTTPTests", ["HTTP", "Bytes"]),
+    tests("TrafficTests", ["Traffic"]),
+    tests("ProxyTests", ["Proxy", "EnvoyAPI", "HTTP", "Reactor", "Telemetry", "Traffic", "Wire", "Bytes"]),
+    tests("ResourcesTests", ["Resources", "Wire"]),
+    tests("StoreTests", ["Store", "Resources", "Wire"]),
+    tests("MeshTests", ["Mesh", "EnvoyAPI", "Resources", "Wire"]),
+    tests("ControllersTests", ["Controllers", "Mesh", "Resources", "Store", "Wire"]),
+    tests("ServersTests", ["Servers", "HTTP", "Resources", "Store", "Wire"]),
+    tests("SandboxTests", ["Sandbox", "CWeft"]),
+    tests("AgentTests", ["Agent", "Sandbox", "Resources", "Store", "Wire"]),
+    tests("CommandLineTests", ["CommandLine", "Resources", "Wire"]),
+]
+
+// `WEFT_FUZZ=1` adds the fuzz entries (they need `-sanitize=fuzzer`, so they are no part of an ordinary build).
+if Context.environment["WEFT_FUZZ"] != nil {
+    let fuzzing: [SwiftSetting] = [
+        .swiftLanguageMode(.v6), .unsafeFlags(["-sanitize=fuzzer,address", "-parse-as-library"]),
+    ]
+    for (name, dependencies) in [
+        ("FuzzHTTP1", ["HTTP", "Bytes"]), ("FuzzText", ["Wire"]), ("FuzzProtobuf", ["Wire", "EnvoyAPI"]),
+    ] as [(String, [Target.Dependency])] {
+        targets.append(
+            .executableTarget(
+                name: name,
+                dependencies: dependencies,
+                path: "Tests/Fuzz/\(name)",
+                swiftSettings: fuzzing,
+                linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]
+            )
+        )
+    }
+}
+
+// `WEFT_TESTS=WireTests,HTTPTests` builds only those test targets: a quick turn while working on one room.
+if let chosen = Context.environment["WEFT_TESTS"]?.split(separator: ",").map(String.init) {
+    targets.removeAll { $0.type == .test && !chosen.contains($0.name) }
+}
+targets.removeAll {
+    $0.type == .test && !FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/\($0.path ?? "")")
+}
+
+let package = Package(
+    name: "weft",
+    products: [
+        .executable(name: "weft", targets: ["weft"]),
+        .executable(name: "weft-proxy", targets: ["weft-proxy"]),
+    ],
+    targets: targets
+)

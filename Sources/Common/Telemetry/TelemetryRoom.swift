@@ -1,0 +1,1 @@
+// Counters, gauges, histograms, exposition.

@@ -1,0 +1,1 @@
+// Reconcile loops: workloads, endpoints, mesh.

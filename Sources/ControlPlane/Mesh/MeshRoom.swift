@@ -1,0 +1,1 @@
+// Services, routes and policies become `EnvoyAPI` resources, per proxy.

@@ -1,0 +1,1 @@
+// Kubernetes-shaped objects: kinds, selectors, quantities, defaulting, validation, tables.

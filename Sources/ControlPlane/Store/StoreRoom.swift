@@ -1,0 +1,1 @@
+// `ObjectStore`: the embedded one (SQLite, revisions, watch).

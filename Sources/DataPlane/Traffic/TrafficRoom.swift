@@ -1,0 +1,1 @@
+// Decisions: route match, balancers, outlier detection, retry budgets, breakers. Time and randomness are arguments.
