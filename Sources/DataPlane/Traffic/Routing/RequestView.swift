@@ -1,0 +1,75 @@
+/// Where one header field stands, relative to the base of its `RequestView`.
+public struct FieldPlace: BitwiseCopyable, Sendable {
+    public var nameStart: UInt32
+    public var nameLength: UInt32
+    public var valueStart: UInt32
+    public var valueLength: UInt32
+
+    @inlinable
+    public init(nameStart: UInt32, nameLength: UInt32, valueStart: UInt32, valueLength: UInt32) {
+        self.nameStart = nameStart
+        self.nameLength = nameLength
+        self.valueStart = valueStart
+        self.valueLength = valueLength
+    }
+}
+
+/// What routing reads of a request: its normalised parts and its header fields, all in place.
+///
+/// Valid while the buffers behind it are; made for one call and not kept.
+public struct RequestView: BitwiseCopyable {
+    public var method: ByteRun
+    /// Host and port as the client named them (absolute-form wins over Host), without a port when the connection manager
+    /// strips it.
+    public var authority: ByteRun
+    /// The normalised path without the query.
+    public var path: ByteRun
+    /// What follows `?`, without it; empty when there is none.
+    public var query: ByteRun
+    public var isTLS: Bool
+    /// What the places of `fields` are relative to.
+    public var base: UnsafeRawPointer?
+    public var fields: UnsafePointer<FieldPlace>?
+    public var fieldCount: Int
+
+    @inlinable
+    public init(
+        method: ByteRun,
+        authority: ByteRun,
+        path: ByteRun,
+        query: ByteRun = ByteRun(start: nil, count: 0),
+        isTLS: Bool = false,
+        base: UnsafeRawPointer? = nil,
+        fields: UnsafePointer<FieldPlace>? = nil,
+        fieldCount: Int = 0
+    ) {
+        self.method = method
+        self.authority = authority
+        self.path = path
+        self.query = query
+        self.isTLS = isTLS
+        self.base = base
+        self.fields = fields
+        self.fieldCount = fieldCount
+    }
+
+    /// The next value of a field at or after position `from`, which is moved behind it; nil when there is no further one.
+    package func nextValue(of name: ByteRun, from position: inout Int) -> ByteRun? {
+        guard let base, let fields else { return nil }
+        while position < fieldCount {
+            let place = fields[position]
+            position += 1
+            guard Int(place.nameLength) == name.count else { continue }
+            let candidate = ByteRun(start: base + Int(place.nameStart), count: Int(place.nameLength))
+            guard candidate.equalsIgnoringCase(name) else { continue }
+            return ByteRun(start: base + Int(place.valueStart), count: Int(place.valueLength))
+        }
+        return nil
+    }
+
+    /// The first value of a field, or nil.
+    package func value(of name: ByteRun) -> ByteRun? {
+        var position = 0
+        return nextValue(of: name, from: &position)
+    }
+}

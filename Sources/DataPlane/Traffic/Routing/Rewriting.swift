@@ -1,0 +1,101 @@
+/// Writes the few texts that routing makes (a new path, a redirect's location) into memory of the caller.
+package struct ByteSink {
+    private let place: UnsafeMutableRawBufferPointer
+    package private(set) var count = 0
+    /// Set when something did not fit; the text is then unusable.
+    package private(set) var overflowed = false
+
+    package init(_ place: UnsafeMutableRawBufferPointer) { self.place = place }
+
+    package var written: ByteRun { ByteRun(start: UnsafeRawPointer(place.baseAddress), count: count) }
+
+    package mutating func append(_ bytes: ByteRun) {
+        guard let start = bytes.start, !overflowed else { return }
+        guard bytes.count <= place.count - count, let target = place.baseAddress else {
+            overflowed = true
+            return
+        }
+        (target + count).copyMemory(from: start, byteCount: bytes.count)
+        count += bytes.count
+    }
+
+    package mutating func append(_ text: StaticString) {
+        append(ByteRun(start: UnsafeRawPointer(text.utf8Start), count: text.utf8CodeUnitCount))
+    }
+
+    package mutating func append(byte: UInt8) {
+        withUnsafeBytes(of: byte) { append(ByteRun($0)) }
+    }
+
+    package mutating func append(decimal value: UInt64) {
+        var digits: (UInt64, UInt64, UInt64) = (0, 0, 0)
+        withUnsafeMutableBytes(of: &digits) { bytes in
+            var rest = value
+            var index = bytes.count
+            repeat {
+                index -= 1
+                bytes[index] = 0x30 + UInt8(rest % 10)
+                rest /= 10
+            } while rest > 0 && index > 0
+            append(ByteRun(UnsafeRawBufferPointer(rebasing: bytes[index...])))
+        }
+    }
+}
+
+extension Forward {
+    /// Writes the path that goes upstream when the route rewrites it: the new prefix, the rest of the path, the query.
+    ///
+    /// - Returns: false when the route does not rewrite; the sink is then untouched.
+    package func writeRewrittenPath(_ request: RequestView, matched: PathMatch, into sink: inout ByteSink) -> Bool {
+        guard let prefix = prefixRewrite else { return false }
+        sink.appendRewritten(request.path, matched: matched, prefix: prefix)
+        if !request.query.isEmpty {
+            sink.append("?")
+            sink.append(request.query)
+        }
+        return true
+    }
+}
+
+extension ByteSink {
+    mutating func appendRewritten(_ path: ByteRun, matched: PathMatch, prefix: ByteRun) {
+        append(prefix)
+        guard matched.kind != .exact else { return }
+        var rest = path.dropping(matched.bytes.count)
+        // Replacing `/a` by `/` in `/a/b` must not make `//b`: the next hop would read another path than was routed.
+        if prefix[prefix.count - 1] == 0x2F, rest[0] == 0x2F { rest = rest.dropping(1) }
+        if prefix.isEmpty, rest[0] != 0x2F { append("/") }
+        append(rest)
+    }
+}
+
+extension Redirect {
+    /// Writes the value of `Location` (RFC 9110 section 10.2.2): scheme, host and path, with what the route replaces.
+    package func writeLocation(_ request: RequestView, matched: PathMatch, into sink: inout ByteSink) {
+        let secure = usesHTTPS || (scheme == nil && request.isTLS)
+        if let scheme {
+            sink.append(scheme)
+        } else {
+            sink.append(secure ? "https" : "http")
+        }
+        sink.append("://")
+        sink.append(host ?? (usesHTTPS || port != nil ? request.authority.withoutPort : request.authority))
+        if let port, port != (secure ? 443 : 80) {
+            sink.append(":")
+            sink.append(decimal: UInt64(port))
+        }
+        if let path {
+            sink.append(path)
+            // A configured path may bring its own query, which then stands for the request's.
+            if path.firstIndex(of: 0x3F) != nil { return }
+        } else if let prefix = prefixRewrite {
+            sink.appendRewritten(request.path, matched: matched, prefix: prefix)
+        } else {
+            sink.append(request.path)
+        }
+        if !stripsQuery, !request.query.isEmpty {
+            sink.append("?")
+            sink.append(request.query)
+        }
+    }
+}

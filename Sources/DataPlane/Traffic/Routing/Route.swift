@@ -1,0 +1,215 @@
+/// The compiled form of one route and of what hangs on it. Plain values only: all bytes stand in the arena of the
+/// `RouteTable` that owns them, so a route may be read through a pointer without touching a reference count.
+public struct Route: BitwiseCopyable {
+    public var name: ByteRun = .empty
+    public var path = PathMatch()
+    public var headers = ArenaArray<HeaderMatch>()
+    public var query = ArenaArray<QueryMatch>()
+    /// The route matches for this many of a million random draws.
+    public var fractionPerMillion: UInt32 = 1_000_000
+    public var action: Action = .notFound
+    /// Applied to the request before it is sent upstream, in order: the route's, then its virtual host's, then the table's.
+    public var requestEdits = ArenaArray<HeaderEdit>()
+    /// Applied to every answer that this route gives, in the same order.
+    public var responseEdits = ArenaArray<HeaderEdit>()
+
+    public enum Action: BitwiseCopyable {
+        case forward(Forward)
+        case redirect(Redirect)
+        case direct(DirectResponse)
+        /// A route for others (`non_forwarding_action`): the proxy answers 404.
+        case notFound
+    }
+
+    public init() {}
+}
+
+/// How a route matches a path (never the query).
+public struct PathMatch: BitwiseCopyable {
+    public enum Kind: UInt8, BitwiseCopyable {
+        case prefix, exact
+        /// The prefix itself, or the prefix followed by `/`.
+        case separatedPrefix
+        /// Only CONNECT requests.
+        case connect
+    }
+    public var kind: Kind = .prefix
+    public var isCaseSensitive = true
+    public var bytes: ByteRun = .empty
+
+    public init() {}
+}
+
+/// How a text must look.
+public struct TextMatch: BitwiseCopyable {
+    public enum Kind: UInt8, BitwiseCopyable { case exact, prefix, suffix, contains }
+    public var kind: Kind = .exact
+    public var ignoresCase = false
+    public var bytes: ByteRun = .empty
+
+    public init() {}
+}
+
+/// A condition on a request header. A header that occurs several times matches when one of its values does.
+public struct HeaderMatch: BitwiseCopyable {
+    public enum Target: UInt8, BitwiseCopyable { case field, method, path, authority, scheme }
+    public enum Rule: BitwiseCopyable {
+        case text(TextMatch)
+        /// A decimal number, `start` included, `end` excluded.
+        case range(start: Int64, end: Int64)
+        case present(Bool)
+    }
+    public var target: Target = .field
+    /// The field's name in lower case.
+    public var name: ByteRun = .empty
+    public var rule: Rule = .present(true)
+    public var isInverted = false
+    public var treatsMissingAsEmpty = false
+
+    public init() {}
+}
+
+/// A condition on the first query parameter of a name; bytes are compared as they came, without decoding.
+public struct QueryMatch: BitwiseCopyable {
+    public var name: ByteRun = .empty
+    /// What the value must be; nil when presence (`mustBePresent`) is all that counts.
+    public var text: TextMatch?
+    public var mustBePresent = true
+
+    public init() {}
+}
+
+/// Where a matched request goes, and under which rules.
+public struct Forward: BitwiseCopyable {
+    public var choice: ClusterChoice = .cluster(-1)
+    /// From the request's end to the response's end, all tries together; 0 = no limit.
+    public var timeout: UInt64 = 15_000_000_000
+    /// Silence allowed on this stream; nil = the connection manager's.
+    public var idleTimeout: UInt64?
+    /// Whole life of the stream, nil = the connection manager's, 0 = no limit.
+    public var maxStreamDuration: UInt64?
+    public var retry = RetryPolicy()
+    public var priority: Priority = .normal
+    /// Replaces the matched prefix (or, for an exact path, the whole path).
+    public var prefixRewrite: ByteRun?
+    public var hostRewrite: ByteRun?
+    /// Host becomes the chosen endpoint's hostname, where it has one.
+    public var autoHostRewrite = false
+    public var appendsForwardedHost = false
+    /// nil: as the connection manager says.
+    public var allowsWebSocket: Bool?
+    /// Status when the cluster does not exist: 503 or 404.
+    public var clusterNotFoundStatus: UInt16 = 503
+
+    public init() {}
+}
+
+/// Which cluster a forwarded request goes to. Clusters are named by their index in the snapshot.
+public enum ClusterChoice: BitwiseCopyable {
+    case cluster(Int32)
+    /// Drawn by weight; `total` is the sum of weights, at least 1.
+    case weighted(ArenaArray<WeightedCluster>, total: UInt64)
+    /// The cluster named by this request header (lower case).
+    case header(ByteRun)
+}
+
+public struct WeightedCluster: BitwiseCopyable {
+    public var cluster: Int32
+    public var weight: UInt32
+    /// Applied before the route's own edits.
+    public var requestEdits: ArenaArray<HeaderEdit>
+    public var responseEdits: ArenaArray<HeaderEdit>
+    public var hostRewrite: ByteRun?
+
+    public init(cluster: Int32, weight: UInt32) {
+        self.cluster = cluster
+        self.weight = weight
+        requestEdits = ArenaArray()
+        responseEdits = ArenaArray()
+    }
+}
+
+/// Envoy's two classes of circuit-breaker thresholds.
+public enum Priority: UInt8, BitwiseCopyable, Sendable { case normal = 0, high = 1 }
+
+/// One change of a header list.
+public struct HeaderEdit: BitwiseCopyable {
+    public enum Kind: UInt8, BitwiseCopyable {
+        case append
+        case addIfAbsent
+        /// Every present field of the name goes, then one is added.
+        case overwrite
+        /// Only when the name is present: replaced.
+        case overwriteIfPresent
+        case remove
+    }
+    public var kind: Kind
+    /// Lower case.
+    public var name: ByteRun
+    /// The value's parts in order; one literal for almost every edit.
+    public var value: ArenaArray<ValuePart>
+    public var keepsEmptyValue: Bool
+
+    public init(kind: Kind, name: ByteRun, value: ArenaArray<ValuePart>, keepsEmptyValue: Bool = false) {
+        self.kind = kind
+        self.name = name
+        self.value = value
+        self.keepsEmptyValue = keepsEmptyValue
+    }
+}
+
+/// A piece of a header value or of a text that is put together per request.
+public struct ValuePart: BitwiseCopyable {
+    public enum Kind: UInt8, BitwiseCopyable {
+        case literal
+        case downstreamRemoteAddress, downstreamRemoteAddressWithoutPort, downstreamLocalAddress, downstreamLocalPort
+        case upstreamHost, upstreamCluster, routeName, protocolName, responseCode, responseFlags, startTime, hostname
+        /// The request header named by `bytes`.
+        case requestHeader
+        /// The response header named by `bytes`.
+        case responseHeader
+    }
+    public var kind: Kind
+    public var bytes: ByteRun
+
+    public init(kind: Kind, bytes: ByteRun) {
+        self.kind = kind
+        self.bytes = bytes
+    }
+}
+
+public struct Redirect: BitwiseCopyable {
+    public var status: UInt16 = 301
+    public var host: ByteRun?
+    public var port: UInt16?
+    public var usesHTTPS = false
+    public var scheme: ByteRun?
+    public var path: ByteRun?
+    public var prefixRewrite: ByteRun?
+    public var stripsQuery = false
+
+    public init() {}
+}
+
+public struct DirectResponse: BitwiseCopyable {
+    public var status: UInt16
+    public var body: ByteRun
+
+    public init(status: UInt16, body: ByteRun) {
+        self.status = status
+        self.body = body
+    }
+}
+
+/// The compiled form of a virtual host.
+public struct VirtualHost: BitwiseCopyable {
+    public enum TLSRule: UInt8, BitwiseCopyable { case none, externalOnly, all }
+    public var name: ByteRun
+    public var routes: ArenaArray<Route>
+    public var requiresTLS: TLSRule = .none
+
+    public init(name: ByteRun, routes: ArenaArray<Route>) {
+        self.name = name
+        self.routes = routes
+    }
+}

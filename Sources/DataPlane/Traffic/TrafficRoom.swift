@@ -1,1 +1,0 @@
-// Decisions: route match, balancers, outlier detection, retry budgets, breakers. Time and randomness are arguments.
