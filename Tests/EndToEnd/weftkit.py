@@ -1,0 +1,119 @@
+"""Drives the built `weft` and looks for what it leaves behind."""
+
+import dataclasses
+import http.client
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = ROOT / ".build/release/weft"
+
+
+class Weft:
+    """The command line with one state directory."""
+
+    def __init__(self, state):
+        self.state = str(state)
+
+    def run(self, *words, timeout=30, check=True, **more):
+        """Runs a command to its end; its output is captured as text."""
+        done = subprocess.run(
+            [PROGRAM, *words], timeout=timeout, text=True, capture_output=True, env=self.environment(), **more
+        )
+        if check and done.returncode != 0:
+            log = pathlib.Path(self.state) / "serve.log"
+            tail = log.read_text()[-3000:] if log.exists() else "(no log)"
+            raise AssertionError(
+                f"weft {' '.join(words)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}\nlog:\n{tail}"
+            )
+        return done
+
+    def start(self, *words, **more):
+        """Starts a command that goes on; the caller ends it."""
+        return subprocess.Popen(
+            [PROGRAM, *words], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment(), **more
+        )
+
+    def environment(self):
+        return {**os.environ, "WEFT_STATE_DIR": self.state, "NO_COLOR": "1"}
+
+    def json(self, *words, **more):
+        return json.loads(self.run(*words, "-o", "json", **more).stdout)
+
+    def items(self, *words):
+        return self.json("get", *words)["items"]
+
+    def api(self, path):
+        """One GET on the daemon's own socket."""
+        connection = http.client.HTTPConnection("weft")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(f"{self.state}/weft.sock")
+        connection.request("GET", path)
+        return json.load(connection.getresponse())
+
+    def balancer_address(self, service):
+        status = self.json("get", "service", service)["status"]
+        return status["loadBalancer"]["ingress"][0]["ip"]
+
+    def daemon_pid(self):
+        return int(pathlib.Path(self.state, "weft.pid").read_text().split()[0])
+
+
+def wait_until(condition, what, seconds=20):
+    """Polls until the condition holds and returns its value; fails with a sentence when it never does."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"{what}: not within {seconds} s"
+        time.sleep(0.02)
+
+
+def fetch(host, path="/", port=80, headers=None, method="GET", body=None, timeout=5):
+    """One request on a fresh connection: (status, headers, body)."""
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    try:
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+@dataclasses.dataclass
+class Leftovers:
+    processes: list
+    mounts: list
+    namespaces: list
+    files: list
+
+    def __bool__(self):
+        return any(dataclasses.astuple(self))
+
+
+def leftovers(folder):
+    """Processes, mounts, named namespaces and files that still belong to the state under a folder."""
+    text = str(folder)
+    processes = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            environment = (entry / "environ").read_bytes().decode("utf-8", "replace")
+            state = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            continue
+        if state != "Z" and (text in words or f"WEFT_STATE_DIR={text}" in environment) and "pytest" not in words:
+            processes.append(int(entry.name))
+    mounts = [line for line in pathlib.Path("/proc/mounts").read_text().splitlines() if text in line]
+    names = pathlib.Path("/run/netns")
+    namespaces = [str(name) for name in names.iterdir() if "weft" in name.name] if names.exists() else []
+    state = pathlib.Path(folder) / "state"
+    files = [str(path) for path in state.rglob("*")] if state.exists() else []
+    return Leftovers(processes, mounts, namespaces, files)

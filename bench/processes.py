@@ -1,0 +1,174 @@
+"""The proxies under test and their origin: how each is started, pinned and measured."""
+
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import string
+import subprocess
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent
+PROXY_CORE, LOAD_CORE = "0", "1"
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def pinned(core, command):
+    return ["taskset", "-c", core, *command] if os.cpu_count() > 1 else command
+
+
+class Process:
+    """One program with its children, started pinned to a core and stopped by pid."""
+
+    def __init__(self, name, command, core, folder, environment=None):
+        self.name = name
+        self.log = open(folder / f"{name}.log", "ab")
+        self.process = subprocess.Popen(
+            pinned(core, command), stdout=self.log, stderr=self.log, start_new_session=True,
+            env={**os.environ, **(environment or {})},
+        )
+
+    def pids(self):
+        """The process and its descendants."""
+        found, queue = [], [self.process.pid]
+        while queue:
+            pid = queue.pop()
+            found.append(pid)
+            try:
+                for task in os.listdir(f"/proc/{pid}/task"):
+                    children = pathlib.Path(f"/proc/{pid}/task/{task}/children").read_text()
+                    queue += [int(child) for child in children.split()]
+            except OSError:
+                continue
+        return found
+
+    def cpu_seconds(self):
+        """CPU time of all threads, in the kernel's own accounting."""
+        return sum(self._cpu(pid) for pid in self.pids())
+
+    @staticmethod
+    def _cpu(pid):
+        total = 0
+        try:
+            for task in os.listdir(f"/proc/{pid}/task"):
+                total += int(pathlib.Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[0])
+        except OSError:
+            pass
+        return total / 1e9
+
+    def memory(self):
+        """Proportional set size of all processes, bytes."""
+        total = 0
+        for pid in self.pids():
+            try:
+                text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+            except OSError:
+                continue
+            total += int(re.search(r"^Pss:\s+(\d+) kB", text, re.M).group(1)) * 1024
+        return total
+
+    def stop(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait(5)
+        self.log.close()
+
+
+def wait_for(port, process, seconds=15):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if process.process.poll() is not None:
+            break
+        try:
+            socket.create_connection(("127.0.0.1", port), 0.2).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    raise SystemExit(f"{process.name} does not listen on port {port}; see its log in the results folder")
+
+
+def fill(template, target, **values):
+    target.write_text(string.Template((HERE / "peers" / template).read_text()).substitute(values))
+    return str(target)
+
+
+def start_origin(folder):
+    www = folder / "www"
+    www.mkdir(exist_ok=True)
+    (www / "64k").write_bytes(os.urandom(64 << 10))
+    (www / "1m").write_bytes(os.urandom(1 << 20))
+    os.chmod(folder, 0o755)
+    port = free_port()
+    config = fill("origin.conf", folder / "origin.conf", folder=folder, port=port)
+    origin = Process("origin", ["nginx", "-c", config], LOAD_CORE, folder)
+    origin.port = port
+    wait_for(port, origin)
+    return origin
+
+
+def find_envoy():
+    found = shutil.which("envoy")
+    if found:
+        return found
+    for place in pathlib.Path("/root/.pyenv/versions").glob("*/lib/python*/site-packages/envoy/_bin/envoy"):
+        return str(place)
+    return None
+
+
+PROXIES = ["weft", "nginx", "haproxy", "envoy"]
+
+
+def command_of(name, folder, origin, port):
+    """The command line of a proxy, or None when it is not installed."""
+    if name == "weft":
+        program = ROOT / ".build/release/weft-proxy"
+        config = fill("envoy.yaml", folder / "weft.yaml", admin=free_port(), port=port, origin=origin)
+        return [str(program), "-c", config, "--concurrency", "1"] if program.exists() else None
+    if name == "envoy":
+        program = find_envoy()
+        config = fill("envoy.yaml", folder / "envoy.yaml", admin=free_port(), port=port, origin=origin)
+        return [program, "-c", config, "--concurrency", "1", "--disable-hot-restart", "-l", "error"] if program else None
+    program = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    if not program:
+        return None
+    if name == "nginx":
+        return [program, "-c", fill("nginx.conf", folder / "nginx.conf", folder=folder, port=port, origin=origin)]
+    return [program, "-db", "-f", fill("haproxy.cfg", folder / "haproxy.cfg", port=port, origin=origin)]
+
+
+def start_proxy(name, folder, origin, environment=None):
+    port = free_port()
+    command = command_of(name, folder, origin.port, port)
+    if command is None:
+        return None
+    proxy = Process(name, command, PROXY_CORE, folder, environment)
+    proxy.port = port
+    wait_for(port, proxy)
+    return proxy
+
+
+def version_of(name):
+    command = {
+        "weft": [str(ROOT / ".build/release/weft-proxy"), "--version"],
+        "nginx": ["nginx", "-v"],
+        "haproxy": ["haproxy", "-v"],
+        "envoy": [find_envoy() or "envoy", "--version"],
+    }[name]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except OSError:
+        return "absent"
+    match = re.search(r"\d+\.\d+(\.\d+)?", done.stdout + done.stderr)
+    return match.group(0) if match else "unknown"

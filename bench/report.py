@@ -1,0 +1,72 @@
+"""Turns results into the table on the terminal and the page in docs/."""
+
+TITLES = {"weft": "weft-proxy", "nginx": "nginx", "haproxy": "HAProxy", "envoy": "Envoy"}
+
+
+def ratio(median):
+    peers = [figures["cpu_us"] for name, figures in median.items() if name != "weft"]
+    return median["weft"]["cpu_us"] / min(peers) if peers and "weft" in median else None
+
+
+def table(results):
+    """CPU µs per request, a line per scenario, and weft-proxy's ratio to the best peer."""
+    names = list(results["versions"])
+    lines = ["| scenario | " + " | ".join(TITLES[name] for name in names) + " | ratio to the best peer |"]
+    lines.append("|---|" + "---:|" * (len(names) + 1))
+    for scenario in results["scenarios"].values():
+        cells = [f"{scenario['median'][name]['cpu_us']:.1f}" for name in names]
+        best = ratio(scenario["median"])
+        lines.append(f"| {scenario['title']} | " + " | ".join(cells) + (f" | {best:.2f} |" if best else " | - |"))
+    return "\n".join(lines)
+
+
+def latency_table(results):
+    names = list(results["versions"])
+    lines = ["| scenario | " + " | ".join(TITLES[name] for name in names) + " |", "|---|" + "---:|" * len(names)]
+    for scenario in results["scenarios"].values():
+        median = scenario["median"]
+        cells = [f"{median[n]['rps']:.0f} · {median[n]['p50_ms']:.2f} · {median[n]['p99_ms']:.2f}" for n in names]
+        lines.append(f"| {scenario['title']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def resources_table(results):
+    names = list(results["versions"])
+    lines = ["| | " + " | ".join(TITLES[name] for name in names) + " |", "|---|" + "---:|" * len(names)]
+
+    def row(title, cell):
+        lines.append(f"| {title} | " + " | ".join(cell(name) for name in names) + " |")
+
+    memory, calls, allocations = results["memory"], results["calls"], results["allocations"]
+    row("memory at rest, MB (PSS)", lambda n: f"{memory[n][0] / 1e6:.1f}" if n in memory else "-")
+    row("memory per idle connection, bytes", lambda n: f"{memory[n][1]:.0f}" if n in memory else "-")
+    row("system calls per request", lambda n: f"{calls[n][0]:.2f}" if n in calls else "-")
+    row("allocations per request", lambda n: f"{allocations[n]:.3f}" if allocations.get(n) is not None else "-")
+    return "\n".join(lines)
+
+
+def page(results, shop):
+    versions = ", ".join(f"{TITLES[name]} {version}" for name, version in results["versions"].items())
+    parts = [
+        "# Benchmarks",
+        f"Written by `bench/run` on {results['date']}: {results['machine']}; {versions}. One worker each, proxies on one core,"
+        f" load (wrk) and origin (nginx) on the other, {results['rounds']} interleaved rounds of {results['seconds']} s, medians."
+        " weft-proxy and Envoy run the same configuration file.",
+        "## CPU per request (µs, the kernel's accounting)", table(results),
+        "## Requests per second · p50 ms · p99 ms",
+        "wrk sends as fast as it can, so the proxy's core or the load's is full: latencies are those of saturation.",
+        latency_table(results),
+        "## Memory, system calls, allocations",
+        "System calls by strace and allocations by a preloaded counter, each in a run of its own (64 kept connections)."
+        " Envoy's allocator cannot be counted that way.",
+        resources_table(results),
+    ]
+    if shop:
+        parts += ["## The example shop", shop_table(shop)]
+    return "\n\n".join(parts) + "\n"
+
+
+def shop_table(shop):
+    lines = ["| what | figure |", "|---|---:|"]
+    lines += [f"| {title} | {figure} |" for title, figure in shop["figures"].items()]
+    return "\n".join(lines)

@@ -1,0 +1,37 @@
+# Finding the toolchain and building. Sourced by ./weft and ./test.
+
+find_swift() {
+    command -v swift >/dev/null && return 0
+    local place
+    for place in /opt/swift/usr/bin /usr/local/swift/usr/bin "$HOME/.local/share/swiftly/bin"; do
+        [ -x "$place/swift" ] && { PATH=$place:$PATH; return 0; }
+    done
+    echo "weft: no Swift toolchain found. Weft needs Swift 6.3 or later: https://www.swift.org/install/linux" >&2
+    return 1
+}
+
+# build_is_stale ROOT PROGRAM: true when the program is missing or a source is newer than it.
+build_is_stale() {
+    [ -x "$2" ] || return 0
+    [ -n "$(find "$1/Sources" "$1/Package.swift" -newer "$2" -not -name '*.md' -print -quit 2>/dev/null)" ]
+}
+
+# build_release ROOT: builds both programs in release mode; several starts at once build once.
+build_release() {
+    find_swift || return 1
+    mkdir -p "$1/.build"
+    (
+        flock 9
+        build_is_stale "$1" "$1/.build/release/weft" || exit 0
+        echo "weft: building (the first time takes some minutes)" >&2
+        cd "$1"
+        for product in weft-proxy weft; do
+            swift build -c release --product "$product" --static-swift-stdlib \
+                --explicit-target-dependency-import-check error ${WEFT_JOBS:+--jobs "$WEFT_JOBS"} >&2 || {
+                echo "weft: the build failed; the messages above say where" >&2
+                exit 1
+            }
+        done
+        touch .build/release/weft .build/release/weft-proxy
+    ) 9>"$1/.build/weft-build.lock"
+}
