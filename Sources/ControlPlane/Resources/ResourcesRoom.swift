@@ -1,1 +1,0 @@
-// Kubernetes-shaped objects: kinds, selectors, quantities, defaulting, validation, tables.

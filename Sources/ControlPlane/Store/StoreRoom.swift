@@ -1,1 +1,0 @@
-// `ObjectStore`: the embedded one (SQLite, revisions, watch).
