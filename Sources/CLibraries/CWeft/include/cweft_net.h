@@ -1,0 +1,78 @@
+/// Socket calls with addresses as one plain struct. Every call answers `-errno` on failure.
+#ifndef WEFT_NET_H
+#define WEFT_NET_H
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+#include <stddef.h>
+#include <stdint.h>
+
+/// An IPv4 or IPv6 address with port. `family` is 0 (none), 4 or 6; IPv4 lies in the first four bytes.
+struct cweft_address {
+    uint8_t ip[16];
+    uint16_t port;
+    uint8_t family;
+};
+
+enum cweft_listen_flags { CWEFT_REUSEPORT = 1, CWEFT_FREEBIND = 2 };
+
+/// A listening TCP socket, non-blocking. `namespace_fd` >= 0: made in that network namespace (calling thread returns to its own).
+int cweft_listen_tcp(const struct cweft_address *address, int backlog, int flags, int namespace_fd);
+/// Binds and listens on a socket made elsewhere (by a broker).
+int cweft_listen_on(int fd, const struct cweft_address *address, int backlog, int flags);
+/// A non-blocking stream or datagram socket; `namespace_fd` as above.
+int cweft_socket(int domain, int type, int namespace_fd);
+int cweft_connect(int fd, const struct cweft_address *address);
+int cweft_bind(int fd, const struct cweft_address *address);
+int cweft_accept(int fd, struct cweft_address *peer);
+int cweft_local_address(int fd, struct cweft_address *address);
+int cweft_peer_address(int fd, struct cweft_address *address);
+/// The destination that a client dialled before a redirect of netfilter changed it.
+int cweft_original_destination(int fd, struct cweft_address *address);
+/// The pending error of a socket (0 = none): the outcome of a connect.
+int cweft_socket_error(int fd);
+int cweft_set_nodelay(int fd);
+/// The next close sends RST.
+int cweft_set_reset_on_close(int fd);
+int cweft_set_nonblocking(int fd);
+/// Keep-alive probes and a bound on unacknowledged data, in milliseconds.
+int cweft_set_liveness(int fd, int user_timeout);
+
+int cweft_listen_unix(const char *path, int type, int backlog);
+/// Blocking connect to a Unix socket, result non-blocking when `nonblocking`.
+int cweft_connect_unix(const char *path, int type, int nonblocking);
+/// Sends `length` bytes and one descriptor.
+int cweft_send_fd(int channel, const void *bytes, size_t length, int fd);
+/// Receives up to `length` bytes; `*fd` is the descriptor that came along or -1.
+int cweft_receive_fd(int channel, void *bytes, size_t length, int *fd);
+/// Asks a socket broker (SOCK_SEQPACKET at `path`) for a fresh socket of its namespace. Waits at most one second.
+int cweft_socket_from_broker(const char *path, int domain, int type);
+
+long cweft_receive(int fd, void *bytes, size_t length);
+long cweft_send(int fd, const void *bytes, size_t length);
+/// Like `cweft_send`, and says that more follows at once.
+long cweft_send_more(int fd, const void *bytes, size_t length);
+/// Two pieces in one call.
+long cweft_send2(int fd, const void *first, size_t first_length, const void *second, size_t second_length);
+/// Looks at the first bytes without taking them.
+long cweft_peek(int fd, void *bytes, size_t length);
+
+/// Parses a literal address. 0, or -EINVAL.
+int cweft_parse_address(const char *text, uint16_t port, struct cweft_address *address);
+/// Writes the address without the port; the length written. `text` holds at least 46 bytes.
+int cweft_format_address(const struct cweft_address *address, char *text);
+
+/// Binds the calling thread to one processor.
+int cweft_pin_thread(int processor);
+/// Names the calling thread; the first 15 bytes count.
+void cweft_name_thread(const char *name);
+/// Processors this process may use.
+int cweft_processor_count(void);
+/// Nanoseconds of the monotonic clock.
+uint64_t cweft_monotonic(void);
+/// Nanoseconds of the wall clock since 1970.
+uint64_t cweft_wall_clock(void);
+/// Blocks the given signals (bit n = signal n) for this thread and those it starts, and gives a signalfd for them.
+int cweft_signal_fd(uint64_t signals);
+
+#endif

@@ -1,1 +1,0 @@
-// Pinned workers, epoll, timers, sockets, signals, a seam for system calls, a fake loop for tests.

@@ -1,0 +1,157 @@
+import CWeft
+import Glibc
+
+/// Non-blocking sockets. Calls on the hot path answer a count or `-errno`; those at start-up throw.
+public enum Socket {
+    /// The queue of connections that wait for `accept`; the kernel cuts it to `net.core.somaxconn`.
+    public static let backlog: Int32 = 4096
+
+    /// Where a socket is made: this process's network, an open namespace file, or a broker inside one.
+    public enum Network: Sendable {
+        case own
+        case namespace(Int32)
+        case broker(String)
+    }
+
+    /// A listening TCP socket. With `sharesPort` several sockets may have one address; the kernel spreads connections.
+    public static func listen(
+        _ address: SocketAddress,
+        sharesPort: Bool = false,
+        bindsFreely: Bool = false,
+        network: Network = .own
+    ) throws(SystemError) -> Int32 {
+        var native = address.native
+        var flags: UInt32 = 0
+        if sharesPort { flags |= CWEFT_REUSEPORT.rawValue }
+        if bindsFreely { flags |= CWEFT_FREEBIND.rawValue }
+        switch network {
+        case .own: return try SystemError.check(listenTCP(&native, flags, -1), "listen on \(address)")
+        case .namespace(let fd): return try SystemError.check(listenTCP(&native, flags, fd), "listen on \(address)")
+        case .broker(let path):
+            let domain = address.isIPv6 ? AF_INET6 : AF_INET
+            let fd = try SystemError.check(
+                cweft_socket_from_broker(path, domain, Int32(SOCK_STREAM.rawValue)),
+                "get a socket from the broker \(path)"
+            )
+            let result = cweft_listen_on(fd, &native, backlog, Int32(flags))
+            if result < 0 { Glibc.close(fd) }
+            try SystemError.check(result, "listen on \(address) by \(path)")
+            return fd
+        }
+    }
+
+    private static func listenTCP(_ address: inout cweft_address, _ flags: UInt32, _ namespace: Int32) -> Int32 {
+        cweft_listen_tcp(&address, backlog, Int32(flags), namespace)
+    }
+
+    /// Begins a connection; the descriptor, or `-errno` when it failed at once. `EINPROGRESS` counts as begun.
+    ///
+    /// The outcome is told by writability and `error(of:)`.
+    public static func connect(_ address: SocketAddress, network: Network = .own, from source: SocketAddress? = nil)
+        -> Int32
+    {
+        let domain = address.isIPv6 ? AF_INET6 : AF_INET
+        let type = Int32(SOCK_STREAM.rawValue)
+        let fd: Int32
+        switch network {
+        case .own: fd = cweft_socket(domain, type, -1)
+        case .namespace(let file): fd = cweft_socket(domain, type, file)
+        case .broker(let path): fd = cweft_socket_from_broker(path, domain, type)
+        }
+        guard fd >= 0 else { return fd }
+        cweft_set_nodelay(fd)
+        if let source, !source.isAny || source.port != 0 {
+            var native = source.native
+            let bound = cweft_bind(fd, &native)
+            guard bound == 0 else {
+                Glibc.close(fd)
+                return bound
+            }
+        }
+        var native = address.native
+        let result = cweft_connect(fd, &native)
+        guard result == 0 || result == -EINPROGRESS else {
+            Glibc.close(fd)
+            return result
+        }
+        return fd
+    }
+
+    /// Takes a waiting connection; the descriptor or `-errno`.
+    @inline(__always)
+    public static func accept(_ fd: Int32, peer: inout SocketAddress) -> Int32 {
+        var native = cweft_address()
+        let accepted = cweft_accept(fd, &native)
+        if accepted >= 0 { peer = SocketAddress(native) }
+        return accepted
+    }
+
+    /// The socket's own address.
+    public static func localAddress(_ fd: Int32) -> SocketAddress? {
+        var native = cweft_address()
+        return cweft_local_address(fd, &native) == 0 ? SocketAddress(native) : nil
+    }
+
+    /// The address of the socket's peer.
+    public static func peerAddress(_ fd: Int32) -> SocketAddress? {
+        var native = cweft_address()
+        return cweft_peer_address(fd, &native) == 0 ? SocketAddress(native) : nil
+    }
+
+    /// The destination that the client dialled before netfilter redirected the connection.
+    public static func originalDestination(_ fd: Int32) -> SocketAddress? {
+        var native = cweft_address()
+        return cweft_original_destination(fd, &native) == 0 ? SocketAddress(native) : nil
+    }
+
+    /// The outcome of a connect: 0, or `-errno`.
+    public static func error(of fd: Int32) -> Int32 { cweft_socket_error(fd) }
+
+    /// Sends small writes at once.
+    public static func setNoDelay(_ fd: Int32) { cweft_set_nodelay(fd) }
+
+    /// Makes the next `close` send a reset.
+    public static func resetOnClose(_ fd: Int32) { cweft_set_reset_on_close(fd) }
+
+    /// Ends the sending direction.
+    public static func shutdownWrite(_ fd: Int32) { Glibc.shutdown(fd, Int32(SHUT_WR)) }
+
+    public static func close(_ fd: Int32) { Glibc.close(fd) }
+
+    /// Reads what is there: a count, 0 at the end of the stream, or `-errno`.
+    @inline(__always)
+    public static func receive(_ fd: Int32, _ bytes: UnsafeMutableRawPointer, _ count: Int) -> Int {
+        #if DEBUG
+            if let scripted = SystemCallScript.next(.receive, count: count) { return scripted }
+        #endif
+        return cweft_receive(fd, bytes, count)
+    }
+
+    /// Writes what fits: a count or `-errno`.
+    @inline(__always)
+    public static func send(_ fd: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
+        #if DEBUG
+            if let scripted = SystemCallScript.next(.send, count: count) {
+                return scripted > 0 ? cweft_send(fd, bytes, min(scripted, count)) : scripted
+            }
+        #endif
+        return cweft_send(fd, bytes, count)
+    }
+
+    /// Writes two pieces in one call: the total or `-errno`.
+    @inline(__always)
+    public static func send(
+        _ fd: Int32,
+        _ first: UnsafeRawPointer,
+        _ firstCount: Int,
+        _ second: UnsafeRawPointer,
+        _ secondCount: Int
+    ) -> Int {
+        #if DEBUG
+            if let scripted = SystemCallScript.next(.send, count: firstCount + secondCount) {
+                return scripted > 0 ? cweft_send(fd, first, min(scripted, firstCount)) : scripted
+            }
+        #endif
+        return cweft_send2(fd, first, firstCount, second, secondCount)
+    }
+}
