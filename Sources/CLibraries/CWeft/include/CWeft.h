@@ -7,6 +7,7 @@
 #endif
 
 #include "cweft_net.h"
+#include "cweft_pod.h"
 #include "cweft_scan.h"
 #include "cweft_system.h"
 

@@ -1,0 +1,40 @@
+/// The outside of the pod init: starting one, and passing sockets and descriptors between processes.
+///
+/// The pod init itself is a single-threaded process: this binary, executed again under the name `weft-pod-init`. A
+/// constructor takes over before any Swift code runs.
+#ifndef WEFT_POD_H
+#define WEFT_POD_H
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+#include <stddef.h>
+#include <sys/types.h>
+
+/// Executes this program again as a pod init. `settings` is a row of NUL-ended `key=value` strings (`pod_settings.h`
+/// lists the keys). On success `*spawned` is the helper process, which the caller has to wait for, and `*report` a
+/// descriptor on which `pid N`, then `ready` or `error TEXT` arrive as lines. Returns 0 or an errno.
+int cweft_pod_spawn(const char *settings, size_t length, pid_t *spawned, int *report);
+
+/// A pidfd of a process, or -errno.
+int cweft_pidfd_open(pid_t pid);
+
+/// Sends a signal through a pidfd, so that a reused pid is never hit. Returns 0 or an errno.
+int cweft_pidfd_signal(int pidfd, int signal);
+
+/// Reaps the child behind `pid` without blocking. Returns 1 with `*status` as of `waitpid`, 0 while it runs, -errno
+/// otherwise (-ECHILD: no child of ours).
+int cweft_reap(pid_t pid, int *status);
+
+/// A non-blocking socket connected to the Unix socket at `path`, which may be longer than `sun_path`. Returns -errno.
+int cweft_connect_unix(const char *path, int type);
+
+/// Receives one byte and, if one was sent with it, a descriptor (`*fd`, else -1). Returns 1, 0 at the end, or -errno.
+int cweft_receive_fd(int socket, unsigned char *status, int *fd);
+
+/// Sends one byte with a descriptor. Returns 0 or an errno.
+int cweft_send_fd(int socket, unsigned char status, int fd);
+
+/// The `d_name` of every entry of a directory in turn; 0 at the end. `*state` begins as NULL and is freed at the end.
+const char *cweft_next_entry(const char *path, void **state);
+
+#endif

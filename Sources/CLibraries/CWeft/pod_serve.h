@@ -1,0 +1,103 @@
+/// What the running pod init holds: its clients, its containers, the commands inside them, and the loop's watches.
+#ifndef WEFT_POD_SERVE_H
+#define WEFT_POD_SERVE_H
+#include "pod_settings.h"
+
+/// A line-wise writer of one container's log. Every stream of the container ends here.
+struct log {
+    int file;               // -1: none could be opened
+    long size;
+    int64_t dropped;        // lines that no disk took
+    char path[256];         // below the pod's directory
+};
+
+/// One of a container's two output pipes, with the line that has not ended yet.
+struct stream {
+    int fd;                 // -1: closed
+    const char *name;       // "stdout", "stderr"
+    char *line;
+    size_t length;
+};
+
+enum state { state_starting, state_running, state_exited, state_failed };
+
+struct container {
+    char name[128];
+    long attempt;
+    pid_t pid;
+    enum state state;
+    int code, signal;
+    int64_t started, finished;
+    unsigned long mounts;   // inode of its mount namespace: the mark by which all its processes are known
+    int errors;             // the pipe on which a start that fails says why
+    char token[32];
+    struct log log;
+    struct stream streams[2];
+};
+
+/// A command that runs inside a container: a probe or a hook.
+struct command {
+    pid_t pid;
+    int output, errors, client;
+    int64_t deadline;       // steady clock
+    int timed_out, exited, status;
+    char token[32];
+    char why[512];
+    size_t why_length;
+    struct text collected;
+};
+
+enum { client_limit = 32, container_limit = 64, command_limit = 64, message_limit = 8 << 20 };
+
+/// A control connection: a length of 4 bytes (native endian), then a row, both ways.
+struct client {
+    int fd;                 // -1: free
+    uint32_t serial;        // tells a reused place from the connection that asked
+    struct text input;
+};
+
+extern struct container *containers[container_limit];
+extern struct command *commands[command_limit];
+
+/// Kinds of things that the loop watches; the low bits of an epoll datum.
+enum kind { kind_control, kind_broker, kind_peer, kind_client, kind_signals, kind_stream, kind_start, kind_command };
+
+/// Watches `fd` for reading. `slot` and `part` come back with the event.
+int watch(int fd, enum kind kind, unsigned slot, unsigned part);
+
+void say(struct client *client, struct text *text);
+/// Sends a row to every client.
+void announce(struct text *text);
+/// Answers one request; `error` NULL means success.
+void answer(struct client *client, const char *token, const char *error);
+
+/// Starts the process of a container; the outcome follows as an event. NULL or why not.
+const char *container_start(struct row request, const char *token);
+void container_start_event(unsigned slot);
+void container_stream_event(unsigned slot, unsigned part);
+void container_ended(struct container *container, int status);
+struct container *container_named(const char *name);
+/// Sends a signal to every process of the container. Returns how many there were.
+int container_kill_all(struct container *container, int signal);
+/// Appends the container's state to a row.
+void container_describe(struct container *container, struct text *text, const char *prefix);
+
+/// Starts a command inside a container. NULL or why not.
+const char *command_start(struct row request, unsigned client_slot, const char *token);
+void command_event(unsigned slot, unsigned part);
+void command_ended(struct command *command, int status);
+/// Kills commands whose time is over; returns milliseconds to the next deadline, -1 without one.
+int command_deadlines(void);
+struct client *client_at(unsigned slot);
+
+void log_open(struct log *log, const char *path);
+void log_close(struct log *log);
+/// Reads what is there. Returns 0 when the stream has ended.
+int stream_read(struct stream *stream, struct log *log);
+/// Writes out an unfinished line and closes the stream.
+void stream_end(struct stream *stream, struct log *log);
+
+/// Child side: from a forked pod init to the program. Never returns; says why on `errors`.
+void run_program(struct row request, int errors) __attribute__((noreturn));
+
+#endif
