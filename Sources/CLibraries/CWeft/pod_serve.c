@@ -14,8 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "include/cweft_pod.h"
-
 static int poller = -1;
 static struct client clients[client_limit];
 static uint32_t next_serial;
@@ -190,6 +188,27 @@ static void accept_peer(int listener) {
     if (fd >= 0 && watch(fd, kind_peer, (unsigned)fd, 0) != 0) close(fd);
 }
 
+/// One byte, and a socket if there is one.
+static int hand_over(int peer, unsigned char status, int fd) {
+    struct iovec part = {.iov_base = &status, .iov_len = 1};
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control;
+    memset(&control, 0, sizeof control);
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (fd >= 0) {
+        message.msg_control = &control;
+        message.msg_controllen = sizeof control;
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(header), &fd, sizeof(int));
+    }
+    return sendmsg(peer, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
+}
+
 /// The broker: a request is {uint32 domain, uint32 type}, the answer 1 byte (0 or errno) and the new socket.
 static void read_peer(int fd) {
     uint32_t wish[2];
@@ -205,7 +224,7 @@ static void read_peer(int fd) {
         made = socket((int)wish[0], (int)(wish[1] | SOCK_CLOEXEC), 0);
         error = made < 0 ? errno : 0;
     }
-    int failed = cweft_send_fd(fd, (unsigned char)error, made);
+    int failed = hand_over(fd, (unsigned char)error, made);
     if (made >= 0) close(made);
     if (failed != 0) close(fd);
 }

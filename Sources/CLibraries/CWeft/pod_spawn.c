@@ -101,7 +101,7 @@ int cweft_reap(pid_t pid, int *status) {
     return reaped < 0 ? -errno : reaped > 0;
 }
 
-int cweft_connect_unix(const char *path, int type) {
+int cweft_pod_connect(const char *path, int type) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int directory = -1;
     if (strlen(path) < sizeof address.sun_path) {
@@ -131,45 +131,6 @@ int cweft_connect_unix(const char *path, int type) {
     }
     if (directory >= 0) close(directory);
     return result;
-}
-
-int cweft_receive_fd(int socket, unsigned char *status, int *fd) {
-    struct iovec part = {.iov_base = status, .iov_len = 1};
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
-    };
-    *fd = -1;
-    ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    if (received < 0) return -errno;
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS
-        && header->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(fd, CMSG_DATA(header), sizeof(int));
-    return received > 0;
-}
-
-int cweft_send_fd(int socket, unsigned char status, int fd) {
-    struct iovec part = {.iov_base = &status, .iov_len = 1};
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control;
-    memset(&control, 0, sizeof control);
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (fd >= 0) {
-        message.msg_control = &control;
-        message.msg_controllen = sizeof control;
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(header), &fd, sizeof(int));
-    }
-    return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
 }
 
 const char *cweft_next_entry(const char *path, void **state) {

@@ -26,13 +26,7 @@ int cweft_pidfd_signal(int pidfd, int signal);
 int cweft_reap(pid_t pid, int *status);
 
 /// A non-blocking socket connected to the Unix socket at `path`, which may be longer than `sun_path`. Returns -errno.
-int cweft_connect_unix(const char *path, int type);
-
-/// Receives one byte and, if one was sent with it, a descriptor (`*fd`, else -1). Returns 1, 0 at the end, or -errno.
-int cweft_receive_fd(int socket, unsigned char *status, int *fd);
-
-/// Sends one byte with a descriptor. Returns 0 or an errno.
-int cweft_send_fd(int socket, unsigned char status, int fd);
+int cweft_pod_connect(const char *path, int type);
 
 /// The `d_name` of every entry of a directory in turn; 0 at the end. `*state` begins as NULL and is freed at the end.
 const char *cweft_next_entry(const char *path, void **state);
