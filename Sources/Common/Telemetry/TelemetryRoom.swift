@@ -1,1 +1,0 @@
-// Counters, gauges, histograms, exposition.

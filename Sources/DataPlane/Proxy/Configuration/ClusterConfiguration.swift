@@ -1,0 +1,117 @@
+import Traffic
+
+/// One cluster, compiled. Immutable: an update makes a new object in the same place of the snapshot.
+///
+/// A worker compares `version` with the one it applied last, and takes over what changed into its own state; on the path of a
+/// request it reads its own copies only, so that no reference count is shared between threads.
+final class ClusterConfiguration: Sendable {
+    enum Discovery: Sendable {
+        /// The endpoints of `endpoints` (STATIC, EDS, and DNS types with what was resolved).
+        case endpoints
+        /// Dial the connection's original destination (ORIGINAL_DST).
+        case originalDestination
+    }
+
+    /// Its place in `Snapshot.clusters`, the same as long as the name is known. A place may pass to another name later.
+    let index: Int32
+    /// Different for every name that ever stood in this place.
+    let identity: UInt64
+    /// Grows with every change of anything below.
+    let version: UInt64
+    let name: String
+    let settings: Settings
+    let endpoints: [EndpointConfiguration]
+
+    struct Settings: Sendable {
+        var discovery = Discovery.endpoints
+        /// Nanoseconds, TCP (and later TLS) together.
+        var connectTimeout: UInt64 = 5_000_000_000
+        var policy = BalancerPolicy.roundRobin
+        var outlier: OutlierSettings?
+        var panicThreshold: Double = 50
+        /// By `Priority.rawValue`; for the whole process: a worker takes its share (`share(of:)`).
+        var breakers = [BreakerLimits(), BreakerLimits()]
+        /// A pooled connection without a request is closed after this time; 0 = never.
+        var idleTimeout: UInt64 = 3_600_000_000_000
+        /// Whole life of an upstream connection; 0 = no limit.
+        var maxConnectionDuration: UInt64 = 0
+        /// 0 = no limit.
+        var maxRequestsPerConnection: UInt32 = 0
+        var perConnectionBufferLimit = 1 << 20
+        var keepalive: Keepalive?
+        /// Local address to bind to before connecting, and with ORIGINAL_DST the namespace in which is dialled.
+        var source: Address?
+        /// Interned in `Snapshot.labels`: what the cluster says of all its endpoints.
+        var labels: LabelSetIndex = 0
+
+        init() {}
+
+        /// A worker's part of the limits: at least 1 of each that is not 0.
+        func share(of priority: Priority, workers: Int) -> BreakerLimits {
+            var limits = breakers[Int(priority.rawValue)]
+            func part(_ limit: Int) -> Int { limit <= 0 ? 0 : max(1, (limit + workers - 1) / max(1, workers)) }
+            limits.connections = part(limits.connections)
+            limits.pending = part(limits.pending)
+            limits.requests = part(limits.requests)
+            limits.retries = part(limits.retries)
+            return limits
+        }
+    }
+
+    /// SO_KEEPALIVE for upstream connections, in seconds; 0 = the kernel's.
+    struct Keepalive: Sendable {
+        var probes: UInt32 = 0
+        var time: UInt32 = 0
+        var interval: UInt32 = 0
+    }
+
+    init(
+        index: Int32,
+        identity: UInt64,
+        version: UInt64,
+        name: String,
+        settings: Settings,
+        endpoints: [EndpointConfiguration]
+    ) {
+        self.index = index
+        self.identity = identity
+        self.version = version
+        self.name = name
+        self.settings = settings
+        self.endpoints = endpoints
+    }
+
+    /// What an `EndpointSet` wants to know.
+    var specs: [EndpointSpec] {
+        endpoints.map {
+            EndpointSpec(
+                id: $0.identity,
+                weight: $0.weight,
+                priority: $0.priority,
+                isHealthy: $0.health.isUsable
+            )
+        }
+    }
+}
+
+/// One endpoint of a cluster.
+struct EndpointConfiguration: Sendable {
+    enum Health: UInt8, Sendable {
+        case unknown, healthy, unhealthy, draining, timeout, degraded
+
+        var isUsable: Bool { self == .unknown || self == .healthy || self == .degraded }
+    }
+
+    /// The same for the same address and namespace in the same cluster, over all updates; never 0.
+    var identity: UInt64
+    var address: Address
+    var weight: UInt32 = 1
+    var priority: UInt8 = 0
+    var health = Health.unknown
+    /// For `auto_host_rewrite`.
+    var hostname: String?
+    /// The cluster's and the endpoint's labels together; what edges are counted by.
+    var labels: LabelSetIndex = 0
+    /// `address:port`, as logs and `/clusters` show it.
+    var display: String
+}

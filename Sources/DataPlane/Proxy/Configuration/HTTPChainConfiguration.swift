@@ -1,0 +1,58 @@
+/// `HttpConnectionManager`, compiled. All times in nanoseconds, 0 = no limit.
+final class HTTPChainConfiguration: Sendable {
+    let settings: Settings
+
+    init(_ settings: Settings) { self.settings = settings }
+
+    struct Settings: Sendable {
+        var statPrefix = ""
+        /// Index into `Snapshot.routeTables`; the table may be missing while its file has not come yet: 404 (`NR`).
+        var routeTable: Int32 = -1
+        var codec = Codec.auto
+        /// `server:` of answers.
+        var serverName: [UInt8] = Array("weft".utf8)
+        var serverHeader = ServerHeader.overwrite
+        /// `Via` that is added to requests and answers; empty = none.
+        var via: [UInt8] = []
+        /// Downstream connection without a request.
+        var idleTimeout: UInt64 = 3_600_000_000_000
+        var maxConnectionDuration: UInt64 = 0
+        var maxStreamDuration: UInt64 = 0
+        /// Silence of a stream.
+        var streamIdleTimeout: UInt64 = 300_000_000_000
+        /// From the first byte of a request to its last.
+        var requestTimeout: UInt64 = 0
+        /// From the first byte of a request to the end of its head.
+        var requestHeadersTimeout: UInt64 = 10_000_000_000
+        var drainTimeout: UInt64 = 5_000_000_000
+        var delayedCloseTimeout: UInt64 = 1_000_000_000
+        /// Bytes of a request's head: request line and fields.
+        var maxRequestHeaderBytes = 60 * 1024
+        var maxHeaderCount = 100
+        /// 0 = no limit.
+        var maxRequestsPerConnection: UInt32 = 0
+        var allowsWebSocket = false
+        /// The peer's address is the client's: X-Forwarded-For gets it appended and what came is not trusted.
+        var usesRemoteAddress = false
+        var trustedHops: UInt32 = 0
+        var appendsForwardedFor = true
+        var generatesRequestID = true
+        var keepsExternalRequestID = false
+        var normalizesPath = true
+        var mergesSlashes = true
+        var escapedSlashes = EscapedSlashes.reject
+        var stripsPort = StripPort.never
+        var stripsTrailingHostDot = false
+        var rejectsUnderscoreNames = true
+        var acceptsHTTP10 = true
+        var accessLogs: [AccessLogIndex] = []
+
+        init() {}
+    }
+
+    enum Codec: Sendable { case auto, http1, http2 }
+    enum ServerHeader: Sendable { case overwrite, appendIfAbsent, passThrough }
+    /// What becomes of `%2F` and `%5C` in a path.
+    enum EscapedSlashes: Sendable { case keep, reject, unescapeAndRedirect, unescapeAndForward }
+    enum StripPort: Sendable { case never, matching, any }
+}

@@ -1,0 +1,68 @@
+import Traffic
+
+/// What the main thread tells a worker. `Worker.send` may be called from any thread; commands are carried out in order.
+enum WorkerCommand: Sendable {
+    /// Use this configuration from now on: open and close listeners, take over clusters, then say `.applied`.
+    case apply(Snapshot)
+    /// Send a report.
+    case report(id: UInt64)
+    /// Stop accepting. Gracefully: keep-alive connections are told to close with their next answer, and connections still
+    /// open after `deadline` (nanoseconds from now) are cut; otherwise they are left alone until the process ends.
+    case drain(isGraceful: Bool, deadline: UInt64)
+    /// Close everything now and end the thread.
+    case stop
+}
+
+/// What a worker tells the main thread, through the main thread's mailbox (`ControlInbox`).
+enum ControlEvent: Sendable {
+    /// Every new connection and request of this worker uses the snapshot of this generation (or a later one).
+    case applied(worker: Int, generation: UInt64)
+    /// A listener could not be opened; the others work. nil = it works now.
+    case listenerState(worker: Int, listener: String, error: String?)
+    case report(id: UInt64, WorkerReport)
+    /// After `.drain`: no downstream connection is left.
+    case drained(worker: Int)
+    case stopped(worker: Int)
+    /// A line for the process log, made off the request path.
+    case log(LogLevel, String)
+}
+
+/// A worker's numbers and the state of its clusters.
+struct WorkerReport: Sendable {
+    var worker: Int
+    var generation: UInt64
+    var metrics: MetricsCopy
+    var clusters: [ClusterReport]
+    /// By listener index: open downstream connections.
+    var listeners: [ListenerReport]
+}
+
+struct ClusterReport: Sendable {
+    var index: Int32
+    var identity: UInt64
+    var endpoints: [EndpointReport]
+    /// By `Priority.rawValue`.
+    var breakers: [BreakerReport]
+    var requestsTotal: UInt64 = 0
+    var retriesTotal: UInt64 = 0
+    var isInPanic = false
+}
+
+struct EndpointReport: Sendable {
+    var identity: UInt64
+    var state: EndpointState
+}
+
+/// What a breaker has in use, by `BreakerResource.rawValue`, and which of them are at their limit.
+struct BreakerReport: Sendable {
+    var inUse: [Int]
+    var isOpen: [Bool]
+}
+
+struct ListenerReport: Sendable {
+    var index: Int32
+    var connections: Int
+    /// The addresses in use, with the real port where 0 was configured: `address:port`.
+    var addresses: [String]
+    var connectionsTotal: UInt64 = 0
+}

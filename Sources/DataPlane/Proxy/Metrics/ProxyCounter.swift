@@ -1,0 +1,54 @@
+/// Counters of a worker that need no labels beyond one fixed one.
+enum ProxyCounter: Int, CaseIterable, Sendable {
+    // Connections from clients.
+    case downstreamConnectionsTotal, downstreamConnectionsRefused
+    case downstreamRequestsTotal
+    // Requests that the proxy answered itself.
+    case requestsShed, requestsTimedOut, noRoute, noCluster, noHealthyEndpoint
+    // Towards endpoints.
+    case upstreamConnectionsTotal, upstreamConnectFailures, upstreamConnectTimeouts
+    case retriesTotal, retriesOverBudget, retriesLimitReached, retriesSucceeded
+    case breakerConnections, breakerPending, breakerRequests
+    case ejectionsConsecutive5xx, ejectionsConsecutiveGateway, ejectionsConsecutiveLocal, ejectionsSuccessRate
+    case ejectionsEnded
+    // Detection of protocols.
+    case detectedHTTP, detectedOther, detectionTimeouts
+    // Housekeeping.
+    case accessLogDropped, acceptFailures, systemCallFailures, loopIterations
+}
+
+/// Gauges of a worker.
+enum ProxyGauge: Int, CaseIterable, Sendable {
+    case downstreamConnections, downstreamRequests, upstreamConnections, upstreamConnectionsIdle
+    case bufferBytes
+    /// The longest time between two waits of the loop since the last report, microseconds.
+    case loopLagMicroseconds
+}
+
+/// What a peer did that no honest peer does: each has its counter `protocol_violation_total{kind}`.
+enum ProtocolViolation: Int, CaseIterable, Sendable {
+    case badRequestLine, badHeader, badFraming, badChunk, badTarget, badHost, headerTooLarge, tooManyHeaders, uriTooLong
+    case badUpgrade, unsupportedVersion, slowRequest, other
+    case badResponse, unexpectedResponseBytes, tooManyInterimResponses
+
+    var name: String {
+        switch self {
+        case .badRequestLine: "bad_request_line"
+        case .badHeader: "bad_header"
+        case .badFraming: "bad_framing"
+        case .badChunk: "bad_chunk"
+        case .badTarget: "bad_target"
+        case .badHost: "bad_host"
+        case .headerTooLarge: "header_too_large"
+        case .tooManyHeaders: "too_many_headers"
+        case .uriTooLong: "uri_too_long"
+        case .badUpgrade: "bad_upgrade"
+        case .unsupportedVersion: "unsupported_version"
+        case .slowRequest: "slow_request"
+        case .other: "other"
+        case .badResponse: "bad_response"
+        case .unexpectedResponseBytes: "unexpected_response_bytes"
+        case .tooManyInterimResponses: "too_many_interim_responses"
+        }
+    }
+}
