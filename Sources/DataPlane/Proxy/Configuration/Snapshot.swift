@@ -1,3 +1,4 @@
+import Telemetry
 import Traffic
 
 /// Index of an interned label set; 0 is the empty one.

@@ -1,3 +1,4 @@
+import Reactor
 import Traffic
 
 /// What the main thread tells a worker. `Worker.send` may be called from any thread; commands are carried out in order.
@@ -66,3 +67,6 @@ struct ListenerReport: Sendable {
     var addresses: [String]
     var connectionsTotal: UInt64 = 0
 }
+
+/// Where workers leave events for the main thread: made with the waker of the main thread's loop.
+typealias ControlInbox = Mailbox<ControlEvent>
