@@ -11,6 +11,8 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .treatAllWarnings(as: .error),
+    // glibc's own module and ours must see the same declarations, or `fd_set` has two shapes.
+    .unsafeFlags(["-Xcc", "-D_GNU_SOURCE"]),
 ]
 
 /// Exclusivity checks at run time cost 13 ns for each access to a class's field; the data plane is checked in debug builds.
