@@ -1,1 +1,0 @@
-// Reconcile loops: workloads, endpoints, mesh.
