@@ -1,3 +1,17 @@
+import Traffic
+
+/// Names of headers whose bytes stay in place as long as this object lives.
+final class HeaderNameRuns: Sendable {
+    let runs: [ByteRun]
+    private let arena: Arena
+
+    init(_ names: [String]) {
+        let arena = Arena()
+        runs = names.map { arena.copy($0) }
+        self.arena = arena
+    }
+}
+
 /// The compiled form of an access log's line: literals and command operators in order.
 struct AccessLogFormat: Sendable, Equatable {
     enum Operator: Sendable, Equatable {
@@ -30,6 +44,11 @@ struct AccessLogFormat: Sendable, Equatable {
     /// The request and response headers that the operators name: what a worker copies into its ring, in this order.
     let requestHeaders: [String]
     let responseHeaders: [String]
+    /// The same names as runs, for the worker's look-up.
+    let requestHeaderRuns: HeaderNameRuns
+    let responseHeaderRuns: HeaderNameRuns
+
+    static func == (left: AccessLogFormat, right: AccessLogFormat) -> Bool { left.style == right.style }
 
     init(_ style: Style) {
         self.style = style
@@ -41,7 +60,7 @@ struct AccessLogFormat: Sendable, Equatable {
         var request: [String] = []
         var response: [String] = []
         func add(_ name: String?, to list: inout [String]) {
-            if let name, !list.contains(name) { list.append(name) }
+            if let name, !name.hasPrefix(":"), !list.contains(name) { list.append(name) }
         }
         for part in operators {
             switch part {
@@ -56,6 +75,8 @@ struct AccessLogFormat: Sendable, Equatable {
         }
         requestHeaders = request
         responseHeaders = response
+        requestHeaderRuns = HeaderNameRuns(request)
+        responseHeaderRuns = HeaderNameRuns(response)
     }
 
     /// Envoy's default line.
