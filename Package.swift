@@ -76,7 +76,7 @@ var targets: [Target] = [
 
     room("DataPlane", "Reactor", ["Bytes", "CWeft"], settings: dataPlane),
     room("DataPlane", "HTTP", ["Bytes", "CWeft"], settings: dataPlane),
-    room("DataPlane", "Traffic", ["Bytes"], settings: dataPlane),
+    room("DataPlane", "Traffic", ["Bytes", "HTTP"], settings: dataPlane),
     room(
         "DataPlane",
         "Proxy",
@@ -107,7 +107,7 @@ var targets: [Target] = [
     tests("TelemetryTests", ["Telemetry"]),
     tests("ReactorTests", ["Reactor", "Bytes", "CWeft"]),
     tests("HTTPTests", ["HTTP", "Bytes"]),
-    tests("TrafficTests", ["Traffic"]),
+    tests("TrafficTests", ["Traffic", "HTTP"]),
     tests("ProxyTests", ["Proxy", "EnvoyAPI", "HTTP", "Reactor", "Telemetry", "Traffic", "Wire", "Bytes"]),
     tests("ResourcesTests", ["Resources", "Wire"]),
     tests("StoreTests", ["Store", "Resources", "Wire"]),

@@ -1,18 +1,7 @@
-/// Where one header field stands, relative to the base of its `RequestView`.
-public struct FieldPlace: BitwiseCopyable, Sendable {
-    public var nameStart: UInt32
-    public var nameLength: UInt32
-    public var valueStart: UInt32
-    public var valueLength: UInt32
+public import HTTP
 
-    @inlinable
-    public init(nameStart: UInt32, nameLength: UInt32, valueStart: UInt32, valueLength: UInt32) {
-        self.nameStart = nameStart
-        self.nameLength = nameLength
-        self.valueStart = valueStart
-        self.valueLength = valueLength
-    }
-}
+/// Where one header field stands, relative to the base of its `RequestView`: as the parser left it.
+public typealias FieldPlace = HTTP.Field
 
 /// What routing reads of a request: its normalised parts and its header fields, all in place.
 ///
