@@ -70,3 +70,24 @@ struct ListenerReport: Sendable {
 
 /// Where workers leave events for the main thread: made with the waker of the main thread's loop.
 typealias ControlInbox = Mailbox<ControlEvent>
+
+/// How the main thread reaches a worker: `Worker` offers it, tests stand in for it.
+protocol WorkerPort: Sendable {
+    /// May be called from any thread; the worker carries commands out in order.
+    func send(_ command: WorkerCommand)
+}
+
+/// What a worker is started with. It runs without a configuration until the first `.apply` comes.
+struct WorkerSetup: Sendable {
+    /// 0, 1, 2 ...
+    var index: Int
+    /// Workers of this process: a worker takes this share of limits that hold for the process.
+    var count: Int
+    var inbox: ControlInbox
+    var accessLog: AccessLogRing
+    /// The processor to be bound to; nil = none.
+    var processor: Int?
+}
+
+/// Starts a worker's thread; nil when the system gives none.
+typealias WorkerStarter = (WorkerSetup) -> (any WorkerPort)?
