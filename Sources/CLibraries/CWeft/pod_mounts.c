@@ -219,6 +219,14 @@ static int make_mount_point(const char *path, int directory) {
     return 0;
 }
 
+/// A volume in memory: `tmpfs:` and its size in bytes, or nothing for half of the machine's memory.
+static int mount_memory(const char *target, const char *size) {
+    char options[64];
+    if (!JOIN(options, "mode=0777%s%s", *size == 0 ? "" : ",size=", size)) return -1;
+    if (mkdir(target, 0777) != 0) return -1;
+    return mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, options);
+}
+
 /// Binds every volume below STORE, from which containers mount them.
 static int gather_volumes(struct row settings) {
     const char *value;
@@ -234,6 +242,11 @@ static int gather_volumes(struct row settings) {
         name[source - value] = 0;
         source++;
         if (strchr(name, '/') != NULL || name[0] == '.') return fail("volume name %s is malformed", name);
+        if (strncmp(source, "tmpfs:", 6) == 0) {
+            if (!JOIN(target, "%s" STORE "/%s", root, name) || mount_memory(target, source + 6) != 0)
+                return fail("volume %s: cannot mount a tmpfs: %m", name);
+            continue;
+        }
         if (stat(source, &facts) != 0) return fail("volume %s: %s: %m", name, source);
         if (!JOIN(target, "%s" STORE "/%s", root, name) || make_mount_point(target, S_ISDIR(facts.st_mode)) != 0)
             return fail("cannot make room for the volume %s: %m", name);

@@ -28,6 +28,12 @@ int cweft_reap(pid_t pid, int *status);
 /// A non-blocking socket connected to the Unix socket at `path`, which may be longer than `sun_path`. Returns -errno.
 int cweft_pod_connect(const char *path, int type);
 
+/// The process behind the other end of a Unix socket (for a listener: who made it), or -errno.
+pid_t cweft_peer_process(int socket);
+
+/// Removes a file or a directory with all that is in it. Follows no links, and stays on one file system. 0 or an errno.
+int cweft_remove_tree(const char *path);
+
 /// The `d_name` of every entry of a directory in turn; 0 at the end. `*state` begins as NULL and is freed at the end.
 const char *cweft_next_entry(const char *path, void **state);
 

@@ -1,1 +1,0 @@
-// Namespaces, mounts, in-pod sockets.

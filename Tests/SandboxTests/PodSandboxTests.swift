@@ -1,0 +1,273 @@
+import CWeft
+import Glibc
+import Sandbox
+import Testing
+
+@Suite("Pod sandbox", .enabled(if: Allowed.pods, "this machine allows no pods to this user"))
+struct PodSandboxTests {
+    @Test("a container's output reaches its log line by line, and its exit code is told")
+    func runsAndLogs() async throws {
+        let place = Place()
+        defer { place.remove() }
+        let pod = try await PodSandbox.create(place.spec("first"))
+        let run = try await pod.start(program("app", "hostname; echo wrong >&2; printf unfinished; exit 3"))
+        #expect(run.state == .running && run.startedAt > 0)
+        let end = await pod.exit(of: "app")
+        #expect(end?.exitCode == 3 && end?.signal == 0)
+        let known = try await pod.containers()
+        #expect(known.map(\.state) == [.exited])
+        let lines = pod.log("app").split(separator: "\n").map { $0.split(separator: " ", maxSplits: 1)[1] }
+        #expect(lines.sorted() == ["stderr F wrong", "stdout F first", "stdout F unfinished"])
+        try await pod.remove()
+    }
+
+    @Test(
+        "a program that cannot be started says exactly why",
+        arguments: [
+            (["/no/such"], "/", "exec /no/such: No such file or directory"),
+            (["/etc/passwd"], "/", "exec /etc/passwd: Permission denied"),
+            (["no-such-program"], "/", "exec no-such-program: not found in PATH (/usr/bin:/bin)"),
+            (["/bin/true"], "/no/where", "working directory /no/where: No such file or directory"),
+            ([], "/", "no command: give the container a command or the image one"),
+        ]
+    )
+    func saysWhy(arguments: [String], directory: String, message: String) async throws {
+        let place = Place()
+        defer { place.remove() }
+        let pod = try await PodSandbox.create(place.spec())
+        let wanted = ProgramSpec(
+            name: "app",
+            arguments: arguments,
+            environment: ["PATH=/usr/bin:/bin"],
+            directory: directory
+        )
+        await #expect(throws: SandboxError(.startFailed, message)) { try await pod.start(wanted) }
+        // A container that failed can be started again.
+        _ = try await pod.start(program("app", "exit 0", attempt: 1))
+        try await pod.remove()
+    }
+
+    @Test("what a pod writes is its own, and weft's state is hidden from it")
+    func isolatesFiles() async throws {
+        let place = Place()
+        defer { place.remove() }
+        var spec = place.spec()
+        spec.hiddenDirectory = "/usr/share"
+        let pod = try await PodSandbox.create(spec)
+        let mark = "weft-mark-\(getpid())"
+        _ = try await pod.start(
+            program(
+                "app",
+                "touch /etc/\(mark) /usr/\(mark) /tmp/\(mark) && echo wrote; ls /usr/share | wc -l; cat /etc/resolv.conf; "
+                    + "ls /.weft | wc -l; echo x > /proc/sys/kernel/domainname || echo refused"
+            )
+        )
+        _ = await pod.exit(of: "app")
+        let log = pod.log("app")
+        for wanted in ["F wrote\n", "F 0\n", "F nameserver 10.96.0.10\n", "F refused\n"] {
+            #expect(log.contains(wanted), "\(wanted) is missing in\n\(log)")
+        }
+        for place in ["/etc", "/usr", "/tmp"] { #expect(access("\(place)/\(mark)", F_OK) != 0) }
+        try await pod.remove()
+    }
+
+    @Test("a container has no way to the network's rules, to raw packets or to new privileges")
+    func dropsPrivileges() async throws {
+        let place = Place()
+        defer { place.remove() }
+        let pod = try await PodSandbox.create(place.spec())
+        _ = try await pod.start(program("app", "grep -E 'CapBnd|CapEff|NoNewPrivs' /proc/self/status"))
+        _ = await pod.exit(of: "app")
+        let log = pod.log("app")
+        // CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, SETFCAP.
+        #expect(log.contains("CapBnd:\t00000000800005fb") && log.contains("CapEff:\t00000000800005fb"))
+        #expect(log.contains("NoNewPrivs:\t1"))
+        try await pod.remove()
+    }
+
+    @Test("volumes are mounted where they are wanted, read-only when asked, and nowhere else")
+    func mountsVolumes() async throws {
+        let place = Place()
+        defer { place.remove() }
+        try makeDirectory("\(place.path)/data/inner")
+        try replaceFile("\(place.path)/data/inner/file", with: "content\n", mode: 0o644)
+        var spec = place.spec()
+        spec.volumes = [
+            SandboxVolume(name: "data", source: .path("\(place.path)/data")),
+            SandboxVolume(name: "scratch", source: .memory(byteLimit: 65536)),
+        ]
+        let pod = try await PodSandbox.create(spec)
+        var wanted = program(
+            "app",
+            "cat /deep/new/inner/file /etc/only; touch /deep/new/x || echo read-only; touch /scratch/y && echo writable; "
+                + "ls -A /.weft"
+        )
+        wanted.mounts = [
+            .init(volume: "data", target: "/deep/new", isReadOnly: true),
+            .init(volume: "data", subPath: "inner/file", target: "/etc/only"),
+            .init(volume: "scratch", target: "/scratch"),
+        ]
+        _ = try await pod.start(wanted)
+        _ = await pod.exit(of: "app")
+        let lines = pod.log("app").split(separator: "\n").filter { $0.contains(" stdout ") }.map { $0.suffix(9) }
+        #expect(lines == ["F content", "F content", "read-only", " writable"].map { $0.suffix(9) })
+        #expect(access("/deep", F_OK) != 0)
+        try await pod.remove()
+    }
+
+    @Test("TCP to anywhere meets the proxy's listener, and TCP to the pod itself its own")
+    func redirectsConnections() async throws {
+        let place = Place()
+        defer { place.remove() }
+        let pod = try await PodSandbox.create(place.spec())
+        let listener = try pod.makeSocket(domain: AF_INET, type: Int32(SOCK_STREAM.rawValue))
+        defer { close(listener) }
+        var any = cweft_address()
+        cweft_parse_address("0.0.0.0", 15001, &any)
+        #expect(cweft_listen_on(listener, &any, 8, 0) >= 0)
+        let client = try await pod.connect("10.96.7.7", port: 80, until: .now + .seconds(5))
+        defer { close(client) }
+        #expect(await Poller.shared.wait(listener, .readable, until: .now + .seconds(5)) == .ready)
+        var peer = cweft_address()
+        let accepted = cweft_accept(listener, &peer)
+        #expect(accepted >= 0)
+        defer { close(accepted) }
+        var original = cweft_address()
+        #expect(cweft_original_destination(accepted, &original) >= 0)
+        #expect(original.port == 80 && original.ip.0 == 10 && original.ip.3 == 7)
+        await #expect(throws: SandboxError.self) {
+            try await pod.connect(pod.spec.address, port: 8080, until: .now + .seconds(5))
+        }
+        let dns = try pod.bindDNS()
+        close(dns.udp)
+        close(dns.tcp)
+        try await pod.remove()
+    }
+
+    @Test("commands run inside a container: exit code, output, and a limit of time")
+    func runsCommands() async throws {
+        let place = Place()
+        defer { place.remove() }
+        let pod = try await PodSandbox.create(place.spec())
+        _ = try await pod.start(program("app", "echo hello > /tmp/greeting; exec sleep 60"))
+        let script = "until [ -s /tmp/greeting ]; do :; done; cat /tmp/greeting; exit 4"
+        let first = try await pod.run(program("app", script), timeout: .seconds(5))
+        #expect(first.exitCode == 4 && !first.hasTimedOut && first.output == "hello\n" && first.failure == nil)
+        let slow = try await pod.run(program("app", "sleep 30"), timeout: .milliseconds(50))
+        #expect(slow.hasTimedOut)
+        try await pod.remove()
+        await #expect(throws: SandboxError.self) { try await pod.run(program("app", "true"), timeout: .seconds(1)) }
+    }
+
+    @Test("SIGTERM reaches the program; SIGKILL takes all of its processes, daemons too")
+    func signals() async throws {
+        let place = Place()
+        defer { place.remove() }
+        let pod = try await PodSandbox.create(place.spec())
+        let mark = "86\(getpid() % 1000)"
+        _ = try await pod.start(program("polite", "trap 'exit 7' TERM; echo up; while :; do sleep 0.01; done"))
+        _ = try await pod.start(
+            program("stubborn", "trap '' TERM; (setsid sleep \(mark) &); while :; do sleep 0.01; done")
+        )
+        while !pod.log("polite").contains("up") { await Task.yield() }
+        try await pod.signal("polite", SIGTERM)
+        #expect(await pod.exit(of: "polite")?.exitCode == 7)
+        while processes(holding: "sleep\0\(mark)").isEmpty { await Task.yield() }
+        try await pod.signal("stubborn", SIGTERM)
+        try await pod.signal("stubborn", SIGKILL)
+        let end = await pod.exit(of: "stubborn")
+        #expect(end?.signal == Int(SIGKILL) && end?.exitCode == 137)
+        _ = try await pod.containers()
+        while !processes(holding: "sleep\0\(mark)").isEmpty { await Task.yield() }
+        try await pod.remove()
+    }
+
+    @Test("stopping leaves no process, no mount and no file")
+    func stopsCleanly() async throws {
+        let place = Place()
+        defer { place.remove() }
+        let pod = try await PodSandbox.create(place.spec())
+        _ = try await pod.start(program("app", "mkdir -p /tmp/a; exec sleep 4242"))
+        await pod.stop(grace: .seconds(5))
+        #expect(!pod.process.isAlive)
+        try await pod.remove()
+        #expect(access(pod.spec.directory, F_OK) != 0)
+        #expect(processes(holding: "sleep\u{0}4242").isEmpty)
+        #expect(!(readFile("/proc/self/mountinfo") ?? "").contains(pod.spec.directory))
+    }
+
+    @Test("a killed pod init is noticed at once, and everything in the pod is gone")
+    func initKilled() async throws {
+        let place = Place()
+        defer { place.remove() }
+        let pod = try await PodSandbox.create(place.spec())
+        _ = try await pod.start(program("app", "exec sleep 4343"))
+        kill(pod.process.pid, SIGKILL)
+        var last: SandboxEvent?
+        for await event in pod.events { last = event }
+        #expect(last == .ended)
+        #expect(processes(holding: "sleep\u{0}4343").isEmpty)
+        try await pod.remove()
+    }
+
+    @Test("a later weft finds and ends what an earlier one left, with and without a record")
+    func sweepsLeftovers() async throws {
+        let place = Place()
+        defer { place.remove() }
+        let first = try await PodSandbox.create(place.spec())
+        let second = try await PodSandbox.create(place.spec())
+        unlink("\(second.spec.directory)/pod.json")
+        try makeDirectory("\(place.path)/pods/empty")
+        let problems = await Leftovers.sweep(stateDirectory: place.path)
+        #expect(problems == [])
+        #expect(!first.process.isAlive && !second.process.isAlive)
+        #expect(listDirectory("\(place.path)/pods").isEmpty)
+        await first.kill()
+        await second.kill()
+    }
+
+    @Test("a pod that cannot be made says why and leaves nothing")
+    func failsCleanly() async throws {
+        let place = Place()
+        defer { place.remove() }
+        var spec = place.spec("broken")
+        spec.volumes = [SandboxVolume(name: "data", source: .path("/no/such/place"))]
+        let wanted = "pod default/broken: volume data: /no/such/place: No such file or directory"
+        await #expect(throws: SandboxError(.creationFailed, wanted)) { try await PodSandbox.create(spec) }
+        #expect(access(spec.directory, F_OK) != 0)
+        #expect(processes(holding: "weft-pod-init\0broken").isEmpty)
+    }
+
+    @Test("the check of the machine finds that pods work here")
+    func checksMachine() async throws {
+        let place = Place()
+        defer { place.remove() }
+        let findings = await MachineCheck.run(directory: place.path)
+        #expect(findings.filter { $0.verdict == .missing } == [])
+        #expect(findings.map(\.name).contains("nftables"))
+    }
+}
+
+@Suite("Removing trees")
+struct RemovalTests {
+    @Test("links are not followed, and nests deeper than a path may be long are removed")
+    func removesHostileTrees() throws {
+        let place = Place()
+        try makeDirectory("\(place.path)/kept")
+        try makeDirectory("\(place.path)/tree/closed/inside")
+        symlink("\(place.path)/kept", "\(place.path)/tree/link")
+        chmod("\(place.path)/tree/closed", 0)
+        var directory = open("\(place.path)/tree", O_RDONLY)
+        for _ in 0..<3000 {
+            mkdirat(directory, "nested-directory", 0o700)
+            let next = openat(directory, "nested-directory", O_RDONLY)
+            close(directory)
+            directory = next
+        }
+        close(directory)
+        #expect(cweft_remove_tree("\(place.path)/tree") == 0)
+        #expect(access("\(place.path)/tree", F_OK) != 0)
+        #expect(access("\(place.path)/kept", F_OK) == 0)
+        place.remove()
+    }
+}
