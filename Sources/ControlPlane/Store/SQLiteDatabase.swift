@@ -1,0 +1,253 @@
+import CSQLite
+import Resources
+
+/// One connection to the database file: the only one there is, used by the store's writer alone.
+///
+/// Not Sendable: whoever owns it serialises its use. WAL with `synchronous=FULL`, so that a committed write survives a
+/// power cut.
+final class SQLiteDatabase {
+    /// What an object's row holds.
+    struct Row {
+        let apiVersion: String
+        let kind: String
+        let namespace: String
+        let name: String
+        let revision: Int64
+        let json: [UInt8]
+    }
+
+    private let handle: OpaquePointer
+    private let path: String
+    private var statements: [Statement: OpaquePointer] = [:]
+
+    private enum Statement: String, CaseIterable {
+        case begin = "BEGIN IMMEDIATE"
+        case commit = "COMMIT"
+        case rollback = "ROLLBACK"
+        case upsert = """
+            INSERT INTO objects(api_version, kind, namespace, name, revision, uid, json) VALUES(?1,?2,?3,?4,?5,?6,?7)
+            ON CONFLICT(kind, api_version, namespace, name) DO UPDATE SET revision=?5, uid=?6, json=?7
+            """
+        case delete = "DELETE FROM objects WHERE api_version=?1 AND kind=?2 AND namespace=?3 AND name=?4"
+        case revision = "UPDATE facts SET value=?1 WHERE name='revision'"
+    }
+
+    /// The layout of the tables; a newer one is refused.
+    private static let layout: Int64 = 1
+
+    /// Opens or makes the file, and checks it for damage.
+    ///
+    /// - Throws: `APIError` that names the file, what is wrong with it and what to do.
+    init(path: String) throws(APIError) {
+        self.path = path
+        var handle: OpaquePointer?
+        let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE
+        let code = sqlite3_open_v2(path, &handle, flags, nil)
+        guard let handle, code == SQLITE_OK else {
+            let why = handle.map { String(cString: sqlite3_errmsg($0)) } ?? "out of memory"
+            sqlite3_close_v2(handle)
+            throw APIError.unavailable("cannot open the store \(path): \(why); check that its directory can be written")
+        }
+        self.handle = handle
+        do {
+            try prepareFile()
+        } catch {
+            close()
+            throw error
+        }
+    }
+
+    deinit { close() }
+
+    private var isClosed = false
+
+    /// Finishes the statements, empties the write-ahead log into the file and closes it.
+    func close() {
+        guard !isClosed else { return }
+        isClosed = true
+        for statement in statements.values { sqlite3_finalize(statement) }
+        statements = [:]
+        sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
+        sqlite3_close_v2(handle)
+    }
+
+    private func prepareFile() throws(APIError) {
+        sqlite3_busy_timeout(handle, 500)
+        // One process owns the file: nobody can change it below the cache.
+        try execute("PRAGMA locking_mode=EXCLUSIVE")
+        try execute("PRAGMA journal_mode=WAL")
+        try execute("PRAGMA synchronous=FULL")
+        try execute("PRAGMA wal_autocheckpoint=1000")
+        try execute("PRAGMA journal_size_limit=4194304")
+        try execute("PRAGMA cache_size=-512")
+        var problems: [String] = []
+        try query("PRAGMA quick_check(3)") { statement in
+            let text = Self.text(statement, 0)
+            if text != "ok" { problems.append(text) }
+        }
+        guard problems.isEmpty else {
+            throw APIError.internalError(
+                "the store \(path) is damaged (\(problems.joined(separator: "; "))); restore it from a copy, or remove it "
+                    + "and apply your manifests again"
+            )
+        }
+        try makeTables()
+    }
+
+    private func makeTables() throws(APIError) {
+        try execute("CREATE TABLE IF NOT EXISTS facts(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID")
+        try execute("INSERT OR IGNORE INTO facts VALUES('layout', \(Self.layout)), ('revision', 0)")
+        try execute(
+            """
+            CREATE TABLE IF NOT EXISTS objects(
+                api_version TEXT NOT NULL, kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+                revision INTEGER NOT NULL, uid TEXT NOT NULL, json BLOB NOT NULL,
+                PRIMARY KEY(kind, api_version, namespace, name))
+            """
+        )
+        let layout = try fact("layout")
+        guard layout == Self.layout else {
+            throw APIError.unavailable(
+                "the store \(path) has layout \(layout), this version reads \(Self.layout); use the version that wrote it"
+            )
+        }
+    }
+
+    private func fact(_ name: String) throws(APIError) -> Int64 {
+        var value: Int64 = 0
+        try query("SELECT value FROM facts WHERE name='\(name)'") { value = sqlite3_column_int64($0, 0) }
+        return value
+    }
+
+    /// The revision of the last committed write.
+    func revision() throws(APIError) -> Int64 { try fact("revision") }
+
+    /// Every stored object.
+    func rows() throws(APIError) -> [Row] {
+        var rows: [Row] = []
+        try query("SELECT api_version, kind, namespace, name, revision, json FROM objects") { statement in
+            let count = Int(sqlite3_column_bytes(statement, 5))
+            let blob = sqlite3_column_blob(statement, 5)
+            rows.append(
+                Row(
+                    apiVersion: Self.text(statement, 0),
+                    kind: Self.text(statement, 1),
+                    namespace: Self.text(statement, 2),
+                    name: Self.text(statement, 3),
+                    revision: sqlite3_column_int64(statement, 4),
+                    json: blob.map { Array(UnsafeRawBufferPointer(start: $0, count: count)) } ?? []
+                )
+            )
+        }
+        return rows
+    }
+
+    /// Does all of `body` or, when it throws or the disk refuses, nothing of it.
+    func transaction(_ body: () throws(APIError) -> Void) throws(APIError) {
+        try run(.begin) { _ in }
+        do {
+            try body()
+            try run(.commit) { _ in }
+        } catch {
+            try? run(.rollback) { _ in }
+            throw error
+        }
+    }
+
+    func upsert(_ row: Row, uid: String) throws(APIError) {
+        try run(.upsert) { statement in
+            bindKey(statement, row.apiVersion, row.kind, row.namespace, row.name)
+            sqlite3_bind_int64(statement, 5, row.revision)
+            Self.bind(statement, 6, uid)
+            row.json.withUnsafeBytes { bytes in
+                _ = sqlite3_bind_blob(statement, 7, bytes.baseAddress, Int32(clamping: bytes.count), Self.transient)
+            }
+        }
+    }
+
+    func delete(_ key: ObjectKey) throws(APIError) {
+        try run(.delete) { bindKey($0, key.type.apiVersion, key.type.kind, key.namespace, key.name) }
+    }
+
+    func setRevision(_ revision: Int64) throws(APIError) {
+        try run(.revision) { sqlite3_bind_int64($0, 1, revision) }
+    }
+
+    private func bindKey(_ statement: OpaquePointer, _ parts: String...) {
+        for (index, part) in parts.enumerated() { Self.bind(statement, Int32(index) + 1, part) }
+    }
+
+    /// Tells SQLite to copy what is bound: the pointer is only good during the call.
+    private static let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
+
+    private static func bind(_ statement: OpaquePointer, _ index: Int32, _ text: String) {
+        var text = text
+        text.withUTF8 { bytes in
+            bytes.withMemoryRebound(to: CChar.self) { characters in
+                _ = sqlite3_bind_text(statement, index, characters.baseAddress, Int32(clamping: bytes.count), transient)
+            }
+        }
+    }
+
+    private static func text(_ statement: OpaquePointer, _ column: Int32) -> String {
+        guard let bytes = sqlite3_column_text(statement, column) else { return "" }
+        return String(cString: bytes)
+    }
+
+    private func run(_ statement: Statement, _ bind: (OpaquePointer) -> Void) throws(APIError) {
+        let prepared: OpaquePointer
+        if let known = statements[statement] {
+            prepared = known
+        } else {
+            var new: OpaquePointer?
+            guard
+                sqlite3_prepare_v3(handle, statement.rawValue, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &new, nil)
+                    == SQLITE_OK,
+                let new
+            else { throw failure() }
+            statements[statement] = new
+            prepared = new
+        }
+        bind(prepared)
+        let code = sqlite3_step(prepared)
+        defer {
+            sqlite3_reset(prepared)
+            sqlite3_clear_bindings(prepared)
+        }
+        guard code == SQLITE_DONE || code == SQLITE_ROW else { throw failure() }
+    }
+
+    private func execute(_ sql: String) throws(APIError) { try query(sql) { _ in } }
+
+    private func query(_ sql: String, _ row: (OpaquePointer) -> Void) throws(APIError) {
+        var statement: OpaquePointer?
+        guard sqlite3_prepare_v2(handle, sql, -1, &statement, nil) == SQLITE_OK, let statement else { throw failure() }
+        defer { sqlite3_finalize(statement) }
+        while true {
+            switch sqlite3_step(statement) {
+            case SQLITE_ROW: row(statement)
+            case SQLITE_DONE: return
+            default: throw failure()
+            }
+        }
+    }
+
+    private func failure() -> APIError {
+        let why = String(cString: sqlite3_errmsg(handle))
+        switch sqlite3_errcode(handle) & 0xff {
+        case SQLITE_FULL:
+            return .unavailable("the disk that holds the store \(path) is full: free some space; nothing was written")
+        case SQLITE_BUSY, SQLITE_LOCKED:
+            return .unavailable("the store \(path) is in use by another process: stop that one (`weft down`) first")
+        case SQLITE_CORRUPT, SQLITE_NOTADB:
+            return .internalError(
+                "the store \(path) is damaged (\(why)); restore it from a copy, or remove it and apply your manifests again"
+            )
+        case SQLITE_READONLY, SQLITE_CANTOPEN, SQLITE_PERM:
+            return .unavailable("the store \(path) cannot be written (\(why)): check the rights of its directory")
+        case SQLITE_IOERR:
+            return .unavailable("writing the store \(path) failed (\(why)): check its disk; nothing was written")
+        default: return .internalError("the store \(path) failed: \(why)")
+        }
+    }
+}

@@ -1,0 +1,402 @@
+import Dispatch
+import Glibc
+package import Resources
+import Synchronization
+
+/// The embedded store: every object in memory for reading, every write in one SQLite file before it is answered.
+///
+/// Safe from any task. Reads take a short lock and never wait for the disk. Writes queue up for one writer, which decides
+/// all that wait, commits them in one transaction (one `fsync` for many) and only then shows them to readers and watchers.
+package final class SQLiteStore: ObjectStore {
+    /// How much is remembered and accepted.
+    package struct Limits: Sendable {
+        /// Events for watchers that come back: beyond, they must list again.
+        package var events = 4096
+        /// Writes that may wait for the writer: beyond, they are refused with 429.
+        package var waitingWrites = 8192
+        /// Writes that share one transaction.
+        package var batch = 256
+
+        package init() {}
+    }
+
+    private struct Waiting {
+        let intent: WriteIntent
+        let isDryRun: Bool
+        let continuation: CheckedContinuation<Result<WriteOutcome, APIError>, Never>
+    }
+
+    private struct WriteQueue {
+        var waiting: [Waiting] = []
+        var isRunning = false
+        var isClosed = false
+    }
+
+    /// Safety: the database is used on `writer` alone, after `init`; the box itself never changes.
+    private struct Confined: @unchecked Sendable {
+        let database: SQLiteDatabase
+    }
+
+    private let state: Mutex<StoreState>
+    private let queue = Mutex(WriteQueue())
+    private let writer = DispatchQueue(label: "weft.store.writer")
+    private let confined: Confined
+    private let limits: Limits
+    private let admissions: [any Admission]
+    private let clock: @Sendable () -> Timestamp
+
+    /// Opens or makes the store in a file (`:memory:` for none) and makes the namespaces that always exist.
+    ///
+    /// - Throws: `APIError` that says what is wrong with the file and what to do.
+    package static func open(
+        path: String,
+        admissions: [any Admission] = [ServiceAllocator()],
+        limits: Limits = Limits(),
+        clock: @escaping @Sendable () -> Timestamp = { SQLiteStore.now() }
+    ) async throws(APIError) -> SQLiteStore {
+        let store = try SQLiteStore(path: path, admissions: admissions, limits: limits, clock: clock)
+        for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
+            let namespace = Object(ResourceTypes.namespaces, name: name)
+            if try await store.find(ObjectKey(ResourceTypes.namespaces, name: name)) == nil {
+                try await store.create(namespace)
+            }
+        }
+        return store
+    }
+
+    private init(
+        path: String,
+        admissions: [any Admission],
+        limits: Limits,
+        clock: @escaping @Sendable () -> Timestamp
+    ) throws(APIError) {
+        let database = try SQLiteDatabase(path: path)
+        var objects: [(ObjectKey, Object)] = []
+        for row in try database.rows() {
+            guard let type = ResourceTypes.find(apiVersion: row.apiVersion, kind: row.kind) else { continue }
+            let key = ObjectKey(type, namespace: row.namespace, name: row.name)
+            do {
+                objects.append((key, Object(try ObjectText.decode(row.json))))
+            } catch {
+                throw APIError.internalError(
+                    "the store \(path) is damaged (\(key): \(error)); restore it from a copy, or remove it and apply "
+                        + "your manifests again"
+                )
+            }
+        }
+        state = Mutex(
+            StoreState(objects: objects, revision: try database.revision(), ringCapacity: limits.events)
+        )
+        confined = Confined(database: database)
+        self.limits = limits
+        self.admissions = admissions
+        self.clock = clock
+    }
+
+    /// The machine's time.
+    package static func now() -> Timestamp {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(seconds: Int64(time.tv_sec), nanoseconds: Int32(time.tv_nsec))
+    }
+
+    /// Finishes the writes that wait, ends every watch and closes the file. Later calls fail with 503.
+    package func shutdown() async {
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            queue.withLock { $0.isClosed = true }
+            writer.async { [self] in
+                drain()
+                let isFirst = state.withLock { state in
+                    defer { state.isClosed = true }
+                    return !state.isClosed
+                }
+                if isFirst { confined.database.close() }
+                endWatches()
+                continuation.resume()
+            }
+        }
+    }
+
+    private func endWatches() {
+        let watchers = state.withLock { state in
+            defer { state.watchers = [:] }
+            return Array(state.watchers.values)
+        }
+        for watcher in watchers { watcher.continuation.finish() }
+    }
+}
+
+// Reading.
+extension SQLiteStore {
+    package func get(_ key: ObjectKey) async throws(APIError) -> Object {
+        guard let object = state.withLock({ $0.get(key) }) else { throw .notFound(key.type, key.name) }
+        return object
+    }
+
+    package func currentRevision() async -> Revision { state.withLock { $0.revision } }
+
+    package func list(
+        _ type: ResourceType,
+        namespace: String?,
+        _ options: ListOptions
+    ) async throws(APIError) -> ObjectList {
+        let (table, current, forgotten) = state.withLock { ($0.tables[type] ?? [:], $0.revision, $0.forgotten) }
+        var revision = current
+        var after: ListContinuation?
+        if let text = options.continuation {
+            guard let place = ListContinuation(text) else { throw .badRequest("continue key is not valid") }
+            guard place.revision >= forgotten else {
+                throw .expired("The provided continue parameter is too old: list again from the start")
+            }
+            revision = place.revision
+            after = place
+        }
+        var items: [Object] = []
+        for space in table.keys.sorted() where namespace == nil || namespace == space {
+            guard let objects = table[space], after.map({ space >= $0.namespace }) ?? true else { continue }
+            for name in objects.keys.sorted() {
+                if let after, space == after.namespace, name <= after.name { continue }
+                guard let object = objects[name], options.labels.matches(object), options.fields.matches(object) else {
+                    continue
+                }
+                items.append(object)
+            }
+        }
+        guard options.limit > 0, items.count > options.limit else {
+            return ObjectList(items: items, revision: revision)
+        }
+        let page = Array(items.prefix(options.limit))
+        let last = page[page.count - 1]
+        return ObjectList(
+            items: page,
+            revision: revision,
+            continuation: ListContinuation(revision: revision, namespace: last.namespace, name: last.name).text,
+            remainingCount: options.labels.isEmpty && options.fields.isEmpty ? items.count - page.count : nil
+        )
+    }
+
+    package func watch(
+        _ type: ResourceType,
+        namespace: String?,
+        _ options: WatchOptions
+    ) async throws(APIError) -> WatchEvents {
+        let (stream, continuation) = AsyncThrowingStream.makeStream(
+            of: WatchEvent.self,
+            throwing: (any Error).self,
+            bufferingPolicy: .bufferingOldest(max(options.capacity, 1))
+        )
+        let result: Result<(Int, [WatchEvent]), APIError> = state.withLock { state in
+            if state.isClosed { return .failure(Self.closed) }
+            var watcher = Watcher(
+                type: type,
+                namespace: namespace,
+                labels: options.labels,
+                fields: options.fields,
+                continuation: continuation,
+                seen: state.revision
+            )
+            var initial: [WatchEvent] = []
+            if let revision = options.revision {
+                guard revision >= state.forgotten else {
+                    return .failure(.expired("too old resource version: \(revision) (\(state.forgotten))"))
+                }
+                initial = state.events(after: revision).compactMap { watcher.sight(of: $0) }
+                watcher.seen = initial.last?.revision ?? min(revision, state.revision)
+            } else {
+                initial = Self.everything(watcher, state)
+            }
+            if options.marksInitialEnd {
+                initial.append(Watcher.bookmark(type, state.revision, endsInitial: true))
+            }
+            let id = state.nextWatcher
+            state.nextWatcher += 1
+            state.watchers[id] = watcher
+            return .success((id, initial))
+        }
+        let (id, initial) = try result.get()
+        continuation.onTermination = { [weak self] _ in
+            self?.state.withLock { _ = $0.watchers.removeValue(forKey: id) }
+        }
+        return WatchEvents(initial: initial, live: stream)
+    }
+
+    private static func everything(_ watcher: Watcher, _ state: StoreState) -> [WatchEvent] {
+        var events: [WatchEvent] = []
+        for (space, table) in state.tables[watcher.type] ?? [:]
+        where watcher.namespace == nil || watcher.namespace == space {
+            for object in table.values where watcher.selects(object) {
+                events.append(
+                    WatchEvent(kind: .added, object: object, revision: Revision(object.resourceVersion) ?? 0)
+                )
+            }
+        }
+        return events.sorted { $0.revision < $1.revision }
+    }
+
+    private static let closed = APIError.unavailable("the store is closed")
+}
+
+// Writing.
+extension SQLiteStore {
+    package func create(_ object: Object, _ options: WriteOptions) async throws(APIError) -> Object {
+        try await submit(.create(object), isDryRun: options.isDryRun).object
+    }
+
+    package func replace(_ object: Object, _ options: WriteOptions) async throws(APIError) -> Object {
+        try await submit(.replace(object), isDryRun: options.isDryRun).object
+    }
+
+    package func updateStatus(_ object: Object, _ options: WriteOptions) async throws(APIError) -> Object {
+        try await submit(.status(object), isDryRun: options.isDryRun).object
+    }
+
+    package func delete(_ key: ObjectKey, _ options: DeleteOptions) async throws(APIError) -> DeleteOutcome {
+        guard case .deleted(let outcome) = try await submit(.delete(key, options), isDryRun: options.isDryRun) else {
+            throw .internalError("a deletion came to no outcome")
+        }
+        return outcome
+    }
+
+    private func submit(_ intent: WriteIntent, isDryRun: Bool) async throws(APIError) -> WriteOutcome {
+        let result = await withCheckedContinuation { continuation in
+            let refusal = queue.withLock { queue -> APIError? in
+                if queue.isClosed { return Self.closed }
+                guard queue.waiting.count < limits.waitingWrites else {
+                    return APIError(code: 429, reason: .tooManyRequests, message: "too many writes wait for the store")
+                }
+                queue.waiting.append(Waiting(intent: intent, isDryRun: isDryRun, continuation: continuation))
+                if !queue.isRunning {
+                    queue.isRunning = true
+                    writer.async { self.drain() }
+                }
+                return nil
+            }
+            if let refusal { continuation.resume(returning: .failure(refusal)) }
+        }
+        return try result.get()
+    }
+
+    /// Runs on `writer`: batch after batch until nothing waits.
+    private func drain() {
+        while true {
+            let batch = queue.withLock { queue -> [Waiting] in
+                let batch = Array(queue.waiting.prefix(limits.batch))
+                queue.waiting.removeFirst(batch.count)
+                if batch.isEmpty { queue.isRunning = false }
+                return batch
+            }
+            if batch.isEmpty { return }
+            write(batch)
+        }
+    }
+
+    private func write(_ waiting: [Waiting]) {
+        var (results, changes) = decide(waiting)
+        if !changes.isEmpty {
+            do throws(APIError) {
+                try commit(changes)
+                publish(changes)
+            } catch {
+                // Decisions may rest on one another: when the disk refuses, none of them counts.
+                results = results.map { $0.flatMap { _ in .failure(error) } }
+            }
+        }
+        for (write, result) in zip(waiting, results) { write.continuation.resume(returning: result) }
+    }
+
+    /// Decides a batch. Its view of the objects ends here, so that publishing changes the tables in place.
+    private func decide(_ waiting: [Waiting]) -> ([Result<WriteOutcome, APIError>], [Change]) {
+        let (base, revision) = state.withLock { ($0.tables, $0.revision) }
+        var batch = WriteBatch(base: base, revision: revision, admissions: admissions, now: clock())
+        var results: [Result<WriteOutcome, APIError>] = []
+        for write in waiting {
+            do throws(APIError) {
+                results.append(.success(try batch.decide(write.intent, isDryRun: write.isDryRun)))
+            } catch {
+                results.append(.failure(error))
+            }
+        }
+        return (results, batch.changes)
+    }
+
+    private func commit(_ changes: [Change]) throws(APIError) {
+        let database = confined.database
+        try database.transaction { () throws(APIError) in
+            // Of several changes of one object only the last one has to reach the disk.
+            var last: [ObjectKey: Int] = [:]
+            for (index, change) in changes.enumerated() { last[change.key] = index }
+            for (index, change) in changes.enumerated() where last[change.key] == index {
+                guard !change.isDeletion else {
+                    try database.delete(change.key)
+                    continue
+                }
+                try database.upsert(
+                    SQLiteDatabase.Row(
+                        apiVersion: change.key.type.apiVersion,
+                        kind: change.key.type.kind,
+                        namespace: change.key.namespace,
+                        name: change.key.name,
+                        revision: change.revision,
+                        json: ObjectText.encode(change.new.value)
+                    ),
+                    uid: change.new.uid
+                )
+            }
+            try database.setRevision(changes[changes.count - 1].revision)
+        }
+    }
+
+    /// Shows committed changes to readers and watchers; ends watchers that do not keep up.
+    private func publish(_ changes: [Change]) {
+        let ended = state.withLock { state -> [Watcher] in
+            var ended: [Watcher] = []
+            for change in changes {
+                state.apply(change)
+                let event = StoreState.Event(
+                    revision: change.revision,
+                    type: change.key.type,
+                    namespace: change.key.namespace,
+                    old: change.old,
+                    new: change.new,
+                    isDeletion: change.isDeletion
+                )
+                for id in state.watchers.keys {
+                    guard state.watchers[id]?.send(event) == false else { continue }
+                    if let watcher = state.watchers.removeValue(forKey: id) { ended.append(watcher) }
+                }
+            }
+            return ended
+        }
+        // Outside the lock: ending a stream calls back into the store.
+        for watcher in ended {
+            watcher.continuation.finish(
+                throwing: APIError.expired("the watch fell too far behind: list again and watch from there")
+            )
+        }
+    }
+}
+
+/// Where a list goes on.
+struct ListContinuation {
+    let revision: Revision
+    let namespace: String
+    let name: String
+
+    init(revision: Revision, namespace: String, name: String) {
+        self.revision = revision
+        self.namespace = namespace
+        self.name = name
+    }
+
+    init?(_ text: String) {
+        guard text.utf8.count < 2048, let bytes = Base64.decode(text),
+            let plain = String(validating: bytes, as: UTF8.self)
+        else { return nil }
+        let parts = plain.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 3, let revision = Revision(parts[0]) else { return nil }
+        self.init(revision: revision, namespace: parts[1], name: parts[2])
+    }
+
+    /// The token, opaque to clients.
+    var text: String { Base64.encode(Array("\(revision)/\(namespace)/\(name)".utf8)) }
+}
