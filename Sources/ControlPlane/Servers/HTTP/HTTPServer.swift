@@ -1,0 +1,174 @@
+import CWeft
+import Glibc
+import HTTP
+import Reactor
+
+/// An HTTP/1.1 server for the control plane.
+///
+/// Its sockets live on `LoopThread.shared`; the handler runs as a task per request, which is cancelled when the client goes
+/// away. Requests of one connection are answered one after the other.
+package final class HTTPServer: Sendable {
+    package typealias Handler = @Sendable (HTTPRequest) async -> HTTPResponse
+
+    /// Bounds on what a caller may send or hold open.
+    package struct Limits: Sendable {
+        /// Kubernetes' own limit for one object is about 3 MiB.
+        package var bodyBytes = 3 << 20
+        package var connections = 1024
+        /// Milliseconds from the first byte of a head, or from accepting, to its last.
+        package var headMilliseconds: UInt64 = 10_000
+        /// Milliseconds from the head to the last byte of the body.
+        package var bodyMilliseconds: UInt64 = 30_000
+        /// Milliseconds that a kept connection may rest.
+        package var idleMilliseconds: UInt64 = 120_000
+
+        package init() {}
+    }
+
+    private let core: ServerCore
+
+    package init(limits: Limits = Limits(), handler: @escaping Handler) {
+        core = ServerCore(limits: limits, handler: handler)
+    }
+
+    /// Serves a Unix socket with mode 0600. A socket left by a dead server is replaced; a living one is not.
+    ///
+    /// - Throws: `SystemError` with `EADDRINUSE` when somebody answers there.
+    package func listen(unix path: String) async throws(SystemError) {
+        let probe = cweft_connect_unix(path, Int32(SOCK_STREAM.rawValue), 0)
+        guard probe < 0 else {
+            close(probe)
+            throw SystemError(code: EADDRINUSE, operation: "listen on \(path)")
+        }
+        unlink(path)
+        let mask = umask(0o177)
+        let fd = cweft_listen_unix(path, Int32(SOCK_STREAM.rawValue), Socket.backlog)
+        umask(mask)
+        guard fd >= 0 else { throw SystemError(code: -fd, operation: "listen on \(path)") }
+        cweft_set_nonblocking(fd)
+        try await core.serve(fd, isUnix: true)
+    }
+
+    /// Serves a TCP address, and returns the one that it got (port 0 asks for any).
+    package func listen(_ address: SocketAddress) async throws(SystemError) -> SocketAddress {
+        let fd = try Socket.listen(address)
+        let own = Socket.localAddress(fd) ?? address
+        try await core.serve(fd, isUnix: false)
+        return own
+    }
+
+    /// Stops accepting, lets requests end within `grace`, then closes what is left.
+    package func shutdown(grace: Duration = .seconds(1)) async {
+        await core.stopAccepting()
+        let end = ContinuousClock.now + grace
+        while await core.busyConnections() > 0, ContinuousClock.now < end {
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+        await core.closeAll()
+    }
+}
+
+/// The server's state on the loop.
+///
+/// Safety: every stored property but the constants is touched on `LoopThread.shared`'s thread only.
+final class ServerCore: @unchecked Sendable {
+    let limits: HTTPServer.Limits
+    let handler: HTTPServer.Handler
+    private var listeners: [Listener] = []
+    private var connections: [ObjectIdentifier: ServerConnection] = [:]
+    private(set) var isStopping = false
+
+    init(limits: HTTPServer.Limits, handler: @escaping HTTPServer.Handler) {
+        self.limits = limits
+        self.handler = handler
+    }
+
+    func serve(_ fd: Int32, isUnix: Bool) async throws(SystemError) {
+        try await LoopThread.shared.run { [self] (loop: HandlerLoop) throws(SystemError) in
+            let listener = Listener(fd: fd, isUnix: isUnix, core: self, loop: loop)
+            listener.key = try loop.add(fd, .read, listener)
+            listeners.append(listener)
+        }
+    }
+
+    func stopAccepting() async {
+        await LoopThread.shared.run { [self] loop in
+            isStopping = true
+            for listener in listeners {
+                if let key = listener.key { loop.remove(key) }
+                close(listener.fd)
+            }
+            listeners = []
+            for connection in connections.values where connection.isIdle { connection.end() }
+        }
+    }
+
+    func busyConnections() async -> Int {
+        await LoopThread.shared.run { [self] _ in connections.values.count { !$0.isIdle } }
+    }
+
+    func closeAll() async {
+        await LoopThread.shared.run { [self] _ in
+            for connection in connections.values { connection.end() }
+        }
+    }
+
+    func accepted(_ fd: Int32, isUnix: Bool, loop: HandlerLoop) {
+        guard connections.count < limits.connections, !isStopping else {
+            close(fd)
+            return
+        }
+        let connection = ServerConnection(fd: fd, peer: isUnix ? Self.credentials(fd) : nil, core: self, loop: loop)
+        guard connection.start() else {
+            close(fd)
+            return
+        }
+        connections[ObjectIdentifier(connection)] = connection
+    }
+
+    func forget(_ connection: ServerConnection) { connections[ObjectIdentifier(connection)] = nil }
+
+    private static func credentials(_ fd: Int32) -> PeerCredentials? {
+        var credentials = ucred()
+        var length = socklen_t(MemoryLayout<ucred>.size)
+        guard getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0 else { return nil }
+        return PeerCredentials(pid: credentials.pid, uid: credentials.uid, gid: credentials.gid)
+    }
+}
+
+/// One listening socket. Lives on the loop's thread.
+private final class Listener: EventHandler {
+    let fd: Int32
+    let isUnix: Bool
+    var key: HandlerKey?
+    private unowned let core: ServerCore
+    private unowned let loop: HandlerLoop
+    /// Connections taken in one turn, so that others on the loop get their share.
+    private static let batch = 16
+
+    init(fd: Int32, isUnix: Bool, core: ServerCore, loop: HandlerLoop) {
+        self.fd = fd
+        self.isUnix = isUnix
+        self.core = core
+        self.loop = loop
+    }
+
+    func ready(_ readiness: Readiness) {
+        for _ in 0..<Self.batch {
+            let accepted = accept4(fd, nil, nil, Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
+            guard accepted >= 0 else {
+                // Out of descriptors: the level-triggered readiness would spin, so pause for a moment.
+                if errno == EMFILE || errno == ENFILE, let key {
+                    loop.change(key, [])
+                    loop.setTimer(key, loop.now.advanced(byMilliseconds: 100))
+                }
+                return
+            }
+            core.accepted(accepted, isUnix: isUnix, loop: loop)
+        }
+    }
+
+    func timerFired() {
+        if let key { loop.change(key, .read) }
+    }
+}

@@ -1,1 +1,0 @@
-// One async HTTP server and client, and a thin face per protocol: Kubernetes API, DNS.
