@@ -113,7 +113,7 @@ var targets: [Target] = [
     tests("StoreTests", ["Store", "Resources", "Wire"]),
     tests("MeshTests", ["Mesh", "EnvoyAPI", "Resources", "Wire"]),
     tests("ControllersTests", ["Controllers", "Mesh", "Resources", "Store", "Wire"]),
-    tests("ServersTests", ["Servers", "HTTP", "Resources", "Store", "Wire"]),
+    tests("ServersTests", ["Servers", "HTTP", "Reactor", "Resources", "Store", "Wire"]),
     tests("SandboxTests", ["Sandbox", "CWeft"]),
     tests("AgentTests", ["Agent", "Sandbox", "Resources", "Store", "Wire"]),
     tests("CommandLineTests", ["CommandLine", "Resources", "Wire"]),

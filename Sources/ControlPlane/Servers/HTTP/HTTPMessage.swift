@@ -106,7 +106,10 @@ package struct HTTPResponse: Sendable {
 
     package static func text(_ text: String, status: Int = 200) -> HTTPResponse {
         HTTPResponse(
-            status: status, headers: ["Content-Type": "text/plain; charset=utf-8"], body: .bytes(Array(text.utf8)))
+            status: status,
+            headers: ["Content-Type": "text/plain; charset=utf-8"],
+            body: .bytes(Array(text.utf8))
+        )
     }
 
     package static func json(_ bytes: [UInt8], status: Int = 200) -> HTTPResponse {
@@ -145,7 +148,8 @@ package enum PercentCoding {
     private static func digit(_ byte: UInt8?) -> UInt8? {
         switch byte {
         case let byte? where (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte): byte - UInt8(ascii: "0")
-        case let byte? where (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte | 0x20): (byte | 0x20) - UInt8(ascii: "a") + 10
+        case let byte? where (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte | 0x20):
+            (byte | 0x20) - UInt8(ascii: "a") + 10
         default: nil
         }
     }

@@ -1,7 +1,7 @@
 import CWeft
 import Glibc
 import HTTP
-import Reactor
+package import Reactor
 
 /// An HTTP/1.1 server for the control plane.
 ///
@@ -155,7 +155,12 @@ private final class Listener: EventHandler {
 
     func ready(_ readiness: Readiness) {
         for _ in 0..<Self.batch {
-            let accepted = accept4(fd, nil, nil, Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
+            let accepted = accept4(
+                fd,
+                __SOCKADDR_ARG(__sockaddr__: nil),
+                nil,
+                Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+            )
             guard accepted >= 0 else {
                 // Out of descriptors: the level-triggered readiness would spin, so pause for a moment.
                 if errno == EMFILE || errno == ENFILE, let key {

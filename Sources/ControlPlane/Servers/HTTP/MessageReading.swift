@@ -22,16 +22,22 @@ enum MessageReading {
     }
 
     /// Decodes what has come of a chunked body: afterwards `step.data` bytes of it stand at the front of `input`.
-    static func decode(_ chunks: inout ChunkedDecoder, _ input: inout [UInt8]) throws(HTTPFault) -> ChunkedDecoder.Step {
-        var result: Result<ChunkedDecoder.Step, HTTPFault> = .success(ChunkedDecoder.Step())
+    static func decode(_ chunks: inout ChunkedDecoder, _ input: inout [UInt8]) throws(HTTPFault) -> ChunkedDecoder.Step
+    {
+        var result: Result<ChunkedDecoder.Step, HTTPFault>?
         input.withUnsafeMutableBytes { bytes in
-            guard let base = bytes.baseAddress else { return }
-            do throws(HTTPFault) {
-                result = .success(try chunks.decode(base, count: bytes.count))
-            } catch {
-                result = .failure(error)
+            // An empty array has no address; a decoder that is given nothing does nothing.
+            var empty: UInt8 = 0
+            withUnsafeMutableBytes(of: &empty) { nothing in
+                guard let base = bytes.baseAddress ?? nothing.baseAddress else { return }
+                do throws(HTTPFault) {
+                    result = .success(try chunks.decode(base, count: bytes.count))
+                } catch {
+                    result = .failure(error)
+                }
             }
         }
+        guard let result else { throw .badChunkSize }
         return try result.get()
     }
 

@@ -297,7 +297,8 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
         setDeadline(nil)
         isHead = false
         let body = Array(
-            #"{"kind":"Status","apiVersion":"v1","status":"Failure","code":\#(status),"message":"\#(reason)"}"#.utf8)
+            #"{"kind":"Status","apiVersion":"v1","status":"Failure","code":\#(status),"message":"\#(reason)"}"#.utf8
+        )
         answer(HTTPResponse(status: status, headers: ["Content-Type": "application/json"]), body)
     }
 
@@ -330,7 +331,9 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
             output.removeFirst(sent)
             sent = 0
         }
-        if let key { loop.change(key, interest(reads: !peerHasEnded && !(phase == .handling && input.count > Self.highWater))) }
+        if let key {
+            loop.change(key, interest(reads: !peerHasEnded && !(phase == .handling && input.count > Self.highWater)))
+        }
         if output.count - sent <= Self.highWater { resumeWriters(true) }
     }
 

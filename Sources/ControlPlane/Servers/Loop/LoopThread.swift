@@ -1,6 +1,6 @@
 import CWeft
 import Glibc
-import Reactor
+package import Reactor
 
 /// The thread on which all sockets of the control plane live.
 ///
@@ -26,7 +26,9 @@ package final class LoopThread: Sendable {
         }
         if isRunning { ready.wait() }
         // Without a thread or an epoll descriptor the process cannot do anything at all.
-        guard let made = started else { preconditionFailure("the servers' loop cannot be started: out of descriptors or threads") }
+        guard let made = started else {
+            preconditionFailure("the servers' loop cannot be started: out of descriptors or threads")
+        }
         remote = made
     }
 
@@ -37,7 +39,8 @@ package final class LoopThread: Sendable {
     package func run<Result: Sendable, Failure: Error>(
         _ work: @escaping @Sendable (HandlerLoop) throws(Failure) -> Result
     ) async throws(Failure) -> Result {
-        let result = await withCheckedContinuation { (continuation: CheckedContinuation<Swift.Result<Result, Failure>, Never>) in
+        let result = await withCheckedContinuation {
+            (continuation: CheckedContinuation<Swift.Result<Result, Failure>, Never>) in
             remote.post { loop in
                 do throws(Failure) {
                     continuation.resume(returning: .success(try work(loop)))
