@@ -29,9 +29,7 @@ package struct AnyMember<Extension: AnyExtension>: Sendable {
     let encode: @Sendable (Extension) -> [UInt8]?
     let check: @Sendable (Extension, inout SchemaReader) -> Void
 
-    /// - Parameters:
-    ///   - wrap: the case with this message.
-    ///   - unwrap: the message of the case, or nil for another case.
+    /// `wrap` makes the case with this message; `unwrap` gives the message of that case, and nil for another case.
     package init<Message: EnvoyMessage>(
         _: Message.Type,
         wrap: @escaping @Sendable (Message) -> Extension,

@@ -45,7 +45,7 @@ package struct MessageSchema<Message: Sendable & Equatable>: Sendable {
         return read(object, isAny: false, &reader)
     }
 
-    /// - Parameter isAny: whether `@type` is part of the object.
+    /// As `read(_:_:)`; with `isAny` the object holds `@type` beside the fields.
     func read(_ object: Fields, isAny: Bool, _ reader: inout SchemaReader) -> Message {
         var message = empty
         var seen: Set<Int> = []

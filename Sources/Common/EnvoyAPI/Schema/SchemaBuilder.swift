@@ -102,7 +102,8 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
                 },
                 check: { message, isDeep, reader in
                     guard let value = get(message) else {
-                        if rules.contains(.required) { reader.report(.missing, "required") }
+                        // Of a oneof's members none is required by itself.
+                        if oneof == nil, rules.contains(.required) { reader.report(.missing, "required") }
                         return
                     }
                     reader.apply(rules, codec.subject(value))
