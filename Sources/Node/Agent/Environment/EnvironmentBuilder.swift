@@ -213,9 +213,9 @@ package enum KeyedData {
     package static func bytes(of key: String, in object: Object) -> [UInt8]? {
         if object.kind == "Secret" {
             if let text = object["stringData"]?.text(key) { return Array(text.utf8) }
-            return object["data"]?.text(key).flatMap { Base64.decode($0) }
+            return object["data"]?.text(key).flatMap { Wire.Base64.decode($0) }
         }
         if let text = object["data"]?.text(key) { return Array(text.utf8) }
-        return object["binaryData"]?.text(key).flatMap { Base64.decode($0) }
+        return object["binaryData"]?.text(key).flatMap { Wire.Base64.decode($0) }
     }
 }
