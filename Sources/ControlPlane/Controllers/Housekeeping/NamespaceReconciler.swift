@@ -24,19 +24,12 @@ package struct NamespaceReconciler: Reconciler {
         updated.value.set(["status", "phase"], "Terminating")
         try await cluster.updateStatus(updated, from: space)
         guard try await empty(key.name) else { return Self.retryMilliseconds }
-        guard var last = await cluster.get(key) else { return nil }
-        // Kubernetes keeps this finalizer in `spec.finalizers`; either place may hold the namespace.
-        if !last.finalizers.isEmpty || !last.spec.list("finalizers").isEmpty {
-            last.finalizers.removeAll { $0 == "kubernetes" }
-            last.value.set(["spec", "finalizers"], nil)
-            do {
-                try await cluster.replace(last)
-            } catch {
-                guard error.reason == .notFound else { throw error }
-            }
-        }
-        if try await cluster.store.find(key) != nil, last.finalizers.isEmpty {
-            try await cluster.delete(key)
+        guard var last = await cluster.get(key), !last.spec.list("finalizers").isEmpty else { return nil }
+        last.value.set(["spec", "finalizers"], [])
+        do {
+            try await cluster.replace(last)
+        } catch {
+            guard error.reason == .notFound else { throw error }
         }
         return nil
     }
