@@ -11,7 +11,7 @@ package struct EndpointsReconciler: Reconciler {
 
     static let serviceLabel = "kubernetes.io/service-name"
     static let managerLabel = "endpointslice.kubernetes.io/managed-by"
-    static let manager = "weft.dev/endpoints"
+    static let manager = "endpoints.weft.dev"
     private static let overCapacity = "endpoints.kubernetes.io/over-capacity"
 
     package let name = "endpoints"
