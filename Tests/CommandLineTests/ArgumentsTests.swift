@@ -21,7 +21,8 @@ struct ArgumentsTests {
         arguments: [
             ["pods", "-n", "shop", "-o", "json"], ["-nshop", "pods", "-ojson"],
             ["--namespace=shop", "--output", "json", "pods"], ["-n=shop", "-o=json", "pods"],
-        ])
+        ]
+    )
     func spellings(words: [String]) throws {
         let arguments = try Arguments(words, for: Self.command)
         #expect(arguments.operands == ["pods"])
@@ -55,7 +56,8 @@ struct ArgumentsTests {
             (["pods", "--watch=yes"], "--watch takes no value"),
             ([], "'weft get' needs KIND [NAME...]"),
             (["a", "b", "c", "d"], "'weft get' does not take 'd'; usage: weft get KIND [NAME...]"),
-        ])
+        ]
+    )
     func mistakes(words: [String], message: String) {
         #expect(throws: UsageError(message)) { try Arguments(words, for: Self.command) }
     }
@@ -67,7 +69,8 @@ struct ArgumentsTests {
 
     @Test(
         "a misspelt word finds its neighbour, a strange one does not",
-        arguments: [("aply", "apply"), ("Delete", "delete"), ("frobnicate", nil)] as [(String, String?)])
+        arguments: [("aply", "apply"), ("Delete", "delete"), ("frobnicate", nil)] as [(String, String?)]
+    )
     func spelling(word: String, expected: String?) {
         #expect(Spelling.nearest(to: word, among: ["apply", "delete", "get", "up"]) == expected)
     }

@@ -61,12 +61,25 @@ package struct Option: Sendable {
 
     static let help = Option("help", short: "h", help: "show this help")
     static let stateDirectory = Option(
-        "state-dir", value: "DIR", help: "where this Weft keeps its state (default: $WEFT_STATE_DIR, or /var/lib/weft for root)")
+        "state-dir",
+        value: "DIR",
+        help: "where this Weft keeps its state (default: $WEFT_STATE_DIR, or /var/lib/weft for root)"
+    )
     static let namespace = Option("namespace", short: "n", value: "NAME", help: "the namespace (default: default)")
     static let allNamespaces = Option("all-namespaces", short: "A", help: "all namespaces")
-    static let output = Option("output", short: "o", value: "FORMAT", help: "json, yaml, wide or name instead of a table")
+    static let output = Option(
+        "output",
+        short: "o",
+        value: "FORMAT",
+        help: "json, yaml, wide or name instead of a table"
+    )
     static let jsonOutput = Option("output", short: "o", value: "FORMAT", help: "json instead of text")
-    static let selector = Option("selector", short: "l", value: "LABELS", help: "only objects with these labels (app=web,tier!=db)")
+    static let selector = Option(
+        "selector",
+        short: "l",
+        value: "LABELS",
+        help: "only objects with these labels (app=web,tier!=db)"
+    )
     static let files = Option("filename", short: "f", value: "PATH", help: "a file, a folder or - (may be repeated)")
     static let recursive = Option("recursive", short: "R", help: "read folders with all folders inside them")
 }

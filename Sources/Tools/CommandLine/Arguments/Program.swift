@@ -27,7 +27,8 @@ package enum Program {
         }
         let wanted = name == "--version" ? "version" : name
         guard let command = commands.first(where: { $0.name == wanted }) else {
-            let guess = Spelling.nearest(to: name, among: commands.map(\.name)).map { " Did you mean 'weft \($0)'?" } ?? ""
+            let guess =
+                Spelling.nearest(to: name, among: commands.map(\.name)).map { " Did you mean 'weft \($0)'?" } ?? ""
             Terminal.complain("'\(name)' is no command of weft.\(guess) See 'weft --help'.")
             return .usage
         }

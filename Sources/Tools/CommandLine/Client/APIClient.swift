@@ -21,7 +21,8 @@ struct APIClient: Sendable {
         guard await client.isAnswering() else {
             throw CommandError(
                 "no Weft is running with the state directory \(client.state.path). "
-                    + "Start one with 'weft up PATH', or name another with --state-dir")
+                    + "Start one with 'weft up PATH', or name another with --state-dir"
+            )
         }
         return client
     }
@@ -73,10 +74,12 @@ struct APIClient: Sendable {
         timeout: Duration = .seconds(30)
     ) async throws -> Value {
         let answer = try await transport.send(
-            method, path,
+            method,
+            path,
             headers: [("Content-Type", contentType), ("Accept", accept)],
             body: body.map { Array(JSON.write($0).utf8) } ?? [],
-            timeout: timeout)
+            timeout: timeout
+        )
         for warning in answer.warnings { Terminal.warn(warning) }
         let value = answer.body.isEmpty ? Value.null : try JSON.parse(answer.body)
         guard (200..<300).contains(answer.status) else { throw Self.failure(value, answer.status) }
@@ -94,14 +97,16 @@ struct APIClient: Sendable {
     }
 
     private static func failure(_ status: Value, _ code: Int) -> APIError {
-        APIError(status: status) ?? APIError(code: code, reason: .internalError, message: "the API answered with status \(code)")
+        APIError(status: status)
+            ?? APIError(code: code, reason: .internalError, message: "the API answered with status \(code)")
     }
 }
 
 /// Paths of the API's objects.
 enum APIPath {
     /// `/api/v1/namespaces/shop/pods[/NAME]`, `/apis/apps/v1/deployments` and so on; `namespace` nil means all namespaces.
-    static func of(_ type: ResourceType, namespace: String?, name: String? = nil, subresource: String? = nil) -> String {
+    static func of(_ type: ResourceType, namespace: String?, name: String? = nil, subresource: String? = nil) -> String
+    {
         var path = type.group.isEmpty ? "/api/\(type.version)" : "/apis/\(type.group)/\(type.version)"
         if type.isNamespaced, let namespace { path += "/namespaces/\(escape(namespace))" }
         path += "/\(type.plural)"

@@ -15,7 +15,8 @@ package struct StateDirectory: Sendable, Equatable {
         guard path.utf8.count <= 60 else {
             throw CommandError(
                 "the state directory \(path) has too long a name: Unix sockets inside it allow 60 bytes; "
-                    + "choose a shorter one with --state-dir")
+                    + "choose a shorter one with --state-dir"
+            )
         }
     }
 

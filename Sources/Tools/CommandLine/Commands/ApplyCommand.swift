@@ -1,3 +1,4 @@
+import Resources
 import Wire
 
 /// `weft apply`: brings objects to the state that manifests describe.
@@ -24,7 +25,10 @@ enum ApplyCommand {
         let manifests = try ManifestLoader(isRecursive: arguments.isSet("recursive")).load(paths)
         let client = try await APIClient.connected(arguments)
         let applier = Applier(
-            client: client, namespace: arguments.value("namespace") ?? "default", isDryRun: arguments.isSet("dry-run"))
+            client: client,
+            namespace: arguments.value("namespace") ?? "default",
+            isDryRun: arguments.isSet("dry-run")
+        )
         let suffix = applier.isDryRun ? " (server dry run)" : ""
         let results = try await applier.apply(manifests) { result in
             switch format {

@@ -11,47 +11,47 @@ enum CheckCommand {
     ) { arguments in
         let format = try OutputFormat(arguments.value("output"), allowed: [.json, .yaml])
         let state = try StateDirectory(arguments)
-        var checks = await MachineChecks.run()
+        var checks = await MachineCheck.run(directory: state.path)
         checks.append(await daemonCheck(state))
         switch format {
         case .json: Terminal.print(JSON.write(value(of: checks), pretty: true))
         case .yaml: Terminal.print(YAML.write(value(of: checks)), terminator: "")
         default: for check in checks { print(check) }
         }
-        return checks.contains { $0.state == .failed } ? .failure : .success
+        return checks.contains { $0.verdict == .missing } ? .failure : .success
     }
 
-    private static func daemonCheck(_ state: StateDirectory) async -> MachineCheck {
+    private static func daemonCheck(_ state: StateDirectory) async -> MachineFinding {
         let client = APIClient(state)
         guard await client.isAnswering() else {
-            return MachineCheck(
-                name: "daemon", state: .passed, detail: "none is running with \(state.path)", remedy: nil)
+            return MachineFinding("daemon", .ok, "none is running with \(state.path)")
         }
         let version = try? await client.get("/version", timeout: .seconds(2))
         let running = version?["gitVersion"]?.stringValue ?? "unknown"
-        return MachineCheck(name: "daemon", state: .passed, detail: "running, version \(running)", remedy: nil)
+        return MachineFinding("daemon", .ok, "running, version \(running)")
     }
 
-    private static func print(_ check: MachineCheck) {
+    private static func print(_ check: MachineFinding) {
         let mark =
-            switch check.state {
-            case .passed: Style.green("ok  ")
+            switch check.verdict {
+            case .ok: Style.green("ok  ")
             case .limited: Style.yellow("note")
-            case .failed: Style.red("FAIL")
+            case .missing: Style.red("FAIL")
             }
         Terminal.print("\(mark)  \(check.name.padded(to: 20))  \(Terminal.harmless(check.detail))")
-        if check.state != .passed, let remedy = check.remedy { Terminal.print("      \("".padded(to: 20))  \(remedy)") }
+        if !check.remedy.isEmpty { Terminal.print("      \("".padded(to: 20))  \(check.remedy)") }
     }
 
-    private static func value(of checks: [MachineCheck]) -> Value {
+    private static func value(of checks: [MachineFinding]) -> Value {
         [
             "checks": .array(
                 checks.map { check in
                     [
-                        "name": .string(check.name), "state": .string(check.state.rawValue),
-                        "detail": .string(check.detail), "remedy": check.remedy.map(Value.string) ?? .null,
+                        "name": .string(check.name), "state": .string(check.verdict.rawValue),
+                        "detail": .string(check.detail), "remedy": check.remedy.isEmpty ? .null : .string(check.remedy),
                     ]
-                })
+                }
+            )
         ]
     }
 }

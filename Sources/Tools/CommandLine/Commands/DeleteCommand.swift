@@ -16,7 +16,9 @@ enum DeleteCommand {
             Option("output", short: "o", value: "FORMAT", help: "name: print names only"),
             .stateDirectory,
         ],
-        examples: ["weft delete pod web-6d4f-x2k9p", "weft delete deployments -l part-of=shop", "weft delete -f shop/"],
+        examples: [
+            "weft delete pod web-6d4f-x2k9p", "weft delete deployments -l part-of=shop", "weft delete -f shop/",
+        ],
         operandCount: 0...Int.max
     ) { arguments in
         _ = try OutputFormat(arguments.value("output"), allowed: [.name])
@@ -48,10 +50,8 @@ struct Deleter: Sendable {
             let loaded = try ManifestLoader(isRecursive: arguments.isSet("recursive")).load(files)
             // In the opposite order of their creation: what others rest on goes last.
             return loaded.reversed().compactMap { manifest in
-                guard let type = ResourceTypes.find(apiVersion: manifest.object.apiVersion, kind: manifest.object.kind) else {
-                    return nil
-                }
-                let namespace = manifest.object.namespace ?? arguments.value("namespace") ?? "default"
+                guard let type = manifest.object.type else { return nil }
+                let namespace = manifest.object.namespace.isEmpty ? self.namespace : manifest.object.namespace
                 return Victim(type: type, namespace: namespace, name: manifest.object.name)
             }
         }
@@ -78,7 +78,9 @@ struct Deleter: Sendable {
         }
         var options: Value = ["kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"]
         if arguments.isSet("grace-period") {
-            options["gracePeriodSeconds"] = .int(Int64(try arguments.integer("grace-period", default: 0, in: 0...86_400)))
+            options["gracePeriodSeconds"] = .int(
+                Int64(try arguments.integer("grace-period", default: 0, in: 0...86_400))
+            )
         }
         var code = ExitCode.success
         var waiting: [(Victim, String?)] = []
@@ -89,7 +91,10 @@ struct Deleter: Sendable {
                 waiting.append((victim, uid))
                 let isShort = arguments.isSet("output")
                 Terminal.print(
-                    isShort ? "\(victim.type.singular)/\(victim.name)" : "\(victim.type.singular) \"\(victim.name)\" deleted")
+                    isShort
+                        ? "\(victim.type.singular)/\(victim.name)"
+                        : "\(victim.type.singular) \"\(victim.name)\" deleted"
+                )
             } catch let error as APIError where error.code == 404 {
                 guard !arguments.isSet("ignore-not-found") else { continue }
                 Terminal.complain(error.message)

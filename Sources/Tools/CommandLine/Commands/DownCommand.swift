@@ -15,10 +15,13 @@ enum DownCommand {
         let state = try StateDirectory(arguments)
         let client = APIClient(state)
         guard await client.isAnswering() else {
-            return try await Leftovers.remove(state, keepsObjects: arguments.isSet("keep-state"))
+            return try await DeadDaemon.clean(state, keepsObjects: arguments.isSet("keep-state"))
         }
         try await Shutdown.run(
-            client, removesState: !arguments.isSet("keep-state"), hurries: arguments.isSet("now"))
+            client,
+            removesState: !arguments.isSet("keep-state"),
+            hurries: arguments.isSet("now")
+        )
         return .success
     }
 }
@@ -29,8 +32,11 @@ enum Shutdown {
     static func run(_ client: APIClient, removesState: Bool, hurries: Bool) async throws {
         let body: Value = ["removeState": .bool(removesState), "hurry": .bool(hurries)]
         let stream = try await client.transport.open(
-            "POST", "/apis/weft.dev/v1alpha1/shutdown",
-            headers: [("Content-Type", "application/json")], body: Array(JSON.write(body).utf8))
+            "POST",
+            "/apis/weft.dev/v1alpha1/shutdown",
+            headers: [("Content-Type", "application/json")],
+            body: Array(JSON.write(body).utf8)
+        )
         do {
             for try await line in stream {
                 guard let event = try? JSON.parse(line) else { continue }

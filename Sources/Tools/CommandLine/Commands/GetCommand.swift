@@ -13,7 +13,10 @@ enum GetCommand {
             Option("no-headers", help: "leave the header line out"),
             .stateDirectory,
         ],
-        examples: ["weft get pods", "weft get pods,services -l part-of=shop", "weft get deployment web -o yaml", "weft get pods -w"],
+        examples: [
+            "weft get pods", "weft get pods,services -l part-of=shop", "weft get deployment web -o yaml",
+            "weft get pods -w",
+        ],
         operandCount: 1...Int.max
     ) { arguments in
         let client = try await APIClient.connected(arguments)
@@ -58,7 +61,9 @@ struct Target: Sendable {
         var types: [ResourceType] = []
         for kind in kinds.split(separator: ",") {
             if kind == "all" {
-                types += try ["pods", "services", "deployments", "replicasets"].map { word throws(UsageError) in try type(named: word) }
+                types += try ["pods", "services", "deployments", "replicasets"].map { word throws(UsageError) in
+                    try type(named: word)
+                }
             } else {
                 types.append(try type(named: String(kind)))
             }
@@ -116,7 +121,8 @@ struct Getter: Sendable {
             do {
                 switch format {
                 case .table, .wide:
-                    isFirst = try await printTable(target, isFirst: isFirst, isOneOfSeveral: targets.count > 1) && isFirst
+                    isFirst =
+                        try await printTable(target, isFirst: isFirst, isOneOfSeveral: targets.count > 1) && isFirst
                 case .json, .yaml, .name:
                     objects += try await fetch(target)
                 }
@@ -175,7 +181,11 @@ struct Getter: Sendable {
                 table["rows"] = .array(rows)
             }
         }
-        let shown = ServerTable(table, isWide: format == .wide, hasNamespace: namespace == nil && target.type.isNamespaced)
+        let shown = ServerTable(
+            table,
+            isWide: format == .wide,
+            hasNamespace: namespace == nil && target.type.isNamespaced
+        )
         guard !shown.rows.isEmpty else {
             if !isOneOfSeveral { Terminal.note(nothingFound(target.type)) }
             return true
@@ -207,14 +217,19 @@ struct Getter: Sendable {
     func watch(_ target: Target) async throws -> ExitCode {
         let field = target.names.first.map { "metadata.name=\($0)" }
         let list = try await client.call(
-            "GET", path(target.type) + query([("fieldSelector", field)]), accept: ServerTable.mediaType)
+            "GET",
+            path(target.type) + query([("fieldSelector", field)]),
+            accept: ServerTable.mediaType
+        )
         let hasNamespace = namespace == nil && target.type.isNamespaced
         var printer = ServerTable(list, isWide: format == .wide, hasNamespace: hasNamespace)
         Terminal.print(printer.text(hasHeader: !arguments.isSet("no-headers")))
         let revision = list.at("metadata", "resourceVersion")?.stringValue ?? "0"
-        let path = path(target.type) + query([
-            ("fieldSelector", field), ("watch", "true"), ("resourceVersion", revision),
-        ])
+        let path =
+            path(target.type)
+            + query([
+                ("fieldSelector", field), ("watch", "true"), ("resourceVersion", revision),
+            ])
         let stream = try await client.transport.open("GET", path, headers: [("Accept", ServerTable.mediaType)])
         for try await line in stream {
             let event = try JSON.parse(line)

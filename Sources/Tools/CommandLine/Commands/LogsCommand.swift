@@ -55,7 +55,8 @@ struct LogReader: Sendable {
         }
         return try await names(
             matching: labels.compactMap { label in label.value.stringValue.map { "\(label.name)=\($0)" } }
-                .joined(separator: ","))
+                .joined(separator: ",")
+        )
     }
 
     private func names(matching selector: String) async throws -> [String] {

@@ -25,7 +25,9 @@ enum ScaleCommand {
                 throw UsageError("a \(target.type.singular) cannot be scaled; deployments and replicasets can")
             }
             guard !target.names.isEmpty else {
-                throw UsageError("which \(target.type.singular)? Give its name: weft scale \(target.type.singular) NAME")
+                throw UsageError(
+                    "which \(target.type.singular)? Give its name: weft scale \(target.type.singular) NAME"
+                )
             }
             for name in target.names {
                 try await scale(target.type, name, to: replicas, arguments, client, format)
@@ -47,7 +49,9 @@ enum ScaleCommand {
             let expected = try arguments.integer("current-replicas", default: 0, in: 0...10_000)
             let current = try await client.get(path).at("spec", "replicas")?.intValue ?? 1
             guard current == expected else {
-                throw CommandError("\(type.singular) \"\(name)\" wants \(current) pods now, not \(expected); nothing was changed")
+                throw CommandError(
+                    "\(type.singular) \"\(name)\" wants \(current) pods now, not \(expected); nothing was changed"
+                )
             }
         }
         let object = try await client.mergePatch(path, ["spec": ["replicas": .int(Int64(replicas))]])

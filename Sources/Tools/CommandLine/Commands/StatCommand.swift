@@ -31,7 +31,8 @@ enum StatCommand {
             let report = try await StatReport.fetch(client, seconds: seconds, edges: arguments.isSet("edges"))
                 .filtered(
                     namespace: arguments.isSet("all-namespaces") ? nil : arguments.value("namespace") ?? "default",
-                    services: Set(arguments.operands))
+                    services: Set(arguments.operands)
+                )
             switch format {
             case .json: Terminal.print(JSON.write(report.value, pretty: true))
             case .yaml: Terminal.print(YAML.write(report.value), terminator: "")

@@ -71,10 +71,12 @@ struct Applier: Sendable {
         for attempt in 1... {
             guard let present = try await client.find(path) else {
                 let collection = APIPath.of(type, namespace: wanted.namespace)
-                let made = try await client.post(collection + suffix, Apply.firstBody(wanted).value)
+                let made = try await client.post(collection + suffix, Apply.annotated(wanted).value)
                 return Result(type: type, name: wanted.name, outcome: .created, object: made)
             }
-            guard let merged = Apply.merge(wanted, into: Object(present)) else {
+            let live = Object(present)
+            let merged = Apply.merge(wanted, onto: live, of: type)
+            guard merged != live else {
                 return Result(type: type, name: wanted.name, outcome: .unchanged, object: present)
             }
             do {

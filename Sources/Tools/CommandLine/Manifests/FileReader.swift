@@ -19,7 +19,8 @@ enum FileReader {
         guard !found.isEmpty else {
             throw CommandError(
                 "\(path): the folder holds no .yaml, .yml or .json file"
-                    + (isRecursive ? "" : " (with --recursive the folders inside it are read too)"))
+                    + (isRecursive ? "" : " (with --recursive the folders inside it are read too)")
+            )
         }
         return found
     }

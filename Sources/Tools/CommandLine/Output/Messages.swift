@@ -1,4 +1,4 @@
-package import Resources
+import Resources
 
 /// What an error says to the user of the command line.
 package enum Messages {

@@ -52,13 +52,16 @@ enum Terminal {
 
     /// A text in which control characters are shown instead of obeyed: names and messages come from outside.
     static func harmless(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: { $0.value < 32 || $0.value == 127 || (128..<160).contains($0.value) })
+        guard
+            text.unicodeScalars.contains(where: { $0.value < 32 || $0.value == 127 || (128..<160).contains($0.value) })
         else { return text }
         return String(
             String.UnicodeScalarView(
                 text.unicodeScalars.map { scalar in
                     scalar.value < 32 || scalar.value == 127 || (128..<160).contains(scalar.value) ? "\u{fffd}" : scalar
-                }))
+                }
+            )
+        )
     }
 }
 

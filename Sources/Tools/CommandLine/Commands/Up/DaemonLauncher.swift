@@ -35,7 +35,8 @@ struct DaemonLauncher: Sendable {
             guard mkdir(made, 0o700) == 0 || errno == EEXIST else {
                 throw CommandError(
                     "the state directory \(state.path) cannot be made: \(FileReader.describe(errno)); "
-                        + "choose another with --state-dir")
+                        + "choose another with --state-dir"
+                )
             }
         }
     }
@@ -51,12 +52,12 @@ struct DaemonLauncher: Sendable {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSID.rawValue))
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSID))
         let words = ["weft", "serve", "--state-dir", state.path]
         var arguments = words.map { strdup($0) } + [nil]
         defer { for argument in arguments { free(argument) } }
         var pid: pid_t = 0
-        let code = posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, &arguments, environ)
+        let code = posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, &arguments, Glibc.environ)
         guard code == 0 else { throw CommandError("the daemon cannot be started: \(FileReader.describe(code))") }
         return pid
     }

@@ -40,12 +40,15 @@ private struct SignalThread {
         let box = Unmanaged.passRetained(Box(self))
         var thread = pthread_t()
         pthread_create(
-            &thread, nil,
+            &thread,
+            nil,
             { argument in
                 // Safety: the box was retained for this thread alone and is released here.
                 if let argument { Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().content.run() }
                 return nil
-            }, box.toOpaque())
+            },
+            box.toOpaque()
+        )
         pthread_detach(thread)
     }
 

@@ -95,7 +95,9 @@ struct LiveView: Sendable {
         let overview = try await Overview.fetch(client)
         let report = try? await StatReport.fetch(client, seconds: 10, edges: false)
         let figures = Dictionary(
-            (report?.rows ?? []).map { ("\($0.namespace)/\($0.service)", $0) }, uniquingKeysWith: { first, _ in first })
+            (report?.rows ?? []).map { ("\($0.namespace)/\($0.service)", $0) },
+            uniquingKeysWith: { first, _ in first }
+        )
         let titles = ["SERVICE", "PODS", "RPS", "SUCCESS", "P50", "P95", "P99", "RESTARTS"]
         var table = TextTable(titles, rightAligned: Set(2..<titles.count))
         let hasNamespaces = Set(overview.lines.map(\.namespace)).count > 1
@@ -110,11 +112,14 @@ struct LiveView: Sendable {
         }
         let addresses = overview.addresses.map { "  \($0.name.padded(to: 14)) \(Style.cyan($0.url))" }
         let troubles = overview.troubles.prefix(8).map { "  " + Style.yellow(Terminal.harmless($0)) }
-        var all = table.lines().enumerated().map { $0 == 0 ? Style.bold($1) : Self.coloured($1, overview.lines, $0 - 1) }
+        var all = table.lines().enumerated().map {
+            $0 == 0 ? Style.bold($1) : Self.coloured($1, overview.lines, $0 - 1)
+        }
         if !addresses.isEmpty { all += [""] + addresses }
         if !troubles.isEmpty { all += [""] + troubles }
         all += ["", Style.dim(isOurs ? "Ctrl-C stops everything" : "Ctrl-C leaves; 'weft down' stops everything")]
-        let plain = overview.lines.map { "\($0.name): \($0.ready)/\($0.desired) pods ready, \($0.restarts) restarts" }
+        let plain =
+            overview.lines.map { "\($0.name): \($0.ready)/\($0.desired) pods ready, \($0.restarts) restarts" }
             + overview.addresses.map { "\($0.name): \($0.url)" } + overview.troubles.map(Terminal.harmless)
         return (all, plain)
     }

@@ -28,7 +28,11 @@ struct Overview: Sendable {
         async let deployments = items(client, "deployments")
         async let ingresses = items(client, "ingresses")
         return try await Overview(
-            services: services, pods: pods, deployments: deployments, ingresses: ingresses)
+            services: services,
+            pods: pods,
+            deployments: deployments,
+            ingresses: ingresses
+        )
     }
 
     private static func items(_ client: APIClient, _ plural: String) async throws -> [Value] {
@@ -119,7 +123,9 @@ struct Overview: Sendable {
     private static func addresses(of service: Value) -> [Address] {
         let name = name(of: service)
         let ports = service.at("spec", "ports")?.arrayValue ?? []
-        let ips = (service.at("status", "loadBalancer", "ingress")?.arrayValue ?? []).compactMap { $0["ip"]?.stringValue }
+        let ips = (service.at("status", "loadBalancer", "ingress")?.arrayValue ?? []).compactMap {
+            $0["ip"]?.stringValue
+        }
         if !ips.isEmpty {
             return ips.flatMap { ip in ports.map { Address(name: name, url: url(ip, $0, $0["port"]?.intValue)) } }
         }
@@ -163,9 +169,12 @@ struct Overview: Sendable {
     }
 
     private mutating func judge(pod: Value) {
-        guard !Self.isGoing(pod), !Self.isReady(pod: pod), pod.at("status", "phase")?.stringValue != "Succeeded" else { return }
+        guard !Self.isGoing(pod), !Self.isReady(pod: pod), pod.at("status", "phase")?.stringValue != "Succeeded" else {
+            return
+        }
         if pod.at("metadata", "ownerReferences") == nil { isReady = false }
-        let statuses = (pod.at("status", "initContainerStatuses")?.arrayValue ?? [])
+        let statuses =
+            (pod.at("status", "initContainerStatuses")?.arrayValue ?? [])
             + (pod.at("status", "containerStatuses")?.arrayValue ?? [])
         for status in statuses {
             let state = status["state"]

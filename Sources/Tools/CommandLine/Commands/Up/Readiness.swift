@@ -14,11 +14,15 @@ struct Readiness: Sendable {
         guard overview.isReady else {
             Terminal.complain("not everything is ready after \(seconds) s:")
             for trouble in overview.troubles { Terminal.note("  \(Terminal.harmless(trouble))") }
-            Terminal.note("It goes on trying. See 'weft get pods', 'weft logs POD', 'weft get events'; 'weft down' stops it.")
+            Terminal.note(
+                "It goes on trying. See 'weft get pods', 'weft logs POD', 'weft get events'; 'weft down' stops it."
+            )
             return .failure
         }
         let tenths = took.components.seconds * 10 + took.components.attoseconds / 100_000_000_000_000_000
-        Terminal.note("ready after \(tenths / 10).\(tenths % 10) s; 'weft stat' shows figures, 'weft down' stops everything")
+        Terminal.note(
+            "ready after \(tenths / 10).\(tenths % 10) s; 'weft stat' shows figures, 'weft down' stops everything"
+        )
         return .success
     }
 }
