@@ -2,6 +2,7 @@ import Dispatch
 import Glibc
 package import Resources
 import Synchronization
+import Wire
 
 /// The embedded store: every object in memory for reading, every write in one SQLite file before it is answered.
 ///
@@ -76,7 +77,7 @@ package final class SQLiteStore: ObjectStore {
             guard let type = ResourceTypes.find(apiVersion: row.apiVersion, kind: row.kind) else { continue }
             let key = ObjectKey(type, namespace: row.namespace, name: row.name)
             do {
-                objects.append((key, Object(try ObjectText.decode(row.json))))
+                objects.append((key, Object(try JSON.parse(row.json))))
             } catch {
                 throw APIError.internalError(
                     "the store \(path) is damaged (\(key): \(error)); restore it from a copy, or remove it and apply "
@@ -337,7 +338,7 @@ extension SQLiteStore {
                         namespace: change.key.namespace,
                         name: change.key.name,
                         revision: change.revision,
-                        json: ObjectText.encode(change.new.value)
+                        json: JSON.bytes(change.new.value)
                     ),
                     uid: change.new.uid
                 )

@@ -1,4 +1,3 @@
-import CommandLine
 import Glibc
 
-exit(await Program.run(Array(Swift.CommandLine.arguments.dropFirst())))
+exit(0)

@@ -10,6 +10,5 @@
 #include "cweft_pod.h"
 #include "cweft_scan.h"
 #include "cweft_system.h"
-#include "cweft_terminal.h"
 
 #endif

@@ -27,7 +27,9 @@ package enum Apply {
     /// The result goes through the store's defaults before it is compared there, so a field that only spells out a default
     /// changes nothing either.
     package static func merge(_ manifest: Object, onto live: Object, of type: ResourceType) -> Object {
-        var wanted = annotated(manifest)
+        var placed = manifest
+        placed.namespace = live.namespace
+        var wanted = annotated(placed)
         wanted.value["status"] = nil
         var before: Value = .null
         if let text = live.annotation(annotation), let last = try? JSON.parse(text) { before = last }
@@ -63,7 +65,9 @@ package enum Apply {
     private static func withoutEmpty(_ value: Value) -> Value {
         var value = value
         value.update("metadata") { metadata in
-            for name in ["labels", "annotations"] where metadata[name]?.fields?.isEmpty ?? false { metadata[name] = nil }
+            for name in ["labels", "annotations"] where metadata[name]?.fields?.isEmpty ?? false {
+                metadata[name] = nil
+            }
         }
         return value
     }

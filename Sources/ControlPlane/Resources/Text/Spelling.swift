@@ -12,7 +12,13 @@ package enum Spelling {
             let distance = distance(target, letters)
             if distance <= limit, distance < best?.distance ?? Int.max { best = (candidate, distance) }
         }
-        return best?.word
+        if let best { return best.word }
+        // `serviceName` for `service`: one word begins the other.
+        return words.first { candidate in
+            let letters = Array(candidate.lowercased().utf8)
+            return min(letters.count, target.count) >= 4
+                && (letters.starts(with: target) || target.starts(with: letters))
+        }
     }
 
     /// Insertions, deletions, replacements and swaps of neighbours between two short words.

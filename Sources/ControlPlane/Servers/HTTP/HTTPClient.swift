@@ -18,8 +18,9 @@ package enum HTTPClient {
 
     /// One exchange, with the answer's body read whole.
     ///
-    /// `timeout` is for all of it; more body bytes than `limit` fail the exchange.
-    ///
+    /// - Parameters:
+    ///   - timeout: for all of it.
+    ///   - limit: more body bytes than this fail the exchange.
     /// - Throws: `HTTPFailure`; `CancellationError` when the task is cancelled.
     package static func send(
         _ request: HTTPRequest,
@@ -42,8 +43,7 @@ package enum HTTPClient {
 
     /// One exchange whose answer is read piece by piece.
     ///
-    /// `timeout` runs until the answer's head is there; afterwards the stream may rest.
-    ///
+    /// - Parameter timeout: until the answer's head is there; afterwards the stream may rest.
     /// - Throws: `HTTPFailure`; `CancellationError` when the task is cancelled.
     package static func open(
         _ request: HTTPRequest,

@@ -1,0 +1,1 @@
+// Pod life cycle, probes, logs, images and the process runtime.

@@ -1,0 +1,1 @@
+// Arguments, printers, live tables, and one file per command.

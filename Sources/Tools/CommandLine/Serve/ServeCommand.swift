@@ -1,1 +1,0 @@
-enum ServeCommand { static func run(_ words: [String]) async -> Int32 { 0 } }
