@@ -1,3 +1,4 @@
+import CommandLine
 import Glibc
 
-exit(0)
+exit(await Program.run(Array(Swift.CommandLine.arguments.dropFirst())))

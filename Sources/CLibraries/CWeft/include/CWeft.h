@@ -10,5 +10,6 @@
 #include "cweft_pod.h"
 #include "cweft_scan.h"
 #include "cweft_system.h"
+#include "cweft_terminal.h"
 
 #endif

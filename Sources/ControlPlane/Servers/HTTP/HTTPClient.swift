@@ -18,9 +18,8 @@ package enum HTTPClient {
 
     /// One exchange, with the answer's body read whole.
     ///
-    /// - Parameters:
-    ///   - timeout: for all of it.
-    ///   - limit: more body bytes than this fail the exchange.
+    /// `timeout` is for all of it; more body bytes than `limit` fail the exchange.
+    ///
     /// - Throws: `HTTPFailure`; `CancellationError` when the task is cancelled.
     package static func send(
         _ request: HTTPRequest,
@@ -43,7 +42,8 @@ package enum HTTPClient {
 
     /// One exchange whose answer is read piece by piece.
     ///
-    /// - Parameter timeout: until the answer's head is there; afterwards the stream may rest.
+    /// `timeout` runs until the answer's head is there; afterwards the stream may rest.
+    ///
     /// - Throws: `HTTPFailure`; `CancellationError` when the task is cancelled.
     package static func open(
         _ request: HTTPRequest,

@@ -1,0 +1,14 @@
+/// The terminal: its size and its input mode.
+#ifndef WEFT_TERMINAL_H
+#define WEFT_TERMINAL_H
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+
+/// Puts the columns and rows of the terminal behind `fd` into the two places; 0, or -1 when it is no terminal.
+int cweft_terminal_size(int fd, int *columns, int *rows);
+
+/// Turns the echo of typed characters off (so that ^C leaves no mark in a live table) or on again; 0 or -1.
+int cweft_terminal_echo(int fd, int is_on);
+
+#endif

@@ -1,0 +1,150 @@
+extension Envoy {
+    /// Endpoints in turn, by weight.
+    ///
+    /// `envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin`
+    package struct RoundRobin: EnvoyMessage {
+        package init() {}
+
+        package static let schema = MessageSchema<RoundRobin>(
+            "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
+            empty: RoundRobin()
+        ) { schema in
+            schema.unsupported("slow_start_config=1 locality_lb_config=2")
+        }
+    }
+}
+
+extension Envoy {
+    /// Any endpoint, by weight.
+    ///
+    /// `envoy.extensions.load_balancing_policies.random.v3.Random`
+    package struct Random: EnvoyMessage {
+        package init() {}
+
+        package static let schema = MessageSchema<Random>(
+            "envoy.extensions.load_balancing_policies.random.v3.Random",
+            empty: Random()
+        ) { schema in
+            schema.unsupported("locality_lb_config=1")
+        }
+    }
+}
+
+extension Envoy {
+    /// The least busy of some drawn endpoints.
+    ///
+    /// `envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest`
+    package struct LeastRequest: EnvoyMessage {
+        package var choiceCount: UInt32?
+        package var activeRequestBias: RuntimeDouble?
+
+        package init(
+            choiceCount: UInt32? = nil,
+            activeRequestBias: RuntimeDouble? = nil
+        ) {
+            self.choiceCount = choiceCount
+            self.activeRequestBias = activeRequestBias
+        }
+
+        package static let schema = MessageSchema<LeastRequest>(
+            "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
+            empty: LeastRequest()
+        ) { schema in
+            schema.optional(1, "choice_count", \.choiceCount, .uint32Value, [.atLeast(2)])
+            schema.optional(2, "active_request_bias", \.activeRequestBias, .message)
+            schema.ignored("enable_full_scan=5 selection_method=6")
+            schema.unsupported("slow_start_config=3 locality_lb_config=4")
+        }
+    }
+}
+
+extension Envoy {
+    /// The better of two drawn endpoints by latency and load.
+    ///
+    /// `envoy.extensions.load_balancing_policies.peak_ewma.v3alpha.PeakEwma`
+    package struct PeakEwma: EnvoyMessage {
+        /// How long a latency peak is remembered; nil is 10 s.
+        package var decayTime: Duration?
+        /// What an endpoint without answers is taken to need; nil is 10 ms.
+        package var defaultRtt: Duration?
+        package var penaltyValue: Double?
+
+        package init(
+            decayTime: Duration? = nil,
+            defaultRtt: Duration? = nil,
+            penaltyValue: Double? = nil
+        ) {
+            self.decayTime = decayTime
+            self.defaultRtt = defaultRtt
+            self.penaltyValue = penaltyValue
+        }
+
+        package static let schema = MessageSchema<PeakEwma>(
+            "envoy.extensions.load_balancing_policies.peak_ewma.v3alpha.PeakEwma",
+            empty: PeakEwma()
+        ) { schema in
+            schema.optional(1, "decay_time", \.decayTime, .duration)
+            schema.optional(4, "default_rtt", \.defaultRtt, .duration)
+            schema.optional(5, "penalty_value", \.penaltyValue, .doubleValue)
+            schema.ignored("aggregation_interval=2 max_samples_per_host=3")
+        }
+    }
+}
+
+extension Envoy {
+    /// How HTTP is spoken to the endpoints.
+    ///
+    /// `envoy.extensions.upstreams.http.v3.HttpProtocolOptions`
+    package struct UpstreamHttpProtocolOptions: EnvoyMessage {
+        package var commonHttpProtocolOptions: CommonHttpProtocolOptions?
+        package var explicitHttpConfig: UpstreamHttpProtocolOptions.ExplicitHttpConfig?
+
+        package init(
+            commonHttpProtocolOptions: CommonHttpProtocolOptions? = nil,
+            explicitHttpConfig: UpstreamHttpProtocolOptions.ExplicitHttpConfig? = nil
+        ) {
+            self.commonHttpProtocolOptions = commonHttpProtocolOptions
+            self.explicitHttpConfig = explicitHttpConfig
+        }
+
+        package static let schema = MessageSchema<UpstreamHttpProtocolOptions>(
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            empty: UpstreamHttpProtocolOptions()
+        ) { schema in
+            schema.optional(1, "common_http_protocol_options", \.commonHttpProtocolOptions, .message)
+            schema.oneof("upstream_protocol_options", isRequired: true)
+            schema.optional(3, "explicit_http_config", of: "upstream_protocol_options", \.explicitHttpConfig, .message)
+            schema.unsupported(
+                """
+                upstream_http_protocol_options=2 http_filters=6 header_validation_config=7
+                outlier_detection=8 request_mirror_policies=9 hash_policy=10 retry_policy=11
+                """
+            )
+            schema.unsupported("use_downstream_protocol_config=4 auto_config=5", of: "upstream_protocol_options")
+        }
+    }
+}
+
+extension Envoy.UpstreamHttpProtocolOptions {
+    /// The version of HTTP.
+    ///
+    /// `envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig`
+    package struct ExplicitHttpConfig: EnvoyMessage {
+        package var httpProtocolOptions: Envoy.Http1ProtocolOptions?
+
+        package init(
+            httpProtocolOptions: Envoy.Http1ProtocolOptions? = nil
+        ) {
+            self.httpProtocolOptions = httpProtocolOptions
+        }
+
+        package static let schema = MessageSchema<ExplicitHttpConfig>(
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig",
+            empty: ExplicitHttpConfig()
+        ) { schema in
+            schema.oneof("protocol_config", isRequired: true)
+            schema.optional(1, "http_protocol_options", of: "protocol_config", \.httpProtocolOptions, .message)
+            schema.unsupported("http2_protocol_options=2 http3_protocol_options=3", of: "protocol_config")
+        }
+    }
+}

@@ -1,0 +1,494 @@
+extension Envoy {
+    /// Which request goes where.
+    ///
+    /// `envoy.config.route.v3.RouteConfiguration`
+    package struct RouteConfiguration: EnvoyMessage {
+        package var name: String
+        package var virtualHosts: [VirtualHost]
+        package var internalOnlyHeaders: [String]
+        package var responseHeadersToAdd: [HeaderValueOption]
+        package var responseHeadersToRemove: [String]
+        package var requestHeadersToAdd: [HeaderValueOption]
+        package var requestHeadersToRemove: [String]
+        package var mostSpecificHeaderMutationsWins: Bool
+        package var validateClusters: Bool?
+        package var maxDirectResponseBodySizeBytes: UInt32?
+        package var ignorePortInHostMatching: Bool
+        package var ignorePathParametersInPathMatching: Bool
+        package var metadata: Metadata?
+
+        package init(
+            name: String = "",
+            virtualHosts: [VirtualHost] = [],
+            internalOnlyHeaders: [String] = [],
+            responseHeadersToAdd: [HeaderValueOption] = [],
+            responseHeadersToRemove: [String] = [],
+            requestHeadersToAdd: [HeaderValueOption] = [],
+            requestHeadersToRemove: [String] = [],
+            mostSpecificHeaderMutationsWins: Bool = false,
+            validateClusters: Bool? = nil,
+            maxDirectResponseBodySizeBytes: UInt32? = nil,
+            ignorePortInHostMatching: Bool = false,
+            ignorePathParametersInPathMatching: Bool = false,
+            metadata: Metadata? = nil
+        ) {
+            self.name = name
+            self.virtualHosts = virtualHosts
+            self.internalOnlyHeaders = internalOnlyHeaders
+            self.responseHeadersToAdd = responseHeadersToAdd
+            self.responseHeadersToRemove = responseHeadersToRemove
+            self.requestHeadersToAdd = requestHeadersToAdd
+            self.requestHeadersToRemove = requestHeadersToRemove
+            self.mostSpecificHeaderMutationsWins = mostSpecificHeaderMutationsWins
+            self.validateClusters = validateClusters
+            self.maxDirectResponseBodySizeBytes = maxDirectResponseBodySizeBytes
+            self.ignorePortInHostMatching = ignorePortInHostMatching
+            self.ignorePathParametersInPathMatching = ignorePathParametersInPathMatching
+            self.metadata = metadata
+        }
+
+        package static let schema = MessageSchema<RouteConfiguration>(
+            "envoy.config.route.v3.RouteConfiguration",
+            empty: RouteConfiguration()
+        ) { schema in
+            schema.field(1, "name", \.name, .string)
+            schema.repeated(2, "virtual_hosts", \.virtualHosts, .message)
+            schema.repeated(3, "internal_only_headers", \.internalOnlyHeaders, .string, [.headerName])
+            schema.repeated(4, "response_headers_to_add", \.responseHeadersToAdd, .message, [.maxItems(1000)])
+            schema.repeated(5, "response_headers_to_remove", \.responseHeadersToRemove, .string, [.headerName])
+            schema.repeated(6, "request_headers_to_add", \.requestHeadersToAdd, .message, [.maxItems(1000)])
+            schema.repeated(8, "request_headers_to_remove", \.requestHeadersToRemove, .string, [.headerName])
+            schema.field(10, "most_specific_header_mutations_wins", \.mostSpecificHeaderMutationsWins, .bool)
+            schema.optional(7, "validate_clusters", \.validateClusters, .boolValue)
+            schema.optional(11, "max_direct_response_body_size_bytes", \.maxDirectResponseBodySizeBytes, .uint32Value)
+            schema.field(14, "ignore_port_in_host_matching", \.ignorePortInHostMatching, .bool)
+            schema.field(15, "ignore_path_parameters_in_path_matching", \.ignorePathParametersInPathMatching, .bool)
+            schema.optional(17, "metadata", \.metadata, .message)
+            schema.unsupported(
+                """
+                vhds=9 cluster_specifier_plugins=12 request_mirror_policies=13 vhost_header=18
+                typed_per_filter_config=16
+                """
+            )
+        }
+    }
+}
+
+extension Envoy {
+    /// The routes of some hosts.
+    ///
+    /// `envoy.config.route.v3.VirtualHost`
+    package struct VirtualHost: EnvoyMessage {
+        package var name: String
+        /// `host`, `*.suffix`, `prefix.*` or `*`.
+        package var domains: [String]
+        /// The first that matches counts.
+        package var routes: [Route]
+        package var requireTls: VirtualHost.TlsRequirementType
+        package var requestHeadersToAdd: [HeaderValueOption]
+        package var requestHeadersToRemove: [String]
+        package var responseHeadersToAdd: [HeaderValueOption]
+        package var responseHeadersToRemove: [String]
+        package var retryPolicy: RetryPolicy?
+        package var includeRequestAttemptCount: Bool
+        package var includeAttemptCountInResponse: Bool
+        package var metadata: Metadata?
+
+        package init(
+            name: String = "",
+            domains: [String] = [],
+            routes: [Route] = [],
+            requireTls: VirtualHost.TlsRequirementType = .none,
+            requestHeadersToAdd: [HeaderValueOption] = [],
+            requestHeadersToRemove: [String] = [],
+            responseHeadersToAdd: [HeaderValueOption] = [],
+            responseHeadersToRemove: [String] = [],
+            retryPolicy: RetryPolicy? = nil,
+            includeRequestAttemptCount: Bool = false,
+            includeAttemptCountInResponse: Bool = false,
+            metadata: Metadata? = nil
+        ) {
+            self.name = name
+            self.domains = domains
+            self.routes = routes
+            self.requireTls = requireTls
+            self.requestHeadersToAdd = requestHeadersToAdd
+            self.requestHeadersToRemove = requestHeadersToRemove
+            self.responseHeadersToAdd = responseHeadersToAdd
+            self.responseHeadersToRemove = responseHeadersToRemove
+            self.retryPolicy = retryPolicy
+            self.includeRequestAttemptCount = includeRequestAttemptCount
+            self.includeAttemptCountInResponse = includeAttemptCountInResponse
+            self.metadata = metadata
+        }
+
+        package static let schema = MessageSchema<VirtualHost>(
+            "envoy.config.route.v3.VirtualHost",
+            empty: VirtualHost()
+        ) { schema in
+            schema.field(1, "name", \.name, .string, [.minLength(1)])
+            schema.repeated(2, "domains", \.domains, .string, [.minItems(1), .headerValue])
+            schema.repeated(3, "routes", \.routes, .message)
+            schema.field(4, "require_tls", \.requireTls, .enumeration)
+            schema.repeated(7, "request_headers_to_add", \.requestHeadersToAdd, .message, [.maxItems(1000)])
+            schema.repeated(
+                13,
+                "request_headers_to_remove",
+                \.requestHeadersToRemove,
+                .string,
+                [.minLength(1), .headerName]
+            )
+            schema.repeated(10, "response_headers_to_add", \.responseHeadersToAdd, .message, [.maxItems(1000)])
+            schema.repeated(
+                11,
+                "response_headers_to_remove",
+                \.responseHeadersToRemove,
+                .string,
+                [.minLength(1), .headerName]
+            )
+            schema.optional(16, "retry_policy", \.retryPolicy, .message)
+            schema.field(14, "include_request_attempt_count", \.includeRequestAttemptCount, .bool)
+            schema.field(19, "include_attempt_count_in_response", \.includeAttemptCountInResponse, .bool)
+            schema.optional(24, "metadata", \.metadata, .message)
+            schema.ignored("virtual_clusters=5")
+            schema.unsupported(
+                """
+                matcher=21 rate_limits=6 cors=8 typed_per_filter_config=15 retry_policy_typed_config=20
+                hedge_policy=17 include_is_timeout_retry_header=23 per_request_buffer_limit_bytes=18
+                request_body_buffer_limit=25 request_mirror_policies=22
+                """
+            )
+        }
+    }
+}
+
+extension Envoy {
+    /// What a request has to be and what is done with it.
+    ///
+    /// `envoy.config.route.v3.Route`
+    package struct Route: EnvoyMessage {
+        package var name: String
+        package var match: RouteMatch?
+        package var action: Action?
+        package var metadata: Metadata?
+        package var requestHeadersToAdd: [HeaderValueOption]
+        package var requestHeadersToRemove: [String]
+        package var responseHeadersToAdd: [HeaderValueOption]
+        package var responseHeadersToRemove: [String]
+        package var statPrefix: String
+
+        /// One of these.
+        package enum Action: Sendable, Equatable {
+            case route(RouteAction)
+            case redirect(RedirectAction)
+            case directResponse(DirectResponseAction)
+        }
+
+        package init(
+            name: String = "",
+            match: RouteMatch? = nil,
+            action: Action? = nil,
+            metadata: Metadata? = nil,
+            requestHeadersToAdd: [HeaderValueOption] = [],
+            requestHeadersToRemove: [String] = [],
+            responseHeadersToAdd: [HeaderValueOption] = [],
+            responseHeadersToRemove: [String] = [],
+            statPrefix: String = ""
+        ) {
+            self.name = name
+            self.match = match
+            self.action = action
+            self.metadata = metadata
+            self.requestHeadersToAdd = requestHeadersToAdd
+            self.requestHeadersToRemove = requestHeadersToRemove
+            self.responseHeadersToAdd = responseHeadersToAdd
+            self.responseHeadersToRemove = responseHeadersToRemove
+            self.statPrefix = statPrefix
+        }
+
+        package static let schema = MessageSchema<Route>(
+            "envoy.config.route.v3.Route",
+            empty: Route()
+        ) { schema in
+            schema.field(14, "name", \.name, .string)
+            schema.optional(1, "match", \.match, .message, [.required])
+            schema.oneof("action", isRequired: true)
+            schema.choice(2, "route", of: "action", \.action, .message) {
+                .route($0)
+            } get: {
+                if case .route(let value) = $0 { value } else { nil }
+            }
+            schema.choice(3, "redirect", of: "action", \.action, .message) {
+                .redirect($0)
+            } get: {
+                if case .redirect(let value) = $0 { value } else { nil }
+            }
+            schema.choice(7, "direct_response", of: "action", \.action, .message) {
+                .directResponse($0)
+            } get: {
+                if case .directResponse(let value) = $0 { value } else { nil }
+            }
+            schema.optional(4, "metadata", \.metadata, .message)
+            schema.repeated(9, "request_headers_to_add", \.requestHeadersToAdd, .message, [.maxItems(1000)])
+            schema.repeated(
+                12,
+                "request_headers_to_remove",
+                \.requestHeadersToRemove,
+                .string,
+                [.minLength(1), .headerName]
+            )
+            schema.repeated(10, "response_headers_to_add", \.responseHeadersToAdd, .message, [.maxItems(1000)])
+            schema.repeated(
+                11,
+                "response_headers_to_remove",
+                \.responseHeadersToRemove,
+                .string,
+                [.minLength(1), .headerName]
+            )
+            schema.field(19, "stat_prefix", \.statPrefix, .string)
+            schema.ignored("decorator=5")
+            schema.unsupported("filter_action=17 non_forwarding_action=18", of: "action")
+            schema.unsupported(
+                """
+                typed_per_filter_config=13 tracing=15 per_request_buffer_limit_bytes=16
+                request_body_buffer_limit=20
+                """
+            )
+        }
+    }
+}
+
+extension Envoy {
+    /// What a request has to be.
+    ///
+    /// `envoy.config.route.v3.RouteMatch`
+    package struct RouteMatch: EnvoyMessage {
+        package var pathSpecifier: PathSpecifier?
+        /// nil is true.
+        package var caseSensitive: Bool?
+        package var runtimeFraction: RuntimeFractionalPercent?
+        package var headers: [HeaderMatcher]
+        package var queryParameters: [QueryParameterMatcher]
+
+        /// One of these.
+        package enum PathSpecifier: Sendable, Equatable {
+            case prefix(String)
+            case path(String)
+            /// A prefix that ends where a path segment ends: `/api` takes `/api` and `/api/x`, not `/apiary`.
+            case pathSeparatedPrefix(String)
+        }
+
+        package init(
+            pathSpecifier: PathSpecifier? = nil,
+            caseSensitive: Bool? = nil,
+            runtimeFraction: RuntimeFractionalPercent? = nil,
+            headers: [HeaderMatcher] = [],
+            queryParameters: [QueryParameterMatcher] = []
+        ) {
+            self.pathSpecifier = pathSpecifier
+            self.caseSensitive = caseSensitive
+            self.runtimeFraction = runtimeFraction
+            self.headers = headers
+            self.queryParameters = queryParameters
+        }
+
+        package static let schema = MessageSchema<RouteMatch>(
+            "envoy.config.route.v3.RouteMatch",
+            empty: RouteMatch()
+        ) { schema in
+            schema.oneof("path_specifier", isRequired: true)
+            schema.choice(1, "prefix", of: "path_specifier", \.pathSpecifier, .string) {
+                .prefix($0)
+            } get: {
+                if case .prefix(let value) = $0 { value } else { nil }
+            }
+            schema.choice(2, "path", of: "path_specifier", \.pathSpecifier, .string) {
+                .path($0)
+            } get: {
+                if case .path(let value) = $0 { value } else { nil }
+            }
+            schema.choice(14, "path_separated_prefix", of: "path_specifier", \.pathSpecifier, .string) {
+                .pathSeparatedPrefix($0)
+            } get: {
+                if case .pathSeparatedPrefix(let value) = $0 { value } else { nil }
+            }
+            schema.optional(4, "case_sensitive", \.caseSensitive, .boolValue)
+            schema.optional(9, "runtime_fraction", \.runtimeFraction, .message)
+            schema.repeated(6, "headers", \.headers, .message)
+            schema.repeated(7, "query_parameters", \.queryParameters, .message)
+            schema.unsupported("safe_regex=10 connect_matcher=12 path_match_policy=15", of: "path_specifier")
+            schema.unsupported("cookies=17 grpc=8 tls_context=11 dynamic_metadata=13 filter_state=16")
+        }
+    }
+}
+
+extension Envoy {
+    /// What a header of the request has to be.
+    ///
+    /// `envoy.config.route.v3.HeaderMatcher`
+    package struct HeaderMatcher: EnvoyMessage {
+        package var name: String
+        package var headerMatchSpecifier: HeaderMatchSpecifier?
+        package var invertMatch: Bool
+        package var treatMissingHeaderAsEmpty: Bool
+
+        /// One of these.
+        package enum HeaderMatchSpecifier: Sendable, Equatable {
+            case exactMatch(String)
+            case rangeMatch(Int64Range)
+            case presentMatch(Bool)
+            case prefixMatch(String)
+            case suffixMatch(String)
+            case containsMatch(String)
+            case stringMatch(StringMatcher)
+        }
+
+        package init(
+            name: String = "",
+            headerMatchSpecifier: HeaderMatchSpecifier? = nil,
+            invertMatch: Bool = false,
+            treatMissingHeaderAsEmpty: Bool = false
+        ) {
+            self.name = name
+            self.headerMatchSpecifier = headerMatchSpecifier
+            self.invertMatch = invertMatch
+            self.treatMissingHeaderAsEmpty = treatMissingHeaderAsEmpty
+        }
+
+        package static let schema = MessageSchema<HeaderMatcher>(
+            "envoy.config.route.v3.HeaderMatcher",
+            empty: HeaderMatcher()
+        ) { schema in
+            schema.field(1, "name", \.name, .string, [.minLength(1), .headerName])
+            schema.oneof("header_match_specifier")
+            schema.choice(4, "exact_match", of: "header_match_specifier", \.headerMatchSpecifier, .string) {
+                .exactMatch($0)
+            } get: {
+                if case .exactMatch(let value) = $0 { value } else { nil }
+            }
+            schema.choice(6, "range_match", of: "header_match_specifier", \.headerMatchSpecifier, .message) {
+                .rangeMatch($0)
+            } get: {
+                if case .rangeMatch(let value) = $0 { value } else { nil }
+            }
+            schema.choice(7, "present_match", of: "header_match_specifier", \.headerMatchSpecifier, .bool) {
+                .presentMatch($0)
+            } get: {
+                if case .presentMatch(let value) = $0 { value } else { nil }
+            }
+            schema.choice(
+                9,
+                "prefix_match",
+                of: "header_match_specifier",
+                \.headerMatchSpecifier,
+                .string,
+                [.minLength(1)]
+            ) {
+                .prefixMatch($0)
+            } get: {
+                if case .prefixMatch(let value) = $0 { value } else { nil }
+            }
+            schema.choice(
+                10,
+                "suffix_match",
+                of: "header_match_specifier",
+                \.headerMatchSpecifier,
+                .string,
+                [.minLength(1)]
+            ) {
+                .suffixMatch($0)
+            } get: {
+                if case .suffixMatch(let value) = $0 { value } else { nil }
+            }
+            schema.choice(
+                12,
+                "contains_match",
+                of: "header_match_specifier",
+                \.headerMatchSpecifier,
+                .string,
+                [.minLength(1)]
+            ) {
+                .containsMatch($0)
+            } get: {
+                if case .containsMatch(let value) = $0 { value } else { nil }
+            }
+            schema.choice(13, "string_match", of: "header_match_specifier", \.headerMatchSpecifier, .message) {
+                .stringMatch($0)
+            } get: {
+                if case .stringMatch(let value) = $0 { value } else { nil }
+            }
+            schema.field(8, "invert_match", \.invertMatch, .bool)
+            schema.field(14, "treat_missing_header_as_empty", \.treatMissingHeaderAsEmpty, .bool)
+            schema.unsupported("safe_regex_match=11", of: "header_match_specifier")
+        }
+    }
+}
+
+extension Envoy {
+    /// What a query parameter has to be.
+    ///
+    /// `envoy.config.route.v3.QueryParameterMatcher`
+    package struct QueryParameterMatcher: EnvoyMessage {
+        package var name: String
+        package var queryParameterMatchSpecifier: QueryParameterMatchSpecifier?
+
+        /// One of these.
+        package enum QueryParameterMatchSpecifier: Sendable, Equatable {
+            case stringMatch(StringMatcher)
+            case presentMatch(Bool)
+        }
+
+        package init(
+            name: String = "",
+            queryParameterMatchSpecifier: QueryParameterMatchSpecifier? = nil
+        ) {
+            self.name = name
+            self.queryParameterMatchSpecifier = queryParameterMatchSpecifier
+        }
+
+        package static let schema = MessageSchema<QueryParameterMatcher>(
+            "envoy.config.route.v3.QueryParameterMatcher",
+            empty: QueryParameterMatcher()
+        ) { schema in
+            schema.field(1, "name", \.name, .string, [.minLength(1), .maxBytes(1024)])
+            schema.oneof("query_parameter_match_specifier")
+            schema.choice(
+                5,
+                "string_match",
+                of: "query_parameter_match_specifier",
+                \.queryParameterMatchSpecifier,
+                .message,
+                [.required]
+            ) {
+                .stringMatch($0)
+            } get: {
+                if case .stringMatch(let value) = $0 { value } else { nil }
+            }
+            schema.choice(
+                6,
+                "present_match",
+                of: "query_parameter_match_specifier",
+                \.queryParameterMatchSpecifier,
+                .bool
+            ) {
+                .presentMatch($0)
+            } get: {
+                if case .presentMatch(let value) = $0 { value } else { nil }
+            }
+        }
+    }
+}
+
+extension Envoy.VirtualHost {
+    /// Values of `envoy.config.route.v3.VirtualHost.TlsRequirementType`.
+    package enum TlsRequirementType: Int32, EnvoyEnum {
+        case none = 0
+        case externalOnly = 1
+        case all = 2
+
+        package static let names = EnumNames(
+            "envoy.config.route.v3.VirtualHost.TlsRequirementType",
+            "NONE=0 EXTERNAL_ONLY=1 ALL=2"
+        )
+    }
+}

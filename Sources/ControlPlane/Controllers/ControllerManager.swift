@@ -1,0 +1,52 @@
+/// Owns the loops: starts them together, ends them together.
+package actor ControllerManager {
+    package nonisolated let cluster: Cluster
+    private let log: @Sendable (String) -> Void
+    private let loops: [ReconcileLoop]
+    private var task: Task<Void, Never>?
+
+    /// - Parameters:
+    ///   - cluster: the view and the store that all loops share.
+    ///   - reconcilers: what to run; the usual ones are `standardReconcilers`.
+    ///   - log: takes one line at a time, `key=value` words.
+    package init(_ cluster: Cluster, _ reconcilers: [any Reconciler], log: @escaping @Sendable (String) -> Void) {
+        self.cluster = cluster
+        self.log = log
+        loops = reconcilers.map { ReconcileLoop($0, log: log) }
+    }
+
+    /// Every loop that this machine needs for workloads, Services and housekeeping.
+    package static func standardReconcilers(_ cluster: Cluster) -> [any Reconciler] {
+        [
+            DeploymentReconciler(cluster), ReplicaSetReconciler(cluster), PodBinder(cluster),
+            EndpointsReconciler(cluster), ServiceReconciler(cluster), IngressReconciler(cluster),
+            NamespaceReconciler(cluster), GarbageCollector(cluster),
+        ]
+    }
+
+    /// Starts the loops; returns when the view is complete and they have begun to work.
+    package func start() async {
+        guard task == nil else { return }
+        let loops = loops
+        let cluster = cluster
+        for loop in loops { await cluster.cache.listen { loop.observe($0, $1) } }
+        task = Task {
+            await withDiscardingTaskGroup { group in
+                group.addTask { await cluster.cache.run() }
+                group.addTask { await cluster.events.run() }
+                group.addTask { await EventExpiry(cluster).run() }
+                // Nothing is decided before everything was seen.
+                await cluster.cache.synced()
+                for loop in loops { group.addTask { await loop.run() } }
+            }
+        }
+        await cluster.cache.synced()
+    }
+
+    /// Ends the loops and waits for them.
+    package func shutdown() async {
+        task?.cancel()
+        await task?.value
+        task = nil
+    }
+}

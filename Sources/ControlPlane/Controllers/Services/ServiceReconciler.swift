@@ -1,0 +1,97 @@
+package import Resources
+import Store
+import Wire
+
+/// Gives Services of type LoadBalancer their loopback address, and takes it back from others.
+package struct ServiceReconciler: Reconciler {
+    package let name = "service"
+    private let cluster: Cluster
+
+    package init(_ cluster: Cluster) { self.cluster = cluster }
+
+    package func keys(for change: Change, in state: borrowing ClusterState) -> [ObjectKey] {
+        guard change.key.type == ResourceTypes.services else { return [] }
+        // One key for all: addresses are handed out one after the other.
+        return [ObjectKey(ResourceTypes.services, name: "")]
+    }
+
+    package func reconcile(_ key: ObjectKey) async throws(APIError) -> Int? {
+        let services = await cluster.read { $0.list(ResourceTypes.services) }.sorted {
+            ($0.metadata.text("creationTimestamp") ?? "", $0.namespace, $0.name)
+                < ($1.metadata.text("creationTimestamp") ?? "", $1.namespace, $1.name)
+        }
+        for (service, address) in Self.assign(services) {
+            var updated = service
+            var status = service.status
+            if status.isNull { status = [:] }
+            status["loadBalancer"] = address.map { ["ingress": [["ip": .string($0), "ipMode": "VIP"]]] } ?? [:]
+            updated.status = status
+            try await cluster.updateStatus(updated, from: service)
+            if let address {
+                cluster.events.record(
+                    service,
+                    .normal,
+                    reason: "EnsuredLoadBalancer",
+                    message: "Reachable on this machine at \(address)",
+                    component: "service-controller"
+                )
+            }
+        }
+        return nil
+    }
+
+    /// The Services whose address must change, and to what: kept when it is good, the wished `loadBalancerIP` when it is
+    /// free, else the lowest free one.
+    static func assign(_ services: [Object]) -> [(Object, String?)] {
+        var pool = NumberPool(LoadBalancerAddresses.numbers)
+        var open: [Object] = []
+        var result: [(Object, String?)] = []
+        for service in services {
+            let spec = ServiceSpec(service.spec)
+            let addresses = LoadBalancerStatus(service.status).addresses
+            guard spec.type == "LoadBalancer", !service.isDeleting else {
+                if !addresses.isEmpty { result.append((service, nil)) }
+                continue
+            }
+            let number = addresses.first.flatMap(LoadBalancerAddresses.number)
+            let wish = spec.loadBalancerIP.flatMap(LoadBalancerAddresses.number)
+            if let number, wish == nil || wish == number, pool.take(number) { continue }
+            open.append(service)
+        }
+        for service in open {
+            let wish = ServiceSpec(service.spec).loadBalancerIP.flatMap(LoadBalancerAddresses.number)
+            let number = wish.flatMap { pool.take($0) ? $0 : nil } ?? pool.takeAny()
+            guard let number else { continue }
+            let address = LoadBalancerAddresses.address(of: number)
+            if LoadBalancerStatus(service.status).addresses != [address] { result.append((service, address)) }
+        }
+        return result
+    }
+}
+
+/// Writes the address at which Ingresses are reached into their status.
+package struct IngressReconciler: Reconciler {
+    package let name = "ingress"
+    private let cluster: Cluster
+    private let address: String
+
+    /// - Parameters:
+    ///   - cluster: what to work on.
+    ///   - address: the address of the machine's ingress listener.
+    package init(_ cluster: Cluster, address: String = "127.0.0.1") {
+        self.cluster = cluster
+        self.address = address
+    }
+
+    package func keys(for change: Change, in state: borrowing ClusterState) -> [ObjectKey] {
+        change.key.type == ResourceTypes.ingresses && change.new != nil ? [change.key] : []
+    }
+
+    package func reconcile(_ key: ObjectKey) async throws(APIError) -> Int? {
+        guard let ingress = await cluster.get(key), !ingress.isDeleting else { return nil }
+        var updated = ingress
+        updated.status = ["loadBalancer": ["ingress": [["ip": .string(address)]]]]
+        try await cluster.updateStatus(updated, from: ingress)
+        return nil
+    }
+}

@@ -1,0 +1,80 @@
+package import Resources
+
+/// Makes sure that no new connection goes to a pod that is about to end.
+package protocol TrafficGate: Sendable {
+    /// Returns when every proxy has taken the pod out of its endpoints. The agent waits for it before SIGTERM, at most
+    /// `AgentSettings.trafficPatience`.
+    func podLeavesTraffic(uid: String) async
+}
+
+/// Gives and takes the sockets on which pods ask for names.
+package protocol PodDNS: Sendable {
+    /// A pod has two sockets bound to its name server's address, in its own network; the TCP one listens. The receiver
+    /// owns them from now on.
+    func podStarted(uid: String, namespace: String, udp: Int32, tcp: Int32) async
+    /// The pod is gone: the receiver closes its sockets.
+    func podStopped(uid: String) async
+}
+
+/// Tells people what happened to a pod. Never fails and never waits.
+package protocol PodEventSink: Sendable {
+    func record(_ pod: Object, isWarning: Bool, reason: String, message: String)
+}
+
+/// A pod's place in the machine, for whoever configures the proxy.
+package struct PodPlace: Sendable, Equatable {
+    package let uid: String
+    package let namespace: String
+    package let name: String
+    package let address: String
+    package let initPID: Int32
+    /// For a process that may enter the namespace.
+    package let networkNamespacePath: String
+    /// For one that may not.
+    package let brokerPath: String
+}
+
+/// Hears where pods are.
+package protocol PodPlaceListener: Sendable {
+    /// The pod's network exists; its containers start after this returns.
+    func podPlaced(_ place: PodPlace) async
+    /// The pod's network is gone.
+    func podGone(uid: String) async
+}
+
+/// What an agent must know about its surroundings.
+package struct AgentSettings: Sendable {
+    /// The agent acts on pods whose `spec.nodeName` is this.
+    package var nodeName = "weft"
+    package var hostAddress = "127.0.0.1"
+    package var stateDirectory: String
+    package var dnsAddress = "10.96.0.10"
+    package var proxyPort = 15001
+    package var clusterDomain = "cluster.local"
+    /// What `PATH` is in a container that sets none: its programs come from this machine.
+    package var path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    /// How long a pod's end waits for the proxies to let go of it.
+    package var trafficPatience: Duration = .seconds(5)
+
+    package init(stateDirectory: String) { self.stateDirectory = stateDirectory }
+}
+
+/// Everything that a pod's life needs from outside.
+package struct AgentPorts: Sendable {
+    package var gate: (any TrafficGate)?
+    package var dns: (any PodDNS)?
+    package var places: (any PodPlaceListener)?
+    package var events: (any PodEventSink)?
+
+    package init(
+        gate: (any TrafficGate)? = nil,
+        dns: (any PodDNS)? = nil,
+        places: (any PodPlaceListener)? = nil,
+        events: (any PodEventSink)? = nil
+    ) {
+        self.gate = gate
+        self.dns = dns
+        self.places = places
+        self.events = events
+    }
+}

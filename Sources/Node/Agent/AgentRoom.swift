@@ -1,1 +1,0 @@
-// Pod life cycle, probes, logs, images and the process runtime.

@@ -1,0 +1,64 @@
+package import Resources
+
+/// What a container's image means on this machine.
+package struct ResolvedImage: Sendable, Equatable {
+    package let reference: String
+    /// The Image object's name.
+    package let name: String
+    package let directory: String
+    package let command: [String]
+    package let env: [EnvVar]
+}
+
+/// Finds the Image object that a reference means.
+///
+/// Pure.
+package enum ImageResolution {
+    /// Why an image cannot be used, in words that say what to do.
+    package struct Unresolved: Error, Sendable, Equatable {
+        package let message: String
+    }
+
+    package static func resolve(_ reference: String, among images: [Object]) throws(Unresolved) -> ResolvedImage {
+        guard let image = ImageSpec.resolve(reference, among: images) else {
+            throw Unresolved(message: advice(reference))
+        }
+        let spec = ImageSpec(image.spec)
+        let directory = spec.directory.isEmpty ? "/" : spec.directory
+        guard directory.hasPrefix("/") else {
+            throw Unresolved(
+                message:
+                    "image \"\(reference)\": the Image \"\(image.name)\" has the directory \"\(directory)\", which is "
+                    + "not an absolute path; write it from / on, or apply the file with weft, which completes it"
+            )
+        }
+        return ResolvedImage(
+            reference: reference,
+            name: image.name,
+            directory: directory,
+            command: spec.command,
+            env: spec.env
+        )
+    }
+
+    private static func advice(_ reference: String) -> String {
+        var name = ImageSpec.shortName(reference).lowercased()
+        if name.isEmpty { name = "my-image" }
+        return """
+            image "\(reference)" means nothing on this machine yet. Say what it means with an Image object, and apply it:
+            apiVersion: weft.dev/v1alpha1
+            kind: Image
+            metadata:
+              name: \(name)
+            spec:
+              directory: /path/to/\(name)
+              command: ["./run"]
+            """
+    }
+
+    /// The program and its arguments: a container's `command` replaces the image's, `args` follow either.
+    package static func arguments(_ container: Container, _ image: ResolvedImage, _ variables: Variables) -> [String] {
+        let command = container.command.isEmpty ? image.command : container.command.map(variables.expand)
+        return command + container.args.map(variables.expand)
+    }
+}

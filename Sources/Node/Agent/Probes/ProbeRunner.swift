@@ -1,0 +1,96 @@
+import CWeft
+import Glibc
+import Resources
+import Sandbox
+
+/// Carries out one turn of a probe in a pod.
+struct ProbeRunner: Sendable {
+    let sandbox: PodSandbox
+    let podAddress: String
+    let ports: [ContainerPort]
+    /// The container's own program: commands run with its environment, directory and identity.
+    let program: ProgramSpec
+
+    /// Kubernetes reads no more of an answer.
+    private static let answerLimit = 10 << 10
+
+    func run(_ action: ProbeHandler.Action, timeout: Duration) async -> ProbeOutcome {
+        switch action {
+        case .exec(let command): return await exec(command, timeout)
+        case .http(let scheme, let host, let port, let path, let headers):
+            guard let number = number(of: port) else { return .failure("the container has no port named \(port)") }
+            let deadline = ContinuousClock.now + timeout
+            // An answer over TLS is not read: that the port takes connections has to do.
+            if scheme.uppercased() == "HTTPS" { return await connect(host, number, until: deadline) }
+            return await http(host, number, path, headers, until: deadline)
+        case .tcp(let host, let port):
+            guard let number = number(of: port) else { return .failure("the container has no port named \(port)") }
+            return await connect(host, number, until: .now + timeout)
+        case .grpc(let port, _): return await connect(nil, port, until: .now + timeout)
+        case .sleep(let seconds):
+            try? await Task.sleep(for: .seconds(seconds))
+            return .success
+        }
+    }
+
+    private func number(of port: IntOrString) -> Int? {
+        switch port {
+        case .number(let number): number
+        case .text(let name): ports.first { $0.name == name }?.containerPort ?? Int(name)
+        }
+    }
+
+    private func exec(_ command: [String], _ timeout: Duration) async -> ProbeOutcome {
+        var wanted = program
+        wanted.arguments = command
+        do throws(SandboxError) {
+            let result = try await sandbox.run(wanted, timeout: timeout)
+            if let failure = result.failure { return .failure(failure) }
+            if result.hasTimedOut { return .failure("command timed out after \(timeout.milliseconds) ms") }
+            if result.exitCode == 0 { return .success }
+            return .failure("command exited with code \(result.exitCode): \(result.output.prefix(1024))")
+        } catch { return .failure(error.message) }
+    }
+
+    private func connect(_ host: String?, _ port: Int, until deadline: ContinuousClock.Instant) async -> ProbeOutcome {
+        do throws(SandboxError) {
+            close(try await sandbox.connect(host ?? podAddress, port: port, until: deadline))
+            return .success
+        } catch { return .failure(error.message) }
+    }
+
+    private func http(
+        _ host: String?,
+        _ port: Int,
+        _ path: String,
+        _ headers: [ProbeHandler.Header],
+        until deadline: ContinuousClock.Instant
+    ) async -> ProbeOutcome {
+        let pairs = headers.map { ($0.name, $0.value) }
+        guard let request = ProbeHTTP.request(host: "\(host ?? podAddress):\(port)", path: path, headers: pairs) else {
+            return .failure("the probe's path or headers cannot be sent: control characters or blanks")
+        }
+        let fd: Int32
+        do throws(SandboxError) {
+            fd = try await sandbox.connect(host ?? podAddress, port: port, until: deadline)
+        } catch {
+            return .failure(error.message)
+        }
+        defer { close(fd) }
+        guard cweft_send(fd, request, request.count) == request.count else {
+            return .failure("cannot send the request")
+        }
+        var answer: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 4096)
+        while answer.count < Self.answerLimit, ProbeHTTP.status(answer) == nil {
+            guard await Poller.shared.wait(fd, .readable, until: deadline) == .ready else {
+                return .failure("HTTP probe failed: no answer in time")
+            }
+            let count = cweft_receive(fd, &chunk, chunk.count)
+            if count == -Int(EAGAIN) { continue }
+            guard count > 0 else { break }
+            answer.append(contentsOf: chunk[..<count])
+        }
+        return ProbeHTTP.outcome(answer)
+    }
+}

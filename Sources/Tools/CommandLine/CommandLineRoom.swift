@@ -1,1 +1,0 @@
-// Arguments, printers, live tables, and one file per command.

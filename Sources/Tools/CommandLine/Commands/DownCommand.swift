@@ -1,0 +1,50 @@
+import Wire
+
+/// `weft down`: stops everything that runs and removes its state.
+enum DownCommand {
+    static let command = Command(
+        "down",
+        summary: "stop all pods, the proxy and the daemon, and remove their state",
+        details: "Open requests are given time to end. Nothing is left: no process, namespace, mount or file.",
+        options: [
+            Option("now", help: "do not wait for open requests and grace periods"),
+            Option("keep-state", help: "stop everything, but keep the objects for the next 'weft up'"),
+            .stateDirectory,
+        ]
+    ) { arguments in
+        let state = try StateDirectory(arguments)
+        let client = APIClient(state)
+        guard await client.isAnswering() else {
+            return try await DeadDaemon.clean(state, keepsObjects: arguments.isSet("keep-state"))
+        }
+        try await Shutdown.run(
+            client,
+            removesState: !arguments.isSet("keep-state"),
+            hurries: arguments.isSet("now")
+        )
+        return .success
+    }
+}
+
+/// The end of a daemon, as its client sees it.
+enum Shutdown {
+    /// Asks the daemon to stop, shows what it says, and returns when it is gone.
+    static func run(_ client: APIClient, removesState: Bool, hurries: Bool) async throws {
+        let body: Value = ["removeState": .bool(removesState), "hurry": .bool(hurries)]
+        let stream = try await client.transport.open(
+            "POST",
+            "/apis/weft.dev/v1alpha1/shutdown",
+            headers: [("Content-Type", "application/json")],
+            body: Array(JSON.write(body).utf8)
+        )
+        do {
+            for try await line in stream {
+                guard let event = try? JSON.parse(line) else { continue }
+                if let message = event["message"]?.stringValue { Terminal.note(message) }
+            }
+        } catch {
+            // The daemon closes the socket when it is done; what matters is that it is gone.
+        }
+        while await client.isAnswering() { try await Task.sleep(for: .milliseconds(50)) }
+    }
+}

@@ -1,0 +1,43 @@
+import Resources
+import Wire
+
+/// `weft up`: starts everything in some manifests and shows it live until interrupted.
+enum UpCommand {
+    static let command = Command(
+        "up",
+        operands: "PATH...",
+        summary: "start everything in manifests, and show it live",
+        details: """
+            PATH is a file, a folder or - for standard input: Kubernetes manifests in YAML or JSON, several documents to a
+            file. In a terminal a live table is shown; Ctrl-C drains and stops everything, a second Ctrl-C hurries. With
+            --detach it goes on running in the background until 'weft down'.
+            """,
+        options: [
+            Option("detach", short: "d", help: "return when the services are ready, and leave them running"),
+            Option("timeout", value: "SECONDS", help: "how long --detach waits for them to be ready (default: 60)"),
+            .recursive, .namespace, .stateDirectory,
+        ],
+        examples: ["weft up examples/shop", "weft up --detach web.yaml db.yaml", "cat all.yaml | weft up -"],
+        operandCount: 1...Int.max
+    ) { arguments in
+        let timeout = try arguments.integer("timeout", default: 60, in: 1...86_400)
+        let manifests = try ManifestLoader(isRecursive: arguments.isSet("recursive")).load(arguments.operands)
+        let state = try StateDirectory(arguments)
+        let client = APIClient(state)
+        let isOurs = try await DaemonLauncher(state: state).ensureRunning(client)
+        do {
+            let applier = Applier(client: client, namespace: arguments.value("namespace") ?? "default")
+            let results = try await applier.apply(manifests)
+            let changed = results.count { $0.outcome != .unchanged }
+            Terminal.note("\(results.count) objects applied, \(changed) of them new or changed")
+        } catch {
+            // A failed start leaves nothing behind that was not there before.
+            if isOurs { try? await Shutdown.run(client, removesState: true, hurries: true) }
+            throw error
+        }
+        guard arguments.isSet("detach") else {
+            return try await LiveView(client: client, isOurs: isOurs).run()
+        }
+        return try await Readiness(client: client).wait(seconds: timeout)
+    }
+}

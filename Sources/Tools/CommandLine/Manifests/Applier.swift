@@ -1,0 +1,93 @@
+import Resources
+import Wire
+
+/// Brings objects to the state that manifests describe, as `kubectl apply` does.
+///
+/// What the last apply set and the manifest no longer has is removed; what others set (replicas set by `weft scale`, a
+/// cluster address) stays. An object that is already as described is not written.
+struct Applier: Sendable {
+    enum Outcome: String, Sendable {
+        case created
+        case configured
+        case unchanged
+    }
+
+    struct Result: Sendable {
+        let type: ResourceType
+        let name: String
+        let outcome: Outcome
+        let object: Value
+
+        /// `deployment.apps/web created`.
+        var text: String { "\(type.qualifiedSingular)/\(name) \(outcome.rawValue)" }
+    }
+
+    let client: APIClient
+    /// Where objects go that name no namespace.
+    let namespace: String
+    var isDryRun = false
+
+    /// A conflict means that somebody else wrote in between; the merge is made again on what is there now.
+    private static let mostAttempts = 5
+
+    /// Applies all, what others rest on first. Objects after a failed one are still tried; the first failure is thrown.
+    func apply(_ manifests: [Manifest], done: (Result) -> Void = { _ in }) async throws -> [Result] {
+        var results: [Result] = []
+        var failures: [String] = []
+        for manifest in Self.ordered(manifests) {
+            do {
+                let result = try await apply(manifest)
+                done(result)
+                results.append(result)
+            } catch let error as APIError {
+                failures.append("\(manifest.place()): \(error.message)")
+            }
+        }
+        guard failures.isEmpty else { throw CommandError(failures.joined(separator: "\n")) }
+        return results
+    }
+
+    /// Namespaces, then what pods read, then what selects pods, then what makes pods; otherwise as written.
+    static func ordered(_ manifests: [Manifest]) -> [Manifest] {
+        let early = [
+            "CustomResourceDefinition", "Namespace", "Image", "ServiceAccount", "Secret", "ConfigMap", "Service",
+        ]
+        func rank(_ manifest: Manifest) -> Int { early.firstIndex(of: manifest.object.kind) ?? early.count }
+        return manifests.enumerated().sorted { left, right in
+            (rank(left.element), left.offset) < (rank(right.element), right.offset)
+        }.map(\.element)
+    }
+
+    private func apply(_ manifest: Manifest) async throws -> Result {
+        var wanted = manifest.object
+        guard let type = wanted.type else {
+            throw APIError.badRequest("no kind \"\(wanted.kind)\" in \"\(wanted.apiVersion)\" is known to Weft")
+        }
+        if type.isNamespaced, wanted.namespace.isEmpty { wanted.namespace = namespace }
+        let path = APIPath.of(type, namespace: wanted.namespace, name: wanted.name)
+        let suffix = APIPath.query([
+            ("fieldManager", "weft"), ("fieldValidation", "Strict"), ("dryRun", isDryRun ? "All" : nil),
+        ])
+        for attempt in 1... {
+            guard let present = try await client.find(path) else {
+                let collection = APIPath.of(type, namespace: wanted.namespace)
+                let made = try await client.post(collection + suffix, Apply.annotated(wanted).value)
+                return Result(type: type, name: wanted.name, outcome: .created, object: made)
+            }
+            let live = Object(present)
+            let merged = Apply.merge(wanted, onto: live, of: type)
+            guard merged != live else {
+                return Result(type: type, name: wanted.name, outcome: .unchanged, object: present)
+            }
+            do {
+                let written = try await client.put(path + suffix, merged.value)
+                let revision = { (value: Value) in value.at("metadata", "resourceVersion") }
+                let outcome = revision(written) == revision(present) ? Outcome.unchanged : .configured
+                return Result(type: type, name: wanted.name, outcome: outcome, object: written)
+            } catch let error as APIError where error.reason == .conflict && attempt < Self.mostAttempts {
+                continue
+            }
+        }
+        throw APIError.internalError("the object changed too often while it was applied")
+    }
+}
