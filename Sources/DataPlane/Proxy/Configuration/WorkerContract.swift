@@ -1,4 +1,3 @@
-import Reactor
 import Traffic
 
 /// What the main thread tells a worker. `Worker.send` may be called from any thread; commands are carried out in order.
@@ -67,9 +66,6 @@ struct ListenerReport: Sendable {
     var addresses: [String]
     var connectionsTotal: UInt64 = 0
 }
-
-/// Where workers leave events for the main thread: made with the waker of the main thread's loop.
-typealias ControlInbox = Mailbox<ControlEvent>
 
 /// How the main thread reaches a worker: `Worker` offers it, tests stand in for it.
 protocol WorkerPort: Sendable {

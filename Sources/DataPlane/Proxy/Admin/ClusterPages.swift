@@ -1,0 +1,102 @@
+import Reactor
+import Wire
+
+/// `/clusters` in Envoy's text and JSON shapes.
+enum ClusterPages {
+    static func text(_ clusters: [ClusterSummary]) -> String {
+        var text = ""
+        for cluster in clusters {
+            let name = cluster.name
+            for breaker in cluster.breakerStates {
+                let resource = breaker.resource == "pending" ? "pending_requests" : breaker.resource
+                text += "\(name)::\(breaker.priority)_priority::max_\(resource)::\(breaker.limit)\n"
+            }
+            text += "\(name)::observability_name::\(name)\n"
+            text += "\(name)::panic::\(cluster.isInPanic)\n"
+            for endpoint in cluster.endpoints { write(endpoint, cluster: name, into: &text) }
+        }
+        return text
+    }
+
+    private static func write(_ endpoint: ClusterSummary.Endpoint, cluster: String, into text: inout String) {
+        let prefix = "\(cluster)::\(endpoint.configuration.display)::"
+        for (name, value) in numbers(of: endpoint) { text += "\(prefix)\(name)::\(value)\n" }
+        text += "\(prefix)hostname::\(endpoint.configuration.hostname ?? "")\n"
+        text += "\(prefix)health_flags::\(endpoint.healthFlags)\n"
+        text += "\(prefix)weight::\(endpoint.configuration.weight)\n"
+        text += "\(prefix)priority::\(endpoint.configuration.priority)\n"
+        let ewma = (endpoint.ewmaMilliseconds * 1000).rounded() / 1000
+        text += "\(prefix)ewma_ms::\(ewma)\n"
+    }
+
+    private static func numbers(of endpoint: ClusterSummary.Endpoint) -> [(name: String, value: UInt64)] {
+        [
+            ("cx_active", UInt64(max(0, endpoint.connectionsActive))),
+            ("cx_connect_fail", endpoint.connectFailures),
+            ("cx_total", endpoint.connections),
+            ("rq_active", UInt64(max(0, endpoint.requestsActive))),
+            ("rq_error", endpoint.errors),
+            ("rq_success", endpoint.successes),
+            ("rq_timeout", endpoint.timeouts),
+            ("rq_total", endpoint.requests),
+        ]
+    }
+
+    static func json(_ clusters: [ClusterSummary]) -> Value {
+        ["cluster_statuses": .array(clusters.map(status))]
+    }
+
+    private static func status(_ cluster: ClusterSummary) -> Value {
+        let thresholds = Dictionary(grouping: cluster.breakerStates, by: \.priority).sorted { $0.key < $1.key }
+        return [
+            "name": .string(cluster.name),
+            "observability_name": .string(cluster.name),
+            "is_in_panic": .bool(cluster.isInPanic),
+            "circuit_breakers": [
+                "thresholds": .array(
+                    thresholds.map { priority, breakers in
+                        var fields: Value = ["priority": .string(priority.uppercased())]
+                        for breaker in breakers {
+                            let name = breaker.resource == "pending" ? "pending_requests" : breaker.resource
+                            fields["max_\(name)"] = .int(Int64(breaker.limit))
+                            fields["\(name)_in_use"] = .int(Int64(breaker.inUse))
+                        }
+                        return fields
+                    }
+                )
+            ],
+            "host_statuses": .array(cluster.endpoints.map(host)),
+        ]
+    }
+
+    private static func host(_ endpoint: ClusterSummary.Endpoint) -> Value {
+        let stats = numbers(of: endpoint).map { name, value -> Value in
+            let kind: Value = name.hasSuffix("active") ? "GAUGE" : "COUNTER"
+            return ["name": .string(name), "value": .string(String(value)), "type": kind]
+        }
+        var status: Value = [
+            "address": address(endpoint.configuration.address),
+            "stats": .array(stats),
+            "health_status": [
+                "eds_health_status": .string(endpoint.configuration.health.apiName),
+                "failed_outlier_check": .bool(endpoint.isEjected),
+            ],
+            "weight": .int(Int64(endpoint.configuration.weight)),
+            "priority": .int(Int64(endpoint.configuration.priority)),
+            "ewma_ms": .double(endpoint.ewmaMilliseconds),
+        ]
+        if let hostname = endpoint.configuration.hostname { status["hostname"] = .string(hostname) }
+        return status
+    }
+
+    static func address(_ address: Address) -> Value {
+        if case .pipe(let path) = address.host { return ["pipe": ["path": .string(path)]] }
+        let host = address.socketAddress?.host ?? ""
+        return ["socket_address": ["address": .string(host), "port_value": .int(Int64(address.port))]]
+    }
+}
+
+extension EndpointConfiguration.Health {
+    /// The name in Envoy's API.
+    var apiName: String { "\(self)".uppercased() }
+}

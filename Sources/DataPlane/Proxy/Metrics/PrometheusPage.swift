@@ -1,0 +1,202 @@
+import Telemetry
+import Traffic
+
+/// The page `/stats/prometheus`: Linkerd's families per edge, then the proxy's own.
+struct PrometheusPage {
+    let summary: MetricsSummary
+    let labels: [LabelSet]
+    private(set) var text = PrometheusText()
+
+    init(summary: MetricsSummary, labels: [LabelSet]) {
+        self.summary = summary
+        self.labels = labels
+    }
+
+    /// Writes the families of all edges.
+    mutating func writeEdges() {
+        let series = summary.outbound(labels) + summary.inbound(labels)
+        let http = series.filter { $0.edge.isHTTP }
+        let tcp = series.filter { $0.edge.isTCP }
+        counter("request_total", "Requests sent towards an endpoint.", http) { $0.requests }
+        writeResponses(http)
+        text.family("response_latency_ms", .histogram, help: "Time from a request's arrival to its response's end.")
+        for one in http { text.histogram("response_latency_ms", one.labels, one.edge.latency) }
+        counter("tcp_open_total", "Connections opened.", tcp) { $0.tcpOpened }
+        text.family("tcp_open_connections", .gauge, help: "Connections open now.")
+        for one in tcp { text.sample("tcp_open_connections", one.labels, UInt64(max(0, one.edge.tcpOpen))) }
+        text.family("tcp_close_total", .counter, help: "Connections closed.")
+        for one in tcp {
+            var clean = one.labels
+            clean["errno"] = ""
+            text.sample("tcp_close_total", clean, one.edge.tcpClosed &- one.edge.tcpClosedWithError)
+            guard one.edge.tcpClosedWithError > 0 else { continue }
+            clean["errno"] = "ECONNRESET"
+            text.sample("tcp_close_total", clean, one.edge.tcpClosedWithError)
+        }
+        counter("tcp_read_bytes_total", "Bytes read from clients.", tcp) { $0.tcpRead }
+        counter("tcp_write_bytes_total", "Bytes written to clients.", tcp) { $0.tcpWritten }
+    }
+
+    private mutating func counter(
+        _ name: String,
+        _ help: String,
+        _ series: [(labels: LabelSet, edge: MetricsSummary.Edge)],
+        _ value: (MetricsSummary.Edge) -> UInt64
+    ) {
+        text.family(name, .counter, help: help)
+        for one in series { text.sample(name, one.labels, value(one.edge)) }
+    }
+
+    private mutating func writeResponses(_ series: [(labels: LabelSet, edge: MetricsSummary.Edge)]) {
+        text.family("response_total", .counter, help: "Responses by status and outcome.")
+        for one in series {
+            let statuses = one.edge.statuses.sorted {
+                ($0.key.status, $0.key.isFailure ? 1 : 0) < ($1.key.status, $1.key.isFailure ? 1 : 0)
+            }
+            for (key, count) in statuses {
+                var set = one.labels
+                set["status_code"] = String(key.status)
+                set["classification"] = key.isFailure ? "failure" : "success"
+                text.sample("response_total", set, count)
+            }
+        }
+    }
+
+    /// Writes the counters and gauges without labels of edges.
+    mutating func writeProxy() {
+        for family in ProxyFamily.all {
+            text.family(family.name, family.kind, help: family.help)
+            for (label, counter) in family.counters {
+                text.sample(family.name, LabelSet(label.map { [$0] } ?? []), summary.counter(counter))
+            }
+            for (label, gauge) in family.gauges {
+                text.sample(family.name, LabelSet(label.map { [$0] } ?? []), UInt64(max(0, summary.gauge(gauge))))
+            }
+        }
+        text.family("protocol_violation_total", .counter, help: "What no honest peer does, by kind.")
+        for kind in ProtocolViolation.allCases {
+            text.sample("protocol_violation_total", LabelSet([("kind", kind.name)]), summary.violations[kind.rawValue])
+        }
+    }
+
+    /// Writes what the endpoints, breakers and configuration files are in.
+    mutating func writeState(_ clusters: [ClusterSummary], files: [FileState], process: ProcessNumbers) {
+        text.family("cluster_endpoints", .gauge, help: "Endpoints of a cluster by state.")
+        for cluster in clusters {
+            for (state, count) in cluster.endpointCounts {
+                text.sample(
+                    "cluster_endpoints",
+                    LabelSet([("cluster", cluster.name), ("state", state)]),
+                    UInt64(count)
+                )
+            }
+        }
+        text.family("circuit_breaker_open", .gauge, help: "1 while a limit of a cluster is reached.")
+        for cluster in clusters {
+            for breaker in cluster.breakerStates {
+                let set = LabelSet([
+                    ("cluster", cluster.name), ("priority", breaker.priority), ("resource", breaker.resource),
+                ])
+                text.sample("circuit_breaker_open", set, breaker.isOpen ? UInt64(1) : 0)
+            }
+        }
+        text.family("config_file_version", .gauge, help: "Version of a configuration file that all workers use.")
+        for file in files { text.sample("config_file_version", LabelSet([("file", file.path)]), file.versionNumber) }
+        text.family("config_file_rejected_total", .counter, help: "Contents of a configuration file that were refused.")
+        for file in files {
+            text.sample("config_file_rejected_total", LabelSet([("file", file.path)]), UInt64(file.rejections))
+        }
+        process.write(&text)
+    }
+}
+
+/// A family of the proxy's own numbers.
+private struct ProxyFamily {
+    var name: String
+    var kind: PrometheusText.Kind
+    var help: String
+    var counters: [(label: (String, String)?, counter: ProxyCounter)] = []
+    var gauges: [(label: (String, String)?, gauge: ProxyGauge)] = []
+
+    static func one(_ name: String, _ counter: ProxyCounter, _ help: String) -> ProxyFamily {
+        ProxyFamily(name: name, kind: .counter, help: help, counters: [(nil, counter)])
+    }
+
+    static func one(_ name: String, _ gauge: ProxyGauge, _ help: String) -> ProxyFamily {
+        ProxyFamily(name: name, kind: .gauge, help: help, gauges: [(nil, gauge)])
+    }
+
+    static let all: [ProxyFamily] = [
+        one("downstream_connections_total", .downstreamConnectionsTotal, "Connections accepted."),
+        one("downstream_connections_refused_total", .downstreamConnectionsRefused, "Connections closed by a limit."),
+        one("downstream_connections", .downstreamConnections, "Connections from clients open now."),
+        one("downstream_requests_total", .downstreamRequestsTotal, "Requests read."),
+        one("downstream_requests", .downstreamRequests, "Requests in flight."),
+        one("upstream_connections_total", .upstreamConnectionsTotal, "Connections opened to endpoints."),
+        one("upstream_connections", .upstreamConnections, "Connections to endpoints open now."),
+        one("upstream_connections_idle", .upstreamConnectionsIdle, "Pooled connections without a request."),
+        ProxyFamily(
+            name: "upstream_connect_failures_total",
+            kind: .counter,
+            help: "Connections to endpoints that failed.",
+            counters: [
+                (("reason", "refused"), .upstreamConnectFailures), (("reason", "timeout"), .upstreamConnectTimeouts),
+            ]
+        ),
+        ProxyFamily(
+            name: "local_response_total",
+            kind: .counter,
+            help: "Answers that the proxy made itself, by reason.",
+            counters: [
+                (("reason", "shed"), .requestsShed), (("reason", "timeout"), .requestsTimedOut),
+                (("reason", "no_route"), .noRoute), (("reason", "no_cluster"), .noCluster),
+                (("reason", "no_healthy_endpoint"), .noHealthyEndpoint),
+            ]
+        ),
+        ProxyFamily(
+            name: "retry_total",
+            kind: .counter,
+            help: "Retries by outcome.",
+            counters: [
+                (("outcome", "started"), .retriesTotal), (("outcome", "succeeded"), .retriesSucceeded),
+                (("outcome", "over_budget"), .retriesOverBudget), (("outcome", "limit_reached"), .retriesLimitReached),
+            ]
+        ),
+        ProxyFamily(
+            name: "circuit_breaker_refused_total",
+            kind: .counter,
+            help: "What a cluster's limits refused.",
+            counters: [
+                (("resource", "connections"), .breakerConnections), (("resource", "pending"), .breakerPending),
+                (("resource", "requests"), .breakerRequests), (("resource", "retries"), .retriesOverBudget),
+            ]
+        ),
+        ProxyFamily(
+            name: "endpoint_ejection_total",
+            kind: .counter,
+            help: "Endpoints left out by outlier detection, by cause.",
+            counters: [
+                (("cause", "consecutive_5xx"), .ejectionsConsecutive5xx),
+                (("cause", "consecutive_gateway_failure"), .ejectionsConsecutiveGateway),
+                (("cause", "consecutive_local_origin_failure"), .ejectionsConsecutiveLocal),
+                (("cause", "success_rate"), .ejectionsSuccessRate),
+            ]
+        ),
+        one("endpoint_ejection_ended_total", .ejectionsEnded, "Endpoints that came back."),
+        ProxyFamily(
+            name: "protocol_detection_total",
+            kind: .counter,
+            help: "Connections whose protocol had to be found out.",
+            counters: [
+                (("result", "http"), .detectedHTTP), (("result", "other"), .detectedOther),
+                (("result", "timeout"), .detectionTimeouts),
+            ]
+        ),
+        one("access_log_dropped_total", .accessLogDropped, "Access log lines lost."),
+        one("accept_failures_total", .acceptFailures, "Calls of accept that failed."),
+        one("system_call_failures_total", .systemCallFailures, "Other system calls that failed unexpectedly."),
+        one("buffer_bytes", .bufferBytes, "Memory in connection buffers."),
+        one("loop_iterations_total", .loopIterations, "Turns of the workers' loops."),
+        one("loop_lag_microseconds", .loopLagMicroseconds, "Longest turn of a worker's loop since the last scrape."),
+    ]
+}
