@@ -30,7 +30,7 @@ final class ClusterConfiguration: Sendable {
         var outlier: OutlierSettings?
         var panicThreshold: Double = 50
         /// By `Priority.rawValue`; for the whole process: a worker takes its share (`share(of:)`).
-        var breakers = [BreakerLimits(), BreakerLimits()]
+        var breakers = [Self.standardBreaker, Self.standardBreaker]
         /// A pooled connection without a request is closed after this time; 0 = never.
         var idleTimeout: UInt64 = 3_600_000_000_000
         /// Whole life of an upstream connection; 0 = no limit.
@@ -45,6 +45,13 @@ final class ClusterConfiguration: Sendable {
         var labels: LabelSetIndex = 0
 
         init() {}
+
+        /// Envoy's limits, but retries by a budget: a fixed number of them is too few under load and too many without.
+        static var standardBreaker: BreakerLimits {
+            var limits = BreakerLimits()
+            limits.budgetPercent = 20
+            return limits
+        }
 
         /// A worker's part of the limits: at least 1 of each that is not 0.
         func share(of priority: Priority, workers: Int) -> BreakerLimits {

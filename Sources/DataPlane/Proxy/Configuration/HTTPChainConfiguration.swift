@@ -45,6 +45,13 @@ final class HTTPChainConfiguration: Sendable {
         var stripsTrailingHostDot = false
         var rejectsUnderscoreNames = true
         var acceptsHTTP10 = true
+        /// `x-forwarded-port` for the upstream.
+        var appendsForwardedPort = false
+        var setsRequestIDInResponse = false
+        /// `100 Continue` is left to the upstream instead of being answered here.
+        var proxiesContinue = false
+        /// `x-envoy-upstream-service-time` in answers.
+        var addsUpstreamTime = true
         var accessLogs: [AccessLogIndex] = []
 
         init() {}

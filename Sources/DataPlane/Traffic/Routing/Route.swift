@@ -95,7 +95,13 @@ public struct Forward: BitwiseCopyable {
     public var hostRewrite: ByteRun?
     /// Host becomes the chosen endpoint's hostname, where it has one.
     public var autoHostRewrite = false
+    /// Host becomes the value of this request header (lower case), where it is there.
+    public var hostRewriteHeader: ByteRun?
+    /// The host before a rewrite goes into X-Forwarded-Host.
     public var appendsForwardedHost = false
+    /// `x-envoy-attempt-count` upstream and downstream.
+    public var addsAttemptCount = false
+    public var addsAttemptCountToResponse = false
     /// nil: as the connection manager says.
     public var allowsWebSocket: Bool?
     /// Status when the cluster does not exist: 503 or 404.

@@ -1,0 +1,228 @@
+import EnvoyAPI
+import Telemetry
+import Traffic
+
+/// Compiles clusters. The endpoints of EDS and DNS clusters come from beside the cluster's own message.
+struct ClusterCompiler {
+    let context: CompileContext
+
+    func settings(_ cluster: Envoy.Cluster) -> ClusterConfiguration.Settings {
+        var settings = ClusterConfiguration.Settings()
+        if cluster.type == .originalDst { settings.discovery = .originalDestination }
+        if let time = nanoseconds(cluster.connectTimeout) { settings.connectTimeout = max(1_000_000, time) }
+        if let limit = cluster.perConnectionBufferLimitBytes { settings.perConnectionBufferLimit = Int(limit) }
+        settings.policy = policy(cluster)
+        settings.outlier = cluster.outlierDetection.map(outlier)
+        if let percent = cluster.commonLbConfig?.healthyPanicThreshold { settings.panicThreshold = percent.value }
+        breakers(cluster.circuitBreakers, &settings)
+        connections(cluster, &settings)
+        if let source = cluster.upstreamBindConfig?.sourceAddress {
+            settings.source = context.at("upstream_bind_config.source_address") { context.literal(source) }
+        }
+        if let keepalive = cluster.upstreamConnectionOptions?.tcpKeepalive {
+            settings.keepalive = .init(
+                probes: keepalive.keepaliveProbes ?? 0,
+                time: keepalive.keepaliveTime ?? 0,
+                interval: keepalive.keepaliveInterval ?? 0
+            )
+        }
+        settings.labels = context.labels.number(of: labels(cluster))
+        return settings
+    }
+
+    /// The cluster's own labels; a cluster that has none is known by its name.
+    private func labels(_ cluster: Envoy.Cluster) -> LabelSet {
+        let own = context.labels(cluster.metadata)
+        return own.isEmpty ? LabelSet([("dst_cluster", cluster.name)]) : own
+    }
+
+    private func connections(_ cluster: Envoy.Cluster, _ settings: inout ClusterConfiguration.Settings) {
+        var common = cluster.commonHttpProtocolOptions
+        for case .http(let options) in cluster.typedExtensionProtocolOptions.values {
+            common = options.commonHttpProtocolOptions ?? common
+        }
+        if let idle = nanoseconds(common?.idleTimeout) { settings.idleTimeout = idle }
+        if let life = nanoseconds(common?.maxConnectionDuration) { settings.maxConnectionDuration = life }
+        settings.maxRequestsPerConnection = common?.maxRequestsPerConnection ?? cluster.maxRequestsPerConnection ?? 0
+    }
+
+    private func policy(_ cluster: Envoy.Cluster) -> BalancerPolicy {
+        if cluster.type == .originalDst { return .originalDestination }
+        // The first policy that exists here is taken, as Envoy does it.
+        for policy in cluster.loadBalancingPolicy?.policies ?? [] {
+            switch policy.typedExtensionConfig?.typedConfig {
+            case .roundRobin: return .roundRobin
+            case .random: return .random
+            case .leastRequest(let least): return .leastRequest(choices: Int(least.choiceCount ?? 2))
+            case .peakEwma(let message): return .peakEWMA(peakEWMA(message))
+            case nil: continue
+            }
+        }
+        if cluster.loadBalancingPolicy != nil {
+            context.report("load_balancing_policy: none of the policies is supported")
+        }
+        switch cluster.lbPolicy {
+        case .roundRobin: return .roundRobin
+        case .random: return .random
+        case .leastRequest:
+            guard case .leastRequestLbConfig(let least) = cluster.lbConfig else { return .leastRequest(choices: 2) }
+            return .leastRequest(choices: Int(least.choiceCount ?? 2))
+        case .loadBalancingPolicyConfig:
+            if cluster.loadBalancingPolicy == nil {
+                context.report("lb_policy: LOAD_BALANCING_POLICY_CONFIG needs load_balancing_policy")
+            }
+            return .roundRobin
+        }
+    }
+
+    private func peakEWMA(_ message: Envoy.PeakEwma) -> PeakEWMA {
+        var numbers = PeakEWMA()
+        if let decay = nanoseconds(message.decayTime) { numbers.decay = max(1_000_000, decay) }
+        if let time = nanoseconds(message.defaultRtt) { numbers.defaultTime = max(1_000_000, time) }
+        return numbers
+    }
+
+    private func outlier(_ message: Envoy.OutlierDetection) -> OutlierSettings {
+        /// A count that is enforced at all; shares of enforcement between 0 and 100 count as fully enforced.
+        func enforced(_ count: UInt32?, _ standard: UInt32, _ share: UInt32?, _ standardShare: UInt32) -> UInt32 {
+            (share ?? standardShare) == 0 ? 0 : count ?? standard
+        }
+        var settings = OutlierSettings()
+        settings.consecutive5xx = enforced(message.consecutive5xx, 5, message.enforcingConsecutive5xx, 100)
+        settings.consecutiveGateway = enforced(
+            message.consecutiveGatewayFailure,
+            5,
+            message.enforcingConsecutiveGatewayFailure,
+            0
+        )
+        settings.consecutiveLocal = enforced(
+            message.consecutiveLocalOriginFailure,
+            5,
+            message.enforcingConsecutiveLocalOriginFailure,
+            100
+        )
+        settings.splitsLocalFailures = message.splitExternalLocalOriginErrors
+        if let interval = nanoseconds(message.interval) { settings.interval = max(1_000_000, interval) }
+        if let base = nanoseconds(message.baseEjectionTime) { settings.baseEjection = max(1_000_000, base) }
+        if let longest = nanoseconds(message.maxEjectionTime) { settings.maximumEjection = longest }
+        if let percent = message.maxEjectionPercent { settings.maximumPercent = percent }
+        if (message.enforcingSuccessRate ?? 100) > 0 {
+            var rule = OutlierSettings.SuccessRate()
+            if let hosts = message.successRateMinimumHosts { rule.minimumHosts = Int(hosts) }
+            if let requests = message.successRateRequestVolume { rule.minimumRequests = requests }
+            if let factor = message.successRateStdevFactor { rule.deviations = Double(factor) / 1000 }
+            settings.successRate = rule
+        }
+        return settings
+    }
+
+    private func breakers(_ message: Envoy.CircuitBreakers?, _ settings: inout ClusterConfiguration.Settings) {
+        for threshold in message?.thresholds ?? [] {
+            var limits = BreakerLimits()
+            if let number = threshold.maxConnections { limits.connections = Int(number) }
+            if let number = threshold.maxPendingRequests { limits.pending = Int(number) }
+            if let number = threshold.maxRequests { limits.requests = Int(number) }
+            if let number = threshold.maxRetries { limits.retries = Int(number) }
+            if let budget = threshold.retryBudget {
+                limits.budgetPercent = budget.budgetPercent?.value ?? 20
+                limits.budgetMinimum = Int(budget.minRetryConcurrency ?? 3)
+            } else if threshold.maxRetries == nil {
+                limits.budgetPercent = 20
+            }
+            settings.breakers[threshold.priority == .high ? 1 : 0] = limits
+        }
+    }
+
+    // MARK: Endpoints
+
+    /// The endpoints of an assignment.
+    ///
+    /// - Parameters:
+    ///   - resolve: the addresses of a host name; nil when names may not stand here.
+    func endpoints(
+        _ assignment: Envoy.ClusterLoadAssignment?,
+        cluster: UInt64,
+        base: LabelSetIndex,
+        resolve: ((_ name: String) -> [Address])?
+    ) -> [EndpointConfiguration] {
+        var endpoints: [EndpointConfiguration] = []
+        var seen: Set<UInt64> = []
+        let clusterLabels = context.labels.values[Int(base)]
+        for (index, locality) in (assignment?.endpoints ?? []).enumerated() {
+            for (place, endpoint) in locality.lbEndpoints.enumerated() {
+                let step = "endpoints[\(index)].lb_endpoints[\(place)]"
+                context.at(step) {
+                    for address in addresses(endpoint, resolve) {
+                        var made = make(endpoint, address, cluster: cluster, labels: clusterLabels)
+                        made.priority = UInt8(clamping: locality.priority)
+                        if seen.insert(made.identity).inserted { endpoints.append(made) }
+                    }
+                }
+            }
+        }
+        return endpoints
+    }
+
+    private func addresses(_ message: Envoy.LbEndpoint, _ resolve: ((String) -> [Address])?) -> [Address] {
+        context.at("endpoint.address") {
+            if case .socket(let socket) = message.endpoint?.address?.kind, let resolve,
+                Address(literal: socket.address, port: 0) == nil
+            {
+                guard let port = context.port(socket) else { return [] }
+                return resolve(socket.address).map { address in
+                    var copy = address
+                    copy.port = port
+                    copy.namespacePath = socket.networkNamespaceFilepath.isEmpty ? nil : socket.networkNamespaceFilepath
+                    return copy
+                }
+            }
+            return context.address(message.endpoint?.address).map { [$0] } ?? []
+        }
+    }
+
+    private func make(
+        _ message: Envoy.LbEndpoint,
+        _ address: Address,
+        cluster: UInt64,
+        labels: LabelSet
+    ) -> EndpointConfiguration {
+        let own = context.labels(message.metadata)
+        var made = EndpointConfiguration(
+            identity: Self.identity(cluster, address),
+            address: address,
+            display: address.display
+        )
+        made.weight = max(1, message.loadBalancingWeight ?? 1)
+        made.health = EndpointConfiguration.Health(message.healthStatus)
+        if let name = message.endpoint?.hostname, !name.isEmpty { made.hostname = name }
+        made.labels = context.labels.number(of: labels.merging(own))
+        return made
+    }
+
+    /// A number for an address and namespace in a cluster; never 0.
+    static func identity(_ cluster: UInt64, _ address: Address) -> UInt64 {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        func mix(_ bytes: some Sequence<UInt8>) {
+            for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        }
+        withUnsafeBytes(of: cluster) { mix($0) }
+        mix(address.display.utf8)
+        mix([0])
+        mix((address.namespacePath ?? "").utf8)
+        hash = (hash ^ (hash >> 32)) &* 0xD6E8_FEB8_6659_FD93
+        return hash == 0 ? 1 : hash
+    }
+}
+
+extension EndpointConfiguration.Health {
+    init(_ status: Envoy.HealthStatus) {
+        switch status {
+        case .unknown: self = .unknown
+        case .healthy: self = .healthy
+        case .unhealthy: self = .unhealthy
+        case .draining: self = .draining
+        case .timeout: self = .timeout
+        case .degraded: self = .degraded
+        }
+    }
+}

@@ -1,0 +1,92 @@
+import EnvoyAPI
+import Traffic
+
+/// Compiles header changes and texts with command operators into the arena of a route table.
+struct HeaderCompiler {
+    let context: CompileContext
+    let arena: Arena
+
+    /// One level's changes: names to remove come first, as in Envoy.
+    func edits(
+        add: [Envoy.HeaderValueOption],
+        remove: [String],
+        addStep: String,
+        removeStep: String
+    ) -> [HeaderEdit] {
+        let removed = context.each(removeStep, remove) { name -> HeaderEdit? in
+            guard isAllowed(name) else { return nil }
+            return HeaderEdit(kind: .remove, name: arena.copy(RouteCompiler.lowercased(name)), value: ArenaArray())
+        }
+        let added = context.each(addStep, add) { option -> HeaderEdit? in
+            guard let header = option.header, isAllowed(header.key) else { return nil }
+            let value = header.rawValue.isEmpty ? header.value : String(decoding: header.rawValue, as: UTF8.self)
+            return HeaderEdit(
+                kind: kind(option),
+                name: arena.copy(RouteCompiler.lowercased(header.key)),
+                value: context.at("header.value") { parts(value) },
+                keepsEmptyValue: option.keepEmptyValue
+            )
+        }
+        return removed.compactMap { $0 } + added.compactMap { $0 }
+    }
+
+    /// What makes up the message's frame or its routing is not for header rules to change.
+    private func isAllowed(_ name: String) -> Bool {
+        let lower = RouteCompiler.lowercased(name)
+        let fixed = ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"]
+        guard !lower.hasPrefix(":"), !fixed.contains(lower) else {
+            context.report("the header \(name) cannot be changed here")
+            return false
+        }
+        return true
+    }
+
+    private func kind(_ option: Envoy.HeaderValueOption) -> HeaderEdit.Kind {
+        if let append = option.append { return append ? .append : .overwrite }
+        switch option.appendAction {
+        case .appendIfExistsOrAdd: return .append
+        case .addIfAbsent: return .addIfAbsent
+        case .overwriteIfExistsOrAdd: return .overwrite
+        case .overwriteIfExists: return .overwriteIfPresent
+        }
+    }
+
+    func parts(_ text: String) -> ArenaArray<ValuePart> {
+        do {
+            var parts: [ValuePart] = []
+            for part in try AccessLogFormat.parse(text) {
+                guard let made = valuePart(part) else {
+                    context.report("a command operator in \"\(text)\" is not supported in headers")
+                    return ArenaArray()
+                }
+                parts.append(made)
+            }
+            return arena.copy(parts)
+        } catch {
+            context.report(error.message)
+            return ArenaArray()
+        }
+    }
+
+    private func valuePart(_ part: AccessLogFormat.Operator) -> ValuePart? {
+        func plain(_ kind: ValuePart.Kind) -> ValuePart { ValuePart(kind: kind, bytes: .empty) }
+        switch part {
+        case .literal(let text): return ValuePart(kind: .literal, bytes: arena.copy(text))
+        case .downstreamRemoteAddress(let withPort), .downstreamDirectRemoteAddress(let withPort):
+            return plain(withPort ? .downstreamRemoteAddress : .downstreamRemoteAddressWithoutPort)
+        case .downstreamLocalAddress(let withPort): return withPort ? plain(.downstreamLocalAddress) : nil
+        case .downstreamLocalPort: return plain(.downstreamLocalPort)
+        case .upstreamHost: return plain(.upstreamHost)
+        case .upstreamCluster: return plain(.upstreamCluster)
+        case .routeName: return plain(.routeName)
+        case .protocol: return plain(.protocolName)
+        case .responseCode: return plain(.responseCode)
+        case .responseFlags: return plain(.responseFlags)
+        case .startTime(nil): return plain(.startTime)
+        case .hostname: return plain(.hostname)
+        case .request(let name, nil, nil): return ValuePart(kind: .requestHeader, bytes: arena.copy(name))
+        case .response(let name, nil, nil): return ValuePart(kind: .responseHeader, bytes: arena.copy(name))
+        default: return nil
+        }
+    }
+}

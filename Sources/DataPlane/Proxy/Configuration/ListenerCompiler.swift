@@ -1,0 +1,289 @@
+import EnvoyAPI
+import Traffic
+
+/// Compiles listeners, their filter chains and the two terminal filters.
+struct ListenerCompiler {
+    let context: CompileContext
+    /// Gives the number of the route table that an HTTP chain uses.
+    let routeTable: (_ source: RouteSource) -> Int32
+
+    /// Where an HTTP chain's routes come from.
+    enum RouteSource {
+        case inline(Envoy.RouteConfiguration, owner: String)
+        case file(path: String, watchedDirectory: String?, name: String)
+    }
+
+    func socket(_ listener: Envoy.Listener) -> ListenerConfiguration.Socket {
+        var socket = ListenerConfiguration.Socket()
+        if let address = context.at("address", { context.address(listener.address) }) { socket.addresses = [address] }
+        let further = context.each("additional_addresses", listener.additionalAddresses) { entry in
+            context.at("address") { context.address(entry.address) }
+        }
+        socket.addresses += further.compactMap { $0 }
+        socket.bindsToPort = listener.bindToPort ?? true
+        socket.reusesPort = listener.enableReusePort ?? true
+        if let backlog = listener.tcpBacklogSize { socket.backlog = Int32(clamping: max(1, backlog)) }
+        for case .pipe in socket.addresses.map(\.host) where socket.bindsToPort {
+            context.report("address.pipe: listeners on Unix sockets are not supported; give a socket_address")
+        }
+        return socket
+    }
+
+    func settings(_ listener: Envoy.Listener) -> ListenerConfiguration.Settings {
+        var settings = ListenerConfiguration.Settings()
+        settings.usesOriginalDestination = listener.useOriginalDst ?? false
+        for filter in listener.listenerFilters {
+            switch filter.typedConfig {
+            case .originalDst: settings.readsOriginalDestination = true
+            case .httpInspector: settings.inspectsHTTP = true
+            case nil: context.report("listener_filters: the filter \"\(filter.name)\" has no typed_config")
+            }
+        }
+        // Handing over is pointless without knowing where to; Envoy wants the filter, here the flag is enough.
+        if settings.usesOriginalDestination { settings.readsOriginalDestination = true }
+        if let time = nanoseconds(listener.listenerFiltersTimeout) { settings.filtersTimeout = time }
+        settings.continuesOnFiltersTimeout = listener.continueOnListenerFiltersTimeout
+        if let limit = listener.perConnectionBufferLimitBytes { settings.perConnectionBufferLimit = Int(limit) }
+        settings.callerLabels = context.labels.number(of: context.labels(listener.metadata))
+        settings.accessLogs = accessLogs("access_log", listener.accessLog)
+        switch listener.trafficDirection {
+        case .unspecified: settings.direction = .unspecified
+        case .inbound: settings.direction = .inbound
+        case .outbound: settings.direction = .outbound
+        }
+        return settings
+    }
+
+    func chains(_ listener: Envoy.Listener) -> [FilterChainConfiguration] {
+        let made = context.each("filter_chains", listener.filterChains) { chain($0, listener.name) }
+        // The more a chain asks for, the earlier it is asked; equal ones stay in their order.
+        return made.compactMap { $0 }.enumerated()
+            .sorted { ($1.element.match.rank, $0.offset) < ($0.element.match.rank, $1.offset) }
+            .map(\.element)
+    }
+
+    func chain(_ message: Envoy.FilterChain, _ owner: String) -> FilterChainConfiguration? {
+        guard message.filters.count == 1, let filter = message.filters.first else {
+            context.report("filters: a chain has exactly one filter here: http_connection_manager or tcp_proxy")
+            return nil
+        }
+        let match = context.at("filter_chain_match") { self.match(message.filterChainMatch) }
+        return context.at("filters[0].typed_config") {
+            switch filter.typedConfig {
+            case .httpConnectionManager(let manager):
+                let compiled = HTTPChainConfiguration(http(manager, owner: "\(owner)/\(message.name)"))
+                return FilterChainConfiguration(name: message.name, match: match, filter: .http(compiled))
+            case .tcpProxy(let proxy):
+                return FilterChainConfiguration(name: message.name, match: match, filter: .tcp(tcp(proxy)))
+            case nil:
+                context.report("is required")
+                return nil
+            }
+        }
+    }
+
+    private func match(_ message: Envoy.FilterChainMatch?) -> ChainMatch {
+        var match = ChainMatch()
+        guard let message else { return match }
+        match.destinationPort = message.destinationPort.map { UInt16(clamping: $0) }
+        match.destinations = context.ranges("prefix_ranges", message.prefixRanges)
+        match.sources =
+            context.ranges("source_prefix_ranges", message.sourcePrefixRanges)
+            + context.ranges("direct_source_prefix_ranges", message.directSourcePrefixRanges)
+        match.sourcePorts = message.sourcePorts.map { UInt16(clamping: $0) }
+        for name in message.applicationProtocols {
+            switch name {
+            case "http/1.0": match.applications |= ApplicationProtocol.http10.mask
+            case "http/1.1": match.applications |= ApplicationProtocol.http11.mask
+            case "h2c", "h2": match.applications |= ApplicationProtocol.http2.mask
+            default: context.report("application_protocols: \"\(name)\" cannot be detected")
+            }
+        }
+        if !message.serverNames.isEmpty { context.report("server_names needs TLS, which is not supported yet") }
+        if !["", "raw_buffer"].contains(message.transportProtocol) {
+            context.report("transport_protocol: only raw_buffer is supported")
+        }
+        switch message.sourceType {
+        case .any: break
+        case .sameIpOrLoopback: match.isFromThisHost = true
+        case .external: match.isFromThisHost = false
+        }
+        return match
+    }
+
+    // MARK: Filters
+
+    private func tcp(_ message: Envoy.TcpProxy) -> TCPChainConfiguration {
+        var clusters: [(cluster: Int32, weight: UInt32)] = []
+        switch message.clusterSpecifier {
+        case .cluster(let name): clusters = [(context.cluster(name), 1)]
+        case .weightedClusters(let weighted):
+            clusters = weighted.clusters.map { (context.cluster($0.name), $0.weight) }
+            if clusters.isEmpty { context.report("weighted_clusters: needs at least one cluster") }
+        case nil: context.report("cluster or weighted_clusters is required")
+        }
+        return TCPChainConfiguration(
+            statPrefix: message.statPrefix,
+            clusters: clusters,
+            idleTimeout: nanoseconds(message.idleTimeout) ?? 3_600_000_000_000,
+            maxConnectAttempts: max(1, message.maxConnectAttempts ?? 1),
+            maxConnectionDuration: nanoseconds(message.maxDownstreamConnectionDuration) ?? 0,
+            accessLogs: accessLogs("access_log", message.accessLog)
+        )
+    }
+
+    private func http(_ message: Envoy.HttpConnectionManager, owner: String) -> HTTPChainConfiguration.Settings {
+        var settings = HTTPChainConfiguration.Settings()
+        settings.statPrefix = message.statPrefix
+        settings.codec = message.codecType == .http1 ? .http1 : .auto
+        routes(message, owner, &settings)
+        filters(message, &settings)
+        times(message, &settings)
+        limits(message, &settings)
+        identity(message, &settings)
+        paths(message, &settings)
+        settings.accessLogs = accessLogs("access_log", message.accessLog)
+        for upgrade in message.upgradeConfigs {
+            if RouteCompiler.lowercased(upgrade.upgradeType) == "websocket" {
+                settings.allowsWebSocket = upgrade.enabled ?? true
+            } else {
+                context.report("upgrade_configs: only \"websocket\" is supported, not \"\(upgrade.upgradeType)\"")
+            }
+        }
+        return settings
+    }
+
+    private func routes(
+        _ message: Envoy.HttpConnectionManager,
+        _ owner: String,
+        _ settings: inout HTTPChainConfiguration.Settings
+    ) {
+        switch message.routeSpecifier {
+        case .routeConfig(let configuration):
+            settings.routeTable = routeTable(.inline(configuration, owner: owner))
+        case .rds(let rds):
+            guard let path = rds.configSource?.pathConfigSource?.path, !path.isEmpty else {
+                context.report("rds.config_source: only path_config_source is supported")
+                return
+            }
+            let directory = rds.configSource?.pathConfigSource?.watchedDirectory?.path
+            settings.routeTable = routeTable(
+                .file(path: path, watchedDirectory: directory, name: rds.routeConfigName)
+            )
+        case nil: context.report("route_config or rds is required")
+        }
+    }
+
+    private func filters(_ message: Envoy.HttpConnectionManager, _ settings: inout HTTPChainConfiguration.Settings) {
+        let active = message.httpFilters.filter { !$0.disabled }
+        guard active.count == 1, case .router(let router) = active.first?.typedConfig else {
+            context.report(
+                "http_filters: exactly one filter is supported, envoy.filters.http.router, and it is required"
+            )
+            return
+        }
+        settings.addsUpstreamTime = !router.suppressEnvoyHeaders
+    }
+
+    private func times(_ message: Envoy.HttpConnectionManager, _ settings: inout HTTPChainConfiguration.Settings) {
+        let common = message.commonHttpProtocolOptions
+        if let time = nanoseconds(common?.idleTimeout) { settings.idleTimeout = time }
+        if let time = nanoseconds(common?.maxConnectionDuration) { settings.maxConnectionDuration = time }
+        if let time = nanoseconds(common?.maxStreamDuration) { settings.maxStreamDuration = time }
+        if let time = nanoseconds(message.streamIdleTimeout) { settings.streamIdleTimeout = time }
+        if let time = nanoseconds(message.requestTimeout) { settings.requestTimeout = time }
+        if let time = nanoseconds(message.requestHeadersTimeout) { settings.requestHeadersTimeout = time }
+        if let time = nanoseconds(message.drainTimeout) { settings.drainTimeout = time }
+        if let time = nanoseconds(message.delayedCloseTimeout) { settings.delayedCloseTimeout = time }
+    }
+
+    private func limits(_ message: Envoy.HttpConnectionManager, _ settings: inout HTTPChainConfiguration.Settings) {
+        let common = message.commonHttpProtocolOptions
+        if let kilobytes = message.maxRequestHeadersKb { settings.maxRequestHeaderBytes = Int(kilobytes) * 1024 }
+        if let count = common?.maxHeadersCount { settings.maxHeaderCount = Int(count) }
+        if let requests = common?.maxRequestsPerConnection { settings.maxRequestsPerConnection = requests }
+        if let action = common?.headersWithUnderscoresAction {
+            settings.rejectsUnderscoreNames = action != .allow
+            if action == .dropHeader {
+                context.report(
+                    "common_http_protocol_options.headers_with_underscores_action: DROP_HEADER is not supported"
+                )
+            }
+        }
+    }
+
+    private func identity(_ message: Envoy.HttpConnectionManager, _ settings: inout HTTPChainConfiguration.Settings) {
+        if !message.serverName.isEmpty { settings.serverName = Array(message.serverName.utf8) }
+        switch message.serverHeaderTransformation {
+        case .overwrite: settings.serverHeader = .overwrite
+        case .appendIfAbsent: settings.serverHeader = .appendIfAbsent
+        case .passThrough: settings.serverHeader = .passThrough
+        }
+        settings.via = Array(message.via.utf8)
+        settings.usesRemoteAddress = message.useRemoteAddress ?? false
+        settings.trustedHops = message.xffNumTrustedHops
+        settings.appendsForwardedFor = !message.skipXffAppend
+        settings.appendsForwardedPort = message.appendXForwardedPort
+        settings.generatesRequestID = message.generateRequestId ?? true
+        settings.keepsExternalRequestID = message.preserveExternalRequestId
+        settings.setsRequestIDInResponse = message.alwaysSetRequestIdInResponse
+        settings.proxiesContinue = message.proxy100Continue
+    }
+
+    private func paths(_ message: Envoy.HttpConnectionManager, _ settings: inout HTTPChainConfiguration.Settings) {
+        // Safe unless the configuration says otherwise; Envoy leaves both off.
+        settings.normalizesPath = message.normalizePath ?? true
+        settings.mergesSlashes = message.mergeSlashes || message.normalizePath == nil
+        switch message.pathWithEscapedSlashesAction {
+        case .implementationSpecificDefault, .rejectRequest: settings.escapedSlashes = .reject
+        case .keepUnchanged: settings.escapedSlashes = .keep
+        case .unescapeAndRedirect: settings.escapedSlashes = .unescapeAndRedirect
+        case .unescapeAndForward: settings.escapedSlashes = .unescapeAndForward
+        }
+        if message.stripAnyHostPort == true {
+            settings.stripsPort = .any
+        } else if message.stripMatchingHostPort {
+            settings.stripsPort = .matching
+        }
+        settings.stripsTrailingHostDot = message.stripTrailingHostDot
+    }
+
+    // MARK: Access logs
+
+    func accessLogs(_ step: String, _ messages: [Envoy.AccessLog]) -> [AccessLogIndex] {
+        context.each(step, messages) { message in
+            context.at("typed_config") {
+                switch message.typedConfig {
+                case .file(let file):
+                    let sink: AccessLogConfiguration.Sink
+                    switch file.path {
+                    case "/dev/stdout": sink = .standardOutput
+                    case "/dev/stderr": sink = .standardError
+                    default: sink = .file(file.path)
+                    }
+                    return self.format(file.accessLogFormat).map { context.accessLogs.number(sink, $0) }
+                case .stdout(let log):
+                    return self.format(log.logFormat).map { context.accessLogs.number(.standardOutput, $0) }
+                case .stderr(let log):
+                    return self.format(log.logFormat).map { context.accessLogs.number(.standardError, $0) }
+                case nil:
+                    context.report("is required")
+                    return nil
+                }
+            }
+        }.compactMap { $0 }
+    }
+}
+
+extension ChainMatch {
+    /// Envoy's order of criteria: destination port, destination address, application protocol, source.
+    fileprivate var rank: Int {
+        var rank = 0
+        if destinationPort != nil { rank += 1 << 20 }
+        rank += (destinations.map { Int($0.prefixLength) + 1 }.max() ?? 0) << 10
+        if applications != 0 { rank += 1 << 9 }
+        if isFromThisHost != nil { rank += 1 << 8 }
+        rank += (sources.map { Int($0.prefixLength) + 1 }.max() ?? 0) / 2
+        return rank + (sourcePorts.isEmpty ? 0 : 1)
+    }
+}

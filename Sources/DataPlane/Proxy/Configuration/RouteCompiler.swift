@@ -1,0 +1,359 @@
+import EnvoyAPI
+import Traffic
+
+/// Compiles a route configuration into a `RouteTable`.
+struct RouteCompiler {
+    let context: CompileContext
+    private var builder = RouteTableBuilder()
+    private let headers: HeaderCompiler
+    private let configuration: Envoy.RouteConfiguration
+
+    private init(_ configuration: Envoy.RouteConfiguration, _ context: CompileContext) {
+        self.context = context
+        self.configuration = configuration
+        headers = HeaderCompiler(context: context, arena: builder.arena)
+    }
+
+    /// The table, or nil with the reasons reported to the context.
+    static func compile(_ configuration: Envoy.RouteConfiguration, _ context: CompileContext) -> RouteTable? {
+        var compiler = RouteCompiler(configuration, context)
+        return compiler.compile()
+    }
+
+    private mutating func compile() -> RouteTable? {
+        builder.ignoresPort = configuration.ignorePortInHostMatching
+        let table = Level(
+            request: headers.edits(
+                add: configuration.requestHeadersToAdd,
+                remove: configuration.requestHeadersToRemove,
+                addStep: "request_headers_to_add",
+                removeStep: "request_headers_to_remove"
+            ),
+            response: headers.edits(
+                add: configuration.responseHeadersToAdd,
+                remove: configuration.responseHeadersToRemove,
+                addStep: "response_headers_to_add",
+                removeStep: "response_headers_to_remove"
+            )
+        )
+        builder.hosts = context.each("virtual_hosts", configuration.virtualHosts) { host(host: $0, table: table) }
+        do {
+            let made = try builder.build(name: configuration.name)
+            return context.isSound ? made : nil
+        } catch {
+            switch error {
+            case .duplicateDomain(let domain):
+                context.report("virtual_hosts: the domain \"\(domain)\" stands in two virtual hosts")
+            case .badDomain(let domain):
+                context.report("virtual_hosts: \"\(domain)\" is no domain: `*` stands alone, first or last")
+            }
+            return nil
+        }
+    }
+
+    /// Header changes of one level.
+    private struct Level {
+        var request: [HeaderEdit] = []
+        var response: [HeaderEdit] = []
+    }
+
+    private func host(host: Envoy.VirtualHost, table: Level) -> VirtualHostDraft {
+        let level = Level(
+            request: headers.edits(
+                add: host.requestHeadersToAdd,
+                remove: host.requestHeadersToRemove,
+                addStep: "request_headers_to_add",
+                removeStep: "request_headers_to_remove"
+            ),
+            response: headers.edits(
+                add: host.responseHeadersToAdd,
+                remove: host.responseHeadersToRemove,
+                addStep: "response_headers_to_add",
+                removeStep: "response_headers_to_remove"
+            )
+        )
+        let routes = context.each("routes", host.routes) { route($0, host, levels: [level, table]) }
+        var draft = VirtualHostDraft(name: host.name, domains: host.domains, routes: routes)
+        switch host.requireTls {
+        case .none: draft.requiresTLS = .none
+        case .externalOnly: draft.requiresTLS = .externalOnly
+        case .all: draft.requiresTLS = .all
+        }
+        return draft
+    }
+
+    private func route(_ message: Envoy.Route, _ host: Envoy.VirtualHost, levels: [Level]) -> Route {
+        var route = Route()
+        route.name = builder.arena.copy(message.name)
+        if let match = message.match { context.at("match") { self.match(match, &route) } }
+        let own = Level(
+            request: headers.edits(
+                add: message.requestHeadersToAdd,
+                remove: message.requestHeadersToRemove,
+                addStep: "request_headers_to_add",
+                removeStep: "request_headers_to_remove"
+            ),
+            response: headers.edits(
+                add: message.responseHeadersToAdd,
+                remove: message.responseHeadersToRemove,
+                addStep: "response_headers_to_add",
+                removeStep: "response_headers_to_remove"
+            )
+        )
+        // What comes last wins where two levels overwrite the same name.
+        var order = [own] + levels
+        if configuration.mostSpecificHeaderMutationsWins { order.reverse() }
+        route.requestEdits = builder.arena.copy(order.flatMap(\.request))
+        route.responseEdits = builder.arena.copy(order.flatMap(\.response))
+        switch message.action {
+        case .route(let action): route.action = .forward(context.at("route") { forward(action, host) })
+        case .redirect(let action): route.action = .redirect(redirect(action))
+        case .directResponse(let action):
+            route.action = .direct(context.at("direct_response") { direct(action) })
+        case nil: context.report("an action is required: route, redirect or direct_response")
+        }
+        return route
+    }
+
+    // MARK: Matching
+
+    private func match(_ message: Envoy.RouteMatch, _ route: inout Route) {
+        route.path.isCaseSensitive = message.caseSensitive ?? true
+        switch message.pathSpecifier {
+        case .prefix(let text): (route.path.kind, route.path.bytes) = (.prefix, builder.arena.copy(text))
+        case .path(let text): (route.path.kind, route.path.bytes) = (.exact, builder.arena.copy(text))
+        case .pathSeparatedPrefix(let text):
+            (route.path.kind, route.path.bytes) = (.separatedPrefix, builder.arena.copy(text))
+        case nil: break
+        }
+        if let fraction = message.runtimeFraction?.defaultValue {
+            let unit: UInt64
+            switch fraction.denominator {
+            case .hundred: unit = 10_000
+            case .tenThousand: unit = 100
+            case .million: unit = 1
+            }
+            route.fractionPerMillion = UInt32(min(1_000_000, UInt64(fraction.numerator) * unit))
+        }
+        route.headers = builder.arena.copy(context.each("headers", message.headers) { header($0) })
+        route.query = builder.arena.copy(context.each("query_parameters", message.queryParameters) { query($0) })
+    }
+
+    private func header(_ message: Envoy.HeaderMatcher) -> HeaderMatch {
+        var match = HeaderMatch()
+        let name = Self.lowercased(message.name)
+        match.name = builder.arena.copy(name)
+        switch name {
+        case ":method": match.target = .method
+        case ":path": match.target = .path
+        case ":authority", "host": match.target = .authority
+        case ":scheme": match.target = .scheme
+        default: break
+        }
+        match.isInverted = message.invertMatch
+        match.treatsMissingAsEmpty = message.treatMissingHeaderAsEmpty
+        switch message.headerMatchSpecifier {
+        case .exactMatch(let value): match.rule = .text(text(.exact, value))
+        case .prefixMatch(let value): match.rule = .text(text(.prefix, value))
+        case .suffixMatch(let value): match.rule = .text(text(.suffix, value))
+        case .containsMatch(let value): match.rule = .text(text(.contains, value))
+        case .rangeMatch(let range): match.rule = .range(start: range.start, end: range.end)
+        case .presentMatch(let wanted): match.rule = .present(wanted)
+        case .stringMatch(let matcher): match.rule = .text(text(matcher))
+        case nil: match.rule = .present(true)
+        }
+        return match
+    }
+
+    private func query(_ message: Envoy.QueryParameterMatcher) -> QueryMatch {
+        var match = QueryMatch()
+        match.name = builder.arena.copy(message.name)
+        switch message.queryParameterMatchSpecifier {
+        case .stringMatch(let matcher): match.text = text(matcher)
+        case .presentMatch(let wanted): match.mustBePresent = wanted
+        case nil: break
+        }
+        return match
+    }
+
+    private func text(_ kind: TextMatch.Kind, _ value: String, ignoringCase: Bool = false) -> TextMatch {
+        var match = TextMatch()
+        match.kind = kind
+        match.ignoresCase = ignoringCase
+        match.bytes = builder.arena.copy(value)
+        return match
+    }
+
+    private func text(_ matcher: Envoy.StringMatcher) -> TextMatch {
+        switch matcher.matchPattern {
+        case .exact(let value): return text(.exact, value, ignoringCase: matcher.ignoreCase)
+        case .prefix(let value): return text(.prefix, value, ignoringCase: matcher.ignoreCase)
+        case .suffix(let value): return text(.suffix, value, ignoringCase: matcher.ignoreCase)
+        case .contains(let value): return text(.contains, value, ignoringCase: matcher.ignoreCase)
+        case nil:
+            context.report("a string matcher needs a pattern")
+            return TextMatch()
+        }
+    }
+
+    // MARK: Actions
+
+    private func forward(_ message: Envoy.RouteAction, _ host: Envoy.VirtualHost) -> Forward {
+        var forward = Forward()
+        switch message.clusterSpecifier {
+        case .cluster(let name): forward.choice = .cluster(context.cluster(name))
+        case .clusterHeader(let name): forward.choice = .header(builder.arena.copy(Self.lowercased(name)))
+        case .weightedClusters(let weighted):
+            forward.choice = context.at("weighted_clusters") { self.weighted(weighted) }
+        case nil: context.report("cluster, cluster_header or weighted_clusters is required")
+        }
+        if let timeout = nanoseconds(message.timeout) { forward.timeout = timeout }
+        forward.idleTimeout = nanoseconds(message.idleTimeout)
+        if let policy = message.retryPolicy ?? host.retryPolicy {
+            forward.retry = context.at("retry_policy") { retry(policy) }
+        }
+        forward.priority = message.priority == .high ? .high : .normal
+        if !message.prefixRewrite.isEmpty { forward.prefixRewrite = builder.arena.copy(message.prefixRewrite) }
+        switch message.hostRewriteSpecifier {
+        case .hostRewriteLiteral(let name): forward.hostRewrite = builder.arena.copy(name)
+        case .autoHostRewrite(let isOn): forward.autoHostRewrite = isOn
+        case .hostRewriteHeader(let name): forward.hostRewriteHeader = builder.arena.copy(Self.lowercased(name))
+        case nil: break
+        }
+        forward.appendsForwardedHost = message.appendXForwardedHost
+        forward.addsAttemptCount = host.includeRequestAttemptCount
+        forward.addsAttemptCountToResponse = host.includeAttemptCountInResponse
+        for upgrade in message.upgradeConfigs where Self.lowercased(upgrade.upgradeType) == "websocket" {
+            forward.allowsWebSocket = upgrade.enabled ?? true
+        }
+        switch message.clusterNotFoundResponseCode {
+        case .serviceUnavailable: forward.clusterNotFoundStatus = 503
+        case .notFound: forward.clusterNotFoundStatus = 404
+        case .internalServerError: forward.clusterNotFoundStatus = 500
+        }
+        return forward
+    }
+
+    private func weighted(_ message: Envoy.WeightedCluster) -> ClusterChoice {
+        var total: UInt64 = 0
+        let clusters = context.each("clusters", message.clusters) { entry -> WeightedCluster in
+            let weight = entry.weight ?? 0
+            total += UInt64(weight)
+            var made = WeightedCluster(cluster: context.cluster(entry.name), weight: weight)
+            made.requestEdits = builder.arena.copy(
+                headers.edits(
+                    add: entry.requestHeadersToAdd,
+                    remove: entry.requestHeadersToRemove,
+                    addStep: "request_headers_to_add",
+                    removeStep: "request_headers_to_remove"
+                )
+            )
+            made.responseEdits = builder.arena.copy(
+                headers.edits(
+                    add: entry.responseHeadersToAdd,
+                    remove: entry.responseHeadersToRemove,
+                    addStep: "response_headers_to_add",
+                    removeStep: "response_headers_to_remove"
+                )
+            )
+            made.hostRewrite = entry.hostRewriteLiteral.map { builder.arena.copy($0) }
+            return made
+        }
+        if total == 0 { context.report("the weights of the clusters are all 0") }
+        if let declared = message.totalWeight, UInt64(declared) != total {
+            context.report("total_weight is \(declared), but the weights add up to \(total)")
+        }
+        return .weighted(builder.arena.copy(clusters), total: max(1, total))
+    }
+
+    private func retry(_ message: Envoy.RetryPolicy) -> RetryPolicy {
+        var policy = RetryPolicy()
+        for name in message.retryOn.split(separator: ",").map({ $0.filter { $0 != " " } }) where !name.isEmpty {
+            switch name {
+            case "5xx": policy.conditions.insert(.serverError)
+            case "gateway-error": policy.conditions.insert(.gatewayError)
+            case "reset": policy.conditions.insert(.reset)
+            case "reset-before-request": policy.conditions.insert(.resetBeforeRequest)
+            case "connect-failure": policy.conditions.insert(.connectFailure)
+            case "retriable-4xx": policy.conditions.insert(.retriable4xx)
+            case "refused-stream": policy.conditions.insert(.refusedStream)
+            case "retriable-status-codes": policy.conditions.insert(.statusCodes)
+            default: context.report("retry_on: the condition \"\(name)\" is not supported")
+            }
+        }
+        policy.retries = message.retryOn.isEmpty ? 0 : message.numRetries ?? 1
+        policy.perTryTimeout = nanoseconds(message.perTryTimeout) ?? 0
+        policy.perTryIdleTimeout = nanoseconds(message.perTryIdleTimeout) ?? 0
+        for status in message.retriableStatusCodes {
+            guard (100...599).contains(status) else {
+                context.report("retriable_status_codes: \(status) is no status code")
+                continue
+            }
+            policy.statuses.insert(Int(status))
+        }
+        if let base = nanoseconds(message.retryBackOff?.baseInterval) {
+            policy.backOffBase = max(1_000_000, base)
+            policy.backOffMaximum = policy.backOffBase &* 10
+        }
+        if let longest = nanoseconds(message.retryBackOff?.maxInterval) { policy.backOffMaximum = longest }
+        if message.hostSelectionRetryMaxAttempts > 0 {
+            policy.hostSelectionAttempts = UInt32(clamping: message.hostSelectionRetryMaxAttempts)
+        }
+        return policy
+    }
+
+    private func redirect(_ message: Envoy.RedirectAction) -> Redirect {
+        var redirect = Redirect()
+        switch message.schemeRewriteSpecifier {
+        case .httpsRedirect(let isOn): redirect.usesHTTPS = isOn
+        case .schemeRedirect(let scheme): redirect.scheme = builder.arena.copy(scheme)
+        case nil: break
+        }
+        if !message.hostRedirect.isEmpty { redirect.host = builder.arena.copy(message.hostRedirect) }
+        if message.portRedirect > 0 { redirect.port = UInt16(clamping: message.portRedirect) }
+        switch message.pathRewriteSpecifier {
+        case .pathRedirect(let path): redirect.path = builder.arena.copy(path)
+        case .prefixRewrite(let prefix): redirect.prefixRewrite = builder.arena.copy(prefix)
+        case nil: break
+        }
+        switch message.responseCode {
+        case .movedPermanently: redirect.status = 301
+        case .found: redirect.status = 302
+        case .seeOther: redirect.status = 303
+        case .temporaryRedirect: redirect.status = 307
+        case .permanentRedirect: redirect.status = 308
+        }
+        redirect.stripsQuery = message.stripQuery
+        return redirect
+    }
+
+    /// Larger bodies belong into a service, not into a configuration.
+    private static let bodyLimit = 1 << 20
+
+    private func direct(_ message: Envoy.DirectResponseAction) -> DirectResponse {
+        if !(200...599).contains(message.status) { context.report("status: \(message.status) is not in 200...599") }
+        let body: [UInt8]
+        switch message.body?.specifier {
+        case .inlineString(let text): body = Array(text.utf8)
+        case .inlineBytes(let bytes): body = bytes
+        case .filename(let path):
+            switch FileBytes.read(path, limit: Self.bodyLimit) {
+            case .success(let bytes): body = bytes
+            case .failure(let failure):
+                context.report("body.filename: \(failure.message)")
+                body = []
+            }
+        case .environmentVariable(let name):
+            context.report("body.environment_variable: \(name) is not read; write the text into the configuration")
+            body = []
+        case nil: body = []
+        }
+        if body.count > Self.bodyLimit { context.report("body: more than \(Self.bodyLimit) bytes") }
+        return DirectResponse(status: UInt16(clamping: message.status), body: builder.arena.copy(body))
+    }
+
+    /// ASCII lower case.
+    static func lowercased(_ text: String) -> String {
+        String(decoding: text.utf8.map { $0 >= 0x41 && $0 <= 0x5A ? $0 | 0x20 : $0 }, as: UTF8.self)
+    }
+}
