@@ -16,10 +16,14 @@ package actor ControllerManager {
     }
 
     /// Every loop that this machine needs for workloads, Services and housekeeping.
-    package static func standardReconcilers(_ cluster: Cluster) -> [any Reconciler] {
+    ///
+    /// - Parameters:
+    ///   - cluster: what to work on.
+    ///   - ingressPort: the port of the machine's ingress listener.
+    package static func standardReconcilers(_ cluster: Cluster, ingressPort: Int = 80) -> [any Reconciler] {
         [
             DeploymentReconciler(cluster), ReplicaSetReconciler(cluster), PodBinder(cluster),
-            EndpointsReconciler(cluster), ServiceReconciler(cluster), IngressReconciler(cluster),
+            EndpointsReconciler(cluster), ServiceReconciler(cluster), IngressReconciler(cluster, port: ingressPort),
             NamespaceReconciler(cluster), GarbageCollector(cluster),
         ]
     }

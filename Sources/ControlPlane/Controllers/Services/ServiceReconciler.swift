@@ -74,13 +74,16 @@ package struct IngressReconciler: Reconciler {
     package let name = "ingress"
     private let cluster: Cluster
     private let address: String
+    private let port: Int
 
     /// - Parameters:
     ///   - cluster: what to work on.
     ///   - address: the address of the machine's ingress listener.
-    package init(_ cluster: Cluster, address: String = "127.0.0.1") {
+    ///   - port: its port.
+    package init(_ cluster: Cluster, address: String = "127.0.0.1", port: Int = 80) {
         self.cluster = cluster
         self.address = address
+        self.port = port
     }
 
     package func keys(for change: Change, in state: borrowing ClusterState) -> [ObjectKey] {
@@ -90,7 +93,13 @@ package struct IngressReconciler: Reconciler {
     package func reconcile(_ key: ObjectKey) async throws(APIError) -> Int? {
         guard let ingress = await cluster.get(key), !ingress.isDeleting else { return nil }
         var updated = ingress
-        updated.status = ["loadBalancer": ["ingress": [["ip": .string(address)]]]]
+        updated.status = [
+            "loadBalancer": [
+                "ingress": [
+                    ["ip": .string(address), "ports": [["port": .int(Int64(port)), "protocol": "TCP"]]]
+                ]
+            ]
+        ]
         try await cluster.updateStatus(updated, from: ingress)
         return nil
     }

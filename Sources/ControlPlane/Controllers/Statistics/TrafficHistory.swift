@@ -71,17 +71,18 @@ package struct TrafficSummary: Equatable, Sendable {
             guard let number else { return .null }
             return .double((number * 10_000).rounded() / 10_000)
         }
-        value["requestsPerSecond"] = number(requestsPerSecond)
+        value["requestRate"] = number(requestsPerSecond)
         value["responses"] = number(responses)
         value["failures"] = number(failures)
         value["successRate"] = number(successRate)
         value["errorRate"] = number(successRate.map { 1 - $0 })
-        value["latency"] = [
-            "meanMs": number(mean), "p50Ms": number(p50), "p95Ms": number(p95), "p99Ms": number(p99),
-        ]
-        value["tcpOpenConnections"] = number(tcpOpenConnections)
-        value["tcpReadBytesPerSecond"] = number(tcpReadBytesPerSecond)
-        value["tcpWriteBytesPerSecond"] = number(tcpWriteBytesPerSecond)
+        value["latencyMeanMs"] = number(mean)
+        value["latencyP50Ms"] = number(p50)
+        value["latencyP95Ms"] = number(p95)
+        value["latencyP99Ms"] = number(p99)
+        value["tcpConnections"] = number(tcpOpenConnections)
+        value["tcpReadRate"] = number(tcpReadBytesPerSecond)
+        value["tcpWriteRate"] = number(tcpWriteBytesPerSecond)
     }
 }
 
@@ -95,7 +96,7 @@ package struct TrafficReport: Sendable {
             (left.namespace, left.name) < (right.namespace, right.name)
         }
 
-        var value: Value { ["namespace": .string(namespace), "name": .string(name)] }
+        var value: Value { ["namespace": .string(namespace), "service": .string(name)] }
     }
 
     private struct Pair: Hashable, Comparable {
@@ -146,7 +147,9 @@ package struct TrafficReport: Sendable {
         guard withEdges else { return result }
         result["edges"] = .array(
             edges.sorted { $0.key < $1.key }.map { pair, counters in
-                var entry: Value = ["from": pair.from.value, "to": pair.to.value]
+                var entry = pair.to.value
+                entry["source"] = .string(pair.from.name)
+                entry["sourceNamespace"] = .string(pair.from.namespace)
                 TrafficSummary(counters, seconds: seconds).write(to: &entry)
                 return entry
             }

@@ -1,0 +1,171 @@
+import Resources
+import Wire
+
+/// What the mesh is made from, beside the objects.
+package struct MeshSurroundings: Sendable, Equatable {
+    /// Networks of the pods that run, by uid.
+    package var networks: [String: PodNetwork] = [:]
+    /// Pods that must get no new traffic, whatever their status says.
+    package var leaving: Set<String> = []
+
+    package init() {}
+}
+
+/// Turns the cluster's objects into the proxy's configuration files whenever they change, and knows what the proxy uses.
+///
+/// Bursts of changes are gathered for `gathering`; a pod that leaves does not wait for that.
+package actor MeshPublisher {
+    package typealias Compile = @Sendable (borrowing ClusterState, MeshSurroundings) -> [ConfigurationFile]
+
+    /// Types whose changes reach the proxy.
+    private static let relevantTypes: Set<ResourceType> = [
+        ResourceTypes.services, ResourceTypes.pods, ResourceTypes.endpointSlices, ResourceTypes.ingresses,
+    ]
+    private static let gathering = Duration.milliseconds(3)
+    private static let confirmationLimit = Duration.seconds(4)
+    /// After this long without an answer the proxy is taken to be down, and then nothing needs its word.
+    private static let silenceLimit = Duration.milliseconds(500)
+
+    private let cluster: Cluster
+    private let admin: any ProxyAdmin
+    private let compile: Compile
+    private let log: @Sendable (String) -> Void
+    private let clock = ContinuousClock()
+    private var files: ConfigurationFiles
+    private var surroundings = MeshSurroundings()
+    private let changes: AsyncStream<Void>
+    private nonisolated let changed: AsyncStream<Void>.Continuation
+    private var reported: [String: String] = [:]
+    private var lastFailure = ""
+
+    package init(
+        cluster: Cluster,
+        directory: String,
+        admin: any ProxyAdmin,
+        log: @escaping @Sendable (String) -> Void,
+        compile: @escaping Compile
+    ) {
+        self.cluster = cluster
+        self.admin = admin
+        self.compile = compile
+        self.log = log
+        files = ConfigurationFiles(directory: directory)
+        (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// Listens to the cache; call before the cache runs.
+    package func attach() async {
+        let changed = changed
+        await cluster.cache.listen { change, _ in
+            guard Self.relevantTypes.contains(change.key.type), Self.isRelevant(change) else { return }
+            changed.yield()
+        }
+    }
+
+    private static func isRelevant(_ change: Change) -> Bool {
+        guard change.key.type == ResourceTypes.pods, let old = change.old, let new = change.new else { return true }
+        let before = PodStatus(old.status)
+        let after = PodStatus(new.status)
+        return before.isReady != after.isReady || before.podIP != after.podIP || before.phase != after.phase
+            || old.isDeleting != new.isDeleting || old.labels != new.labels || old.spec != new.spec
+    }
+
+    /// Publishes after every change until the task is cancelled.
+    package func run() async {
+        for await _ in changes {
+            try? await Task.sleep(for: Self.gathering)
+            await publish()
+        }
+    }
+
+    /// Brings the files up to date with the objects as they are now.
+    ///
+    /// - Returns: the revision that holds them.
+    @discardableResult
+    package func publish() async -> Int {
+        let surroundings = surroundings
+        let compile = compile
+        let wanted = await cluster.read { compile($0, surroundings) }
+        // Another call may have published a later state meanwhile: only the newest surroundings count.
+        guard surroundings == self.surroundings else { return await publish() }
+        do {
+            try files.publish(wanted)
+            lastFailure = ""
+        } catch {
+            if lastFailure != error.description { log("mesh=failed error=\"\(error)\"") }
+            lastFailure = error.description
+        }
+        return files.revision
+    }
+
+    // MARK: Pods
+
+    /// A pod's network exists; returns when the proxy listens in it, so that its first connection is not refused.
+    package func podPlaced(_ network: PodNetwork) async {
+        surroundings.networks[network.uid] = network
+        await applied(await publish())
+    }
+
+    /// A pod's network is gone.
+    package func podGone(uid: String) async {
+        surroundings.networks[uid] = nil
+        surroundings.leaving.remove(uid)
+        await publish()
+    }
+
+    /// Takes a pod out of every endpoint set; returns when the proxy confirmed it, or after a bounded time.
+    package func podLeaves(uid: String) async {
+        surroundings.leaving.insert(uid)
+        await applied(await publish())
+    }
+
+    // MARK: Confirmation
+
+    /// Suspends until the proxy uses this revision of every file, or refused it, or is silent, or too slow.
+    ///
+    /// - Returns: whether the proxy confirmed.
+    @discardableResult
+    package func applied(_ revision: Int) async -> Bool {
+        let start = clock.now
+        var wait = Duration.milliseconds(1)
+        var hasAnswered = false
+        while !Task.isCancelled {
+            let elapsed = start.duration(to: clock.now)
+            if let versions = await proxyVersions() {
+                hasAnswered = true
+                reportErrors(versions)
+                let needed = files.versions.filter { $0.value <= revision }
+                let hasSettled = needed.allSatisfy { path, version in
+                    versions.hasSettled("\(files.directory)/\(path)", at: version)
+                }
+                if hasSettled { return true }
+            } else if !hasAnswered, elapsed > Self.silenceLimit {
+                return false
+            }
+            guard elapsed < Self.confirmationLimit else {
+                log("mesh=unconfirmed revision=\(revision) after=\(elapsed)")
+                return false
+            }
+            try? await Task.sleep(for: wait)
+            wait = min(wait * 2, .milliseconds(20))
+        }
+        return false
+    }
+
+    private func proxyVersions() async -> ProxyVersions? {
+        guard let answer = try? await admin.get("/config_versions", timeout: .seconds(1)), answer.status == 200,
+            let value = try? JSON.parse(answer.body)
+        else { return nil }
+        return ProxyVersions(value)
+    }
+
+    private func reportErrors(_ versions: ProxyVersions) {
+        for (path, entry) in versions.entries where (reported[path] ?? "") != entry.error {
+            reported[path] = entry.error
+            if !entry.error.isEmpty { log("mesh=refused file=\(path) error=\"\(entry.error)\"") }
+        }
+    }
+
+    /// What the proxy refused, by file: for `weft check` and the status page.
+    package var refusals: [String: String] { reported.filter { !$0.value.isEmpty } }
+}

@@ -1,0 +1,176 @@
+import Dispatch
+import Glibc
+
+/// Starts the proxy, starts it again when it dies, and ends it.
+package actor ProxySupervisor {
+    /// How to start it.
+    package struct Settings: Sendable {
+        package var program: String
+        package var arguments: [String]
+        /// Its standard output and error are appended here.
+        package var logFile: String
+        /// Holds `pid start-time` while it runs, so that a later weft can end one that was left over.
+        package var pidFile: String
+        package var firstBackOff: Duration = .milliseconds(100)
+        package var longestBackOff: Duration = .seconds(10)
+        /// One that ran this long was well: its death is answered at once.
+        package var wellAfter: Duration = .seconds(10)
+
+        package init(program: String, arguments: [String], logFile: String, pidFile: String) {
+            self.program = program
+            self.arguments = arguments
+            self.logFile = logFile
+            self.pidFile = pidFile
+        }
+    }
+
+    /// What happens to it.
+    package enum Event: Sendable, Equatable {
+        case started(pid: Int32)
+        /// `status` as people say it: `exit code 1`, `signal 9`.
+        case ended(pid: Int32, status: String)
+        case failed(String)
+    }
+
+    private let settings: Settings
+    private let tell: @Sendable (Event) -> Void
+    private let clock = ContinuousClock()
+    private var task: Task<Void, Never>?
+    private var isStopping = false
+    package private(set) var pid: Int32?
+    /// How often it was started again.
+    package private(set) var restarts = 0
+
+    package init(_ settings: Settings, tell: @escaping @Sendable (Event) -> Void) {
+        self.settings = settings
+        self.tell = tell
+    }
+
+    /// Starts it and watches over it until `shutdown`.
+    package func start() {
+        guard task == nil else { return }
+        task = Task { await self.supervise() }
+    }
+
+    /// Ends it: SIGTERM, so that it drains; SIGKILL when it is still there after `grace`.
+    package func shutdown(grace: Duration) async {
+        isStopping = true
+        task?.cancel()
+        if let pid {
+            kill(pid, SIGTERM)
+            let killer = Task {
+                try? await Task.sleep(for: grace)
+                guard !Task.isCancelled else { return }
+                self.killNow(pid)
+            }
+            await task?.value
+            killer.cancel()
+            await killer.value
+        } else {
+            await task?.value
+        }
+        task = nil
+    }
+
+    private func killNow(_ victim: Int32) {
+        if pid == victim { kill(victim, SIGKILL) }
+    }
+
+    private func supervise() async {
+        var backOff = settings.firstBackOff
+        while !isStopping {
+            let begun = clock.now
+            if let pid = launch() {
+                self.pid = pid
+                tell(.started(pid: pid))
+                let status = await Self.wait(pid)
+                self.pid = nil
+                unlink(settings.pidFile)
+                tell(.ended(pid: pid, status: status))
+            }
+            guard !isStopping else { return }
+            restarts += 1
+            if begun.duration(to: clock.now) >= settings.wellAfter {
+                backOff = settings.firstBackOff
+                continue
+            }
+            try? await Task.sleep(for: backOff)
+            backOff = min(backOff * 2, settings.longestBackOff)
+        }
+    }
+
+    private func launch() -> Int32? {
+        var actions = posix_spawn_file_actions_t()
+        var attributes = posix_spawnattr_t()
+        guard posix_spawn_file_actions_init(&actions) == 0, posix_spawnattr_init(&attributes) == 0 else { return nil }
+        defer {
+            posix_spawn_file_actions_destroy(&actions)
+            posix_spawnattr_destroy(&attributes)
+        }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, settings.logFile, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        // Its own process group: a Ctrl-C in the terminal is for weft, which ends the proxy in its turn. All signals are
+        // at their default and let through.
+        var everything = sigset_t()
+        var nothing = sigset_t()
+        sigfillset(&everything)
+        sigemptyset(&nothing)
+        posix_spawnattr_setsigdefault(&attributes, &everything)
+        posix_spawnattr_setsigmask(&attributes, &nothing)
+        posix_spawnattr_setpgroup(&attributes, 0)
+        let flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP
+        posix_spawnattr_setflags(&attributes, Int16(truncatingIfNeeded: flags))
+        var arguments: [UnsafeMutablePointer<CChar>?] = ([settings.program] + settings.arguments).map { strdup($0) }
+        arguments.append(nil)
+        defer { for argument in arguments { free(argument) } }
+        var child: pid_t = 0
+        let error = posix_spawn(&child, settings.program, &actions, &attributes, arguments, environ)
+        guard error == 0 else {
+            tell(.failed("cannot start \(settings.program): \(String(cString: strerror(error)))"))
+            return nil
+        }
+        let text = "\(child) \(Self.startTime(of: child) ?? 0)\n"
+        try? ConfigurationFiles.replace(settings.pidFile, with: Array(text.utf8))
+        return child
+    }
+
+    /// Waits for a child on a thread of its own; gives its end in words.
+    private static func wait(_ pid: Int32) async -> String {
+        await withCheckedContinuation { continuation in
+            DispatchQueue(label: "weft.proxy.wait").async {
+                var status: Int32 = 0
+                while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+                let signal = status & 0x7f
+                continuation.resume(returning: signal == 0 ? "exit code \(status >> 8 & 0xff)" : "signal \(signal)")
+            }
+        }
+    }
+
+    /// The start time of a process in clock ticks since boot: with the pid it names a process for good.
+    package static func startTime(of pid: Int32) -> UInt64? {
+        guard let file = fopen("/proc/\(pid)/stat", "r") else { return nil }
+        defer { fclose(file) }
+        var buffer = [UInt8](repeating: 0, count: 1024)
+        let count = fread(&buffer, 1, buffer.count, file)
+        // The name may hold spaces and parentheses: fields are counted after the last one.
+        guard let end = buffer[..<count].lastIndex(of: UInt8(ascii: ")")) else { return nil }
+        let fields = buffer[(end + 1)..<count].split(separator: 0x20)
+        guard fields.count > 19 else { return nil }
+        return UInt64(String(decoding: fields[19], as: UTF8.self))
+    }
+
+    /// Ends a proxy that a killed weft left behind, named by its pid file.
+    package static func sweep(pidFile: String) {
+        guard let file = fopen(pidFile, "r") else { return }
+        var buffer = [UInt8](repeating: 0, count: 64)
+        let count = fread(&buffer, 1, buffer.count, file)
+        fclose(file)
+        unlink(pidFile)
+        let words = buffer[..<count].split { $0 == 0x20 || $0 == 0x0a }.map { String(decoding: $0, as: UTF8.self) }
+        guard words.count == 2, let pid = Int32(words[0]), pid > 1, let start = UInt64(words[1]), start > 0,
+            startTime(of: pid) == start
+        else { return }
+        kill(pid, SIGKILL)
+    }
+}
