@@ -1,0 +1,167 @@
+import Resources
+import Store
+import Wire
+
+// Watches and logs: answers that go on.
+extension APICall {
+    // MARK: Watch
+
+    /// Follows changes, one JSON object a line, until the time is over or the caller goes.
+    func watch(only name: String? = nil) async throws -> HTTPResponse {
+        var (labels, fields) = try selectors()
+        if let name { fields.requirements += FieldSelector(name: name).requirements }
+        let sendsInitial = Self.isTrue(request.queryValue("sendInitialEvents"))
+        let wantsBookmarks = Self.isTrue(request.queryValue("allowWatchBookmarks"))
+        if sendsInitial, request.queryValue("resourceVersionMatch") != "NotOlderThan" {
+            throw APIError(
+                code: 422,
+                reason: .invalid,
+                message: "sendInitialEvents requires resourceVersionMatch=NotOlderThan"
+            )
+        }
+        let events = try await store.watch(
+            type,
+            namespace: target.namespace,
+            WatchOptions(
+                labels: labels,
+                fields: fields,
+                revision: sendsInitial ? nil : try startRevision(),
+                marksInitialEnd: sendsInitial && wantsBookmarks
+            )
+        )
+        // Without a wish half an hour to an hour, by chance, so that many clients do not come back at once.
+        let asked = request.queryValue("timeoutSeconds").flatMap { Int($0) } ?? 0
+        let seconds = asked > 0 ? min(asked, 86400) : Int.random(in: 1800...3600)
+        let lines = WatchLines(form: AnswerForm(request), type: type, wantsBookmarks: wantsBookmarks, clock: api.clock)
+        return HTTPResponse(
+            status: 200,
+            headers: ["Content-Type": "application/json"],
+            body: .stream { writer in
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await lines.write(events, to: writer) }
+                    group.addTask { try await Task.sleep(for: .seconds(seconds)) }
+                    _ = try await group.next()
+                    group.cancelAll()
+                }
+            }
+        )
+    }
+
+    /// The revision to go on from; nil for "everything first".
+    private func startRevision() throws(APIError) -> Revision? {
+        guard let text = request.queryValue("resourceVersion"), !text.isEmpty, text != "0" else { return nil }
+        guard let revision = Revision(text), revision > 0 else {
+            throw .badRequest("resourceVersion: Invalid value: \"\(text.prefix(40))\": must be a decimal number")
+        }
+        return revision
+    }
+
+    // MARK: Logs
+
+    /// `pods/x/log`: the lines of one container as text.
+    func log(_ key: ObjectKey) async throws -> HTTPResponse {
+        guard request.method == "GET" else { throw KubernetesAPI.wrongMethod }
+        guard let logs = api.logs else { throw APIError.unavailable("no agent runs here that keeps logs") }
+        let pod = try await store.get(key)
+        let container = try container(of: pod)
+        let options = try logOptions()
+        let pieces = try await logs.logs(of: pod, container: container, options: options)
+        let limit = options.limitBytes ?? Int.max
+        return HTTPResponse(
+            status: 200,
+            headers: ["Content-Type": "text/plain; charset=utf-8"],
+            body: .stream { writer in
+                var left = limit
+                for try await piece in pieces {
+                    guard left > 0 else { return }
+                    try await writer.write(piece.count > left ? Array(piece.prefix(left)) : piece)
+                    left -= min(piece.count, left)
+                }
+            }
+        )
+    }
+
+    private func container(of pod: Object) throws(APIError) -> String {
+        let spec = PodSpec(pod.spec)
+        let names = (spec.containers + spec.initContainers).map(\.name)
+        guard let wanted = request.queryValue("container"), !wanted.isEmpty else {
+            if let name = pod.annotation("kubectl.kubernetes.io/default-container"), names.contains(name) {
+                return name
+            }
+            if spec.containers.count == 1, let only = spec.containers.first { return only.name }
+            throw .badRequest(
+                "a container name must be specified for pod \(pod.name), choose one of: [\(names.joined(separator: " "))]"
+            )
+        }
+        guard names.contains(wanted) else {
+            throw .badRequest(
+                "container \(wanted) is not valid for pod \(pod.name), choose one of: [\(names.joined(separator: " "))]"
+            )
+        }
+        return wanted
+    }
+
+    private func logOptions() throws(APIError) -> PodLogOptions {
+        func number(_ name: String) throws(APIError) -> Int? {
+            guard let text = request.queryValue(name), !text.isEmpty else { return nil }
+            guard let number = Int(text), number >= 0 else {
+                throw .badRequest("\(name): Invalid value: \"\(text.prefix(40))\": must be a whole number of 0 or more")
+            }
+            return number
+        }
+        var options = PodLogOptions()
+        options.follow = Self.isTrue(request.queryValue("follow"))
+        options.previous = Self.isTrue(request.queryValue("previous"))
+        options.timestamps = Self.isTrue(request.queryValue("timestamps"))
+        options.tailLines = try number("tailLines")
+        options.limitBytes = try number("limitBytes")
+        if let seconds = try number("sinceSeconds") {
+            options.since = api.clock().adding(seconds: -min(seconds, 1 << 40))
+        } else if let text = request.queryValue("sinceTime"), !text.isEmpty {
+            guard let time = Timestamp(text) else {
+                throw .badRequest("sinceTime: Invalid value: \"\(text.prefix(40))\"")
+            }
+            options.since = time
+        }
+        return options
+    }
+}
+
+/// Writes watch events as lines.
+struct WatchLines: Sendable {
+    let form: AnswerForm
+    let type: ResourceType
+    let wantsBookmarks: Bool
+    let clock: @Sendable () -> Timestamp
+
+    func write(_ events: WatchEvents, to writer: BodyWriter) async throws {
+        var isFirst = true
+        do {
+            for try await event in events {
+                if event.kind == .bookmark, !wantsBookmarks { continue }
+                try await writer.write(line(event, isFirst: isFirst))
+                isFirst = false
+            }
+        } catch let error as APIError {
+            try await writer.write(Self.bytes("ERROR", error.status))
+        }
+    }
+
+    private func line(_ event: WatchEvent, isFirst: Bool) -> [UInt8] {
+        guard event.kind != .bookmark else { return Self.bytes(event.kind.rawValue, event.object.value) }
+        switch form {
+        case .table(let including):
+            var table = Table.make([event.object], of: type, at: clock())
+                .value(including: including, revision: event.object.resourceVersion)
+            // Only the first table of a stream says which columns it has.
+            if !isFirst { table["columnDefinitions"] = [] }
+            return Self.bytes(event.kind.rawValue, table)
+        case .metadata: return Self.bytes(event.kind.rawValue, Table.partial(event.object))
+        case .json, .yaml: return Self.bytes(event.kind.rawValue, event.object.value)
+        }
+    }
+
+    private static func bytes(_ kind: String, _ object: Value) -> [UInt8] {
+        JSON.bytes(["type": .string(kind), "object": object]) + [UInt8(ascii: "\n")]
+    }
+}

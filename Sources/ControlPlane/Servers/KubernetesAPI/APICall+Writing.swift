@@ -1,0 +1,326 @@
+import Resources
+import Store
+import Wire
+
+// Creating, replacing, patching, deleting.
+extension APICall {
+    /// What the caller sent, checked against its kind: unknown fields are gone, or were an error.
+    struct Received {
+        var object: Object
+        var warnings: [String]
+    }
+
+    private func dryRun() throws(APIError) -> Bool {
+        let values = request.query.filter { $0.name == "dryRun" }.map(\.value).filter { !$0.isEmpty }
+        guard values.allSatisfy({ $0 == "All" }) else {
+            throw .badRequest(
+                "dryRun: Unsupported value: \"\(values.joined(separator: ","))\": supported values: \"All\""
+            )
+        }
+        return !values.isEmpty
+    }
+
+    // MARK: Bodies
+
+    /// The body as a value: JSON, or YAML when it says so.
+    func body() throws(APIError) -> Value {
+        let mediaType = request.headers["Content-Type"].map { $0.split(separator: ";").first.map(String.init) ?? "" }
+        switch mediaType?.lowercased().filter({ !$0.isWhitespace }) {
+        case nil, "", "application/json", "*/*":
+            do { return try JSON.parse(request.body) } catch {
+                throw .badRequest("the body is not valid JSON: \(error)")
+            }
+        case "application/yaml", "application/x-yaml", "text/yaml": return try yaml()
+        default:
+            throw APIError(
+                code: 415,
+                reason: .unsupportedMediaType,
+                message: "the body of the request was in an unknown format (\(mediaType ?? "")) - accepted media types "
+                    + "include: application/json, application/yaml"
+            )
+        }
+    }
+
+    private func yaml() throws(APIError) -> Value {
+        let documents: [YAMLDocument]
+        do { documents = try YAML.parse(request.body) } catch {
+            throw .badRequest("the body is not valid YAML: \(error)")
+        }
+        guard documents.count == 1, let document = documents.first else {
+            throw .badRequest("the body must hold one YAML document, it holds \(documents.count)")
+        }
+        return document.value
+    }
+
+    /// The object in the body, placed where the path says.
+    func received() throws(APIError) -> Received {
+        try checked(try placed(Object(try body())))
+    }
+
+    private func placed(_ body: Object) throws(APIError) -> Object {
+        guard body.value.fields != nil else { throw .badRequest("the body must be an object") }
+        var object = body
+        // Some clients leave out what the path says.
+        if object.apiVersion.isEmpty { object.apiVersion = type.apiVersion }
+        if object.kind.isEmpty { object.kind = type.kind }
+        guard object.apiVersion == type.apiVersion else {
+            throw .badRequest(
+                "the API version in the data (\(object.apiVersion)) does not match the expected API version "
+                    + "(\(type.apiVersion))"
+            )
+        }
+        guard object.kind == type.kind else {
+            throw .badRequest("the kind in the data (\(object.kind)) does not match the expected kind (\(type.kind))")
+        }
+        if let namespace = target.namespace {
+            guard object.namespace.isEmpty || object.namespace == namespace else {
+                throw .badRequest(
+                    "the namespace of the provided object does not match the namespace sent on the request"
+                )
+            }
+            object.namespace = namespace
+        }
+        if let name = target.name {
+            guard object.name.isEmpty || object.name == name else {
+                throw .badRequest(
+                    "the name of the object (\(object.name)) does not match the name on the URL (\(name))"
+                )
+            }
+            object.name = name
+        }
+        return object
+    }
+
+    /// Applies `fieldValidation`: `Strict` refuses unknown fields, `Warn` (the default) and `Ignore` drop them.
+    func checked(_ object: Object) throws(APIError) -> Received {
+        let check = SchemaCheck(object.value, of: type)
+        let mode = request.queryValue("fieldValidation").flatMap { $0.isEmpty ? nil : $0 } ?? "Warn"
+        let unknown = check.unknown.map { "unknown field \"\($0.path)\"\($0.message.dropFirst("unknown field".count))" }
+        var warnings: [String] = []
+        switch mode {
+        case "Strict":
+            guard unknown.isEmpty else {
+                throw .badRequest(
+                    "\(type.kind) in version \"\(type.version)\" cannot be handled as a \(type.kind): strict decoding "
+                        + "error: \(unknown.joined(separator: ", "))"
+                )
+            }
+        case "Warn": warnings = unknown
+        case "Ignore": break
+        default:
+            throw .badRequest(
+                "fieldValidation: Unsupported value: \"\(mode)\": supported values: \"Ignore\", \"Strict\", \"Warn\""
+            )
+        }
+        warnings += check.warnings
+        if !type.isActedOn { warnings.append("Weft keeps \(type.qualifiedPlural) but does not act on them") }
+        // Wrong types stay for the store, which refuses them by their path.
+        return Received(object: check.errors.isEmpty ? Object(check.pruned) : object, warnings: warnings)
+    }
+
+    // MARK: Create and replace
+
+    func create() async throws -> HTTPResponse {
+        if type.isNamespaced, target.namespace == nil { throw KubernetesAPI.wrongMethod }
+        let received = try received()
+        let object = try await store.create(received.object, WriteOptions(isDryRun: try dryRun()))
+        return present(object, status: 201, warnings: received.warnings)
+    }
+
+    func replace(_ key: ObjectKey, isStatus: Bool) async throws -> HTTPResponse {
+        let received = try received()
+        let object = try await write(received.object, isStatus: isStatus)
+        return present(object, warnings: isStatus ? [] : received.warnings)
+    }
+
+    private func write(_ object: Object, isStatus: Bool) async throws(APIError) -> Object {
+        let options = WriteOptions(isDryRun: try dryRun())
+        return isStatus ? try await store.updateStatus(object, options) : try await store.replace(object, options)
+    }
+
+    // MARK: Patch
+
+    /// Reads, patches and writes, again when somebody else wrote in between.
+    func patch(_ key: ObjectKey, isStatus: Bool) async throws -> HTTPResponse {
+        let change = try patchFunction()
+        var attempts = 8
+        while true {
+            attempts -= 1
+            let stored = try await store.get(key)
+            let patched = try placed(Object(try change(stored.value)))
+            let received = try checked(patched)
+            do throws(APIError) {
+                let object = try await write(received.object, isStatus: isStatus)
+                return present(object, warnings: isStatus ? [] : received.warnings)
+            } catch {
+                // A patch that names a revision means that one.
+                guard error.reason == .conflict, attempts > 0, patched.resourceVersion == stored.resourceVersion else {
+                    throw error
+                }
+            }
+        }
+    }
+
+    private func patchFunction() throws(APIError) -> (Value) throws(APIError) -> Value {
+        let mediaType = request.headers["Content-Type"]?.split(separator: ";").first.map(String.init) ?? ""
+        let patch: Value
+        do { patch = try JSON.parse(request.body) } catch { throw .badRequest("the patch is not valid JSON: \(error)") }
+        switch mediaType {
+        case "application/merge-patch+json":
+            guard patch.fields != nil else { throw .badRequest("a merge patch must be an object") }
+            return { (value) throws(APIError) in Patch.merge(patch, into: value) }
+        case "application/json-patch+json":
+            return { (value) throws(APIError) in try Patch.json(patch, into: value) }
+        case "application/strategic-merge-patch+json" where isBuiltIn:
+            guard patch.fields != nil else { throw .badRequest("a strategic merge patch must be an object") }
+            let shape = Schema.shape(of: type)
+            return { (value) throws(APIError) in Patch.strategic(patch, into: value, shape: shape) }
+        default:
+            throw APIError(
+                code: 415,
+                reason: .unsupportedMediaType,
+                message:
+                    "the body of the request was in an unknown format (\(mediaType)) - accepted media types include: "
+                    + "application/json-patch+json, application/merge-patch+json"
+                    + (isBuiltIn ? ", application/strategic-merge-patch+json" : "")
+            )
+        }
+    }
+
+    /// Kinds of Kubernetes itself: only their clients know strategic merging.
+    private var isBuiltIn: Bool {
+        !type.group.contains(".") || type.group.hasSuffix(".k8s.io") && !type.group.hasPrefix("gateway.")
+    }
+
+    // MARK: Delete
+
+    private func deleteOptions() throws(APIError) -> DeleteOptions {
+        var value: Value = [:]
+        if !request.body.isEmpty { value = try body() }
+        var options = DeleteOptions()
+        options.gracePeriodSeconds =
+            value.integer("gracePeriodSeconds") ?? request.queryValue("gracePeriodSeconds").flatMap { Int($0) }
+        if let seconds = options.gracePeriodSeconds, seconds < 0 {
+            throw .badRequest("gracePeriodSeconds must not be negative")
+        }
+        options.uid = value["preconditions"]?.text("uid")
+        options.resourceVersion = value["preconditions"]?.text("resourceVersion")
+        options.isDryRun = try dryRun() || value.texts("dryRun").contains("All")
+        guard let word = value.text("propagationPolicy") ?? request.queryValue("propagationPolicy") else {
+            if value.flag("orphanDependents") { options.propagation = .orphan }
+            return options
+        }
+        guard let propagation = DeleteOptions.Propagation(rawValue: word) else {
+            throw .badRequest(
+                "propagationPolicy: Unsupported value: \"\(word)\": supported values: \"Background\", \"Foreground\", "
+                    + "\"Orphan\""
+            )
+        }
+        options.propagation = propagation
+        return options
+    }
+
+    func delete(_ key: ObjectKey) async throws -> HTTPResponse {
+        switch try await store.delete(key, try deleteOptions()) {
+        case .marked(let object): return present(object)
+        case .removed(let object): return KubernetesAPI.json(Self.success(object, type))
+        }
+    }
+
+    private static func success(_ object: Object, _ type: ResourceType) -> Value {
+        var details: Value = ["name": .string(object.name)]
+        if !type.group.isEmpty { details["group"] = .string(type.group) }
+        details["kind"] = .string(type.plural)
+        details["uid"] = .string(object.uid)
+        return ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success", "details": details]
+    }
+
+    func deleteCollection() async throws -> HTTPResponse {
+        if type.isNamespaced, target.namespace == nil { throw KubernetesAPI.wrongMethod }
+        let (labels, fields) = try selectors()
+        let options = try deleteOptions()
+        let list = try await store.list(type, namespace: target.namespace, ListOptions(labels: labels, fields: fields))
+        var items: [Value] = []
+        for object in list.items {
+            do throws(APIError) {
+                let key = ObjectKey(type, namespace: object.namespace, name: object.name)
+                items.append(try await store.delete(key, options).object.value)
+            } catch {
+                // Somebody else was faster.
+                if error.reason != .notFound { throw error }
+            }
+        }
+        return KubernetesAPI.json([
+            "kind": .string(type.listKind), "apiVersion": .string(type.apiVersion),
+            "metadata": ["resourceVersion": .string(String(await store.currentRevision()))], "items": .array(items),
+        ])
+    }
+
+    /// `pods/x/eviction`: a polite deletion.
+    func evict(_ key: ObjectKey) async throws -> HTTPResponse {
+        guard request.method == "POST" else { throw KubernetesAPI.wrongMethod }
+        let eviction = try body()
+        var options = DeleteOptions(isDryRun: try dryRun())
+        options.gracePeriodSeconds = eviction["deleteOptions"]?.integer("gracePeriodSeconds")
+        _ = try await store.delete(key, options)
+        return KubernetesAPI.json(
+            ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success", "code": 201],
+            status: 201
+        )
+    }
+
+    // MARK: Scale
+
+    /// `…/scale`: the number of replicas, apart from everything else.
+    func scale(_ key: ObjectKey) async throws -> HTTPResponse {
+        switch request.method {
+        case "GET": return KubernetesAPI.json(Self.scale(of: try await store.get(key)))
+        case "PUT", "PATCH": break
+        default: throw KubernetesAPI.wrongMethod
+        }
+        let isPut = request.method == "PUT"
+        let wanted = isPut ? try body() : .null
+        let change = isPut ? nil : try patchFunction()
+        var attempts = 8
+        while true {
+            attempts -= 1
+            let stored = try await store.get(key)
+            let before = Self.scale(of: stored)
+            let after = try change?(before) ?? wanted
+            guard let replicas = after["spec"]?.integer("replicas") ?? (isPut ? 0 : nil), replicas >= 0 else {
+                throw APIError.invalid(
+                    type,
+                    key.name,
+                    [FieldError("spec.replicas", .invalid, "Invalid value: must be a whole number of 0 or more")]
+                )
+            }
+            var object = stored
+            object.value.set(["spec", "replicas"], .int(Int64(replicas)))
+            let version = after["metadata"]?.text("resourceVersion") ?? ""
+            if !version.isEmpty { object.resourceVersion = version }
+            do throws(APIError) {
+                return KubernetesAPI.json(Self.scale(of: try await write(object, isStatus: false)))
+            } catch {
+                guard error.reason == .conflict, attempts > 0, !isPut, version == stored.resourceVersion else {
+                    throw error
+                }
+            }
+        }
+    }
+
+    private static func scale(of object: Object) -> Value {
+        var metadata: Value = [:]
+        for name in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+            metadata[name] = object.metadata[name]
+        }
+        let spec = ReplicaSetSpec(object.spec)
+        return [
+            "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
+            "spec": ["replicas": .int(Int64(spec.replicas))],
+            "status": [
+                "replicas": .int(Int64(ScaleStatus(object.status).replicas)),
+                "selector": .string(spec.selector.description),
+            ],
+        ]
+    }
+}

@@ -1,0 +1,176 @@
+import Resources
+import Store
+import Wire
+
+/// One request about objects, from its path to its answer.
+struct APICall {
+    let api: KubernetesAPI
+    let request: HTTPRequest
+    let target: APITarget
+
+    var store: any ObjectStore { api.store }
+    var type: ResourceType { target.type }
+
+    func answer() async throws -> HTTPResponse {
+        guard let key = target.key else { return try await collection() }
+        switch target.subresource {
+        case nil: return try await object(key)
+        case "status" where type.hasStatus: return try await status(key)
+        case "scale" where type.hasScale: return try await scale(key)
+        case "log" where type == ResourceTypes.pods: return try await log(key)
+        case "eviction" where type == ResourceTypes.pods: return try await evict(key)
+        case "finalize" where type == ResourceTypes.namespaces && request.method == "PUT":
+            return try await replace(key, isStatus: false)
+        default: throw KubernetesAPI.unknownPath
+        }
+    }
+
+    private func collection() async throws -> HTTPResponse {
+        switch request.method {
+        case "GET":
+            return Self.isTrue(request.queryValue("watch")) ? try await watch() : try await list()
+        case "POST": return try await create()
+        case "DELETE": return try await deleteCollection()
+        default: throw KubernetesAPI.wrongMethod
+        }
+    }
+
+    private func object(_ key: ObjectKey) async throws -> HTTPResponse {
+        switch request.method {
+        case "GET":
+            if Self.isTrue(request.queryValue("watch")) { return try await watch(only: key.name) }
+            return present(try await store.get(key))
+        case "PUT": return try await replace(key, isStatus: false)
+        case "PATCH": return try await patch(key, isStatus: false)
+        case "DELETE": return try await delete(key)
+        default: throw KubernetesAPI.wrongMethod
+        }
+    }
+
+    private func status(_ key: ObjectKey) async throws -> HTTPResponse {
+        switch request.method {
+        case "GET": return present(try await store.get(key))
+        case "PUT": return try await replace(key, isStatus: true)
+        case "PATCH": return try await patch(key, isStatus: true)
+        default: throw KubernetesAPI.wrongMethod
+        }
+    }
+
+    static func isTrue(_ text: String?) -> Bool { text == "true" || text == "1" }
+
+    // MARK: Reading
+
+    func selectors() throws(APIError) -> (labels: LabelSelector, fields: FieldSelector) {
+        let labels = try request.queryValue("labelSelector").map { (text) throws(APIError) in
+            try LabelSelector(text: text)
+        }
+        // Some clients send the same selector twice.
+        var fields = FieldSelector()
+        for item in request.query where item.name == "fieldSelector" {
+            fields.requirements += try FieldSelector(text: item.value, for: type).requirements
+        }
+        return (labels ?? LabelSelector(), fields)
+    }
+
+    private func list() async throws -> HTTPResponse {
+        let (labels, fields) = try selectors()
+        let limit = request.queryValue("limit").flatMap { Int($0) } ?? 0
+        let continuation = request.queryValue("continue").flatMap { $0.isEmpty ? nil : $0 }
+        let list = try await store.list(
+            type,
+            namespace: target.namespace,
+            ListOptions(labels: labels, fields: fields, limit: max(limit, 0), continuation: continuation)
+        )
+        let form = AnswerForm(request)
+        if case .table(let including) = form {
+            let table = Table.make(list.items, of: type, at: api.clock())
+            return form.response(
+                table.value(including: including, revision: String(list.revision), continuation: list.continuation)
+            )
+        }
+        var metadata: Value = ["resourceVersion": .string(String(list.revision))]
+        if let continuation = list.continuation { metadata["continue"] = .string(continuation) }
+        if let rest = list.remainingCount { metadata["remainingItemCount"] = .int(Int64(rest)) }
+        if case .metadata = form {
+            return form.response([
+                "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
+                "items": .array(list.items.map(Table.partial)),
+            ])
+        }
+        return form.response([
+            "kind": .string(type.listKind), "apiVersion": .string(type.apiVersion), "metadata": metadata,
+            "items": .array(list.items.map(\.value)),
+        ])
+    }
+
+    /// One object in the form that the caller wants.
+    func present(_ object: Object, status: Int = 200, warnings: [String] = []) -> HTTPResponse {
+        let form = AnswerForm(request)
+        var response: HTTPResponse
+        switch form {
+        case .table(let including):
+            response = form.response(
+                Table.make([object], of: type, at: api.clock())
+                    .value(including: including, revision: object.resourceVersion)
+            )
+        case .metadata: response = form.response(Table.partial(object))
+        case .json, .yaml: response = form.response(object.value)
+        }
+        response.status = status
+        for warning in warnings.prefix(20) { response.headers.add("Warning", Self.warning(warning)) }
+        return response
+    }
+
+    /// A `Warning` header (RFC 9111 5.5 as Kubernetes uses it): printable, quoted, short.
+    private static func warning(_ text: String) -> String {
+        var quoted = ""
+        for scalar in text.unicodeScalars.prefix(500) {
+            if scalar == "\"" || scalar == "\\" { quoted += "\\" }
+            quoted.unicodeScalars.append(scalar.value >= 0x20 && scalar.value < 0x7f ? scalar : "?")
+        }
+        return "299 - \"\(quoted)\""
+    }
+}
+
+/// The form in which a caller wants its answer.
+enum AnswerForm {
+    case json
+    case yaml
+    case table(Table.IncludedObject)
+    case metadata
+
+    /// The first form of the `Accept` header that is known; JSON when there is none.
+    init(_ request: HTTPRequest) {
+        self = .json
+        let accept = request.headers.all("Accept").joined(separator: ",")
+        for entry in accept.split(separator: ",") {
+            let parts = entry.split(separator: ";").map { $0.filter { !$0.isWhitespace } }
+            let isVersion1 = parts.contains("v=v1") || parts.contains("v=v1beta1")
+            switch parts.first {
+            case "application/json":
+                if parts.contains("as=Table"), isVersion1 {
+                    self = .table(
+                        request.queryValue("includeObject").flatMap(Table.IncludedObject.init(rawValue:)) ?? .metadata
+                    )
+                } else if parts.contains("as=PartialObjectMetadata") || parts.contains("as=PartialObjectMetadataList") {
+                    self = .metadata
+                }
+                return
+            case "application/yaml":
+                self = .yaml
+                return
+            case "*/*", "application/*": return
+            default: continue
+            }
+        }
+    }
+
+    func response(_ value: Value) -> HTTPResponse {
+        guard case .yaml = self else { return KubernetesAPI.json(value) }
+        return HTTPResponse(
+            status: 200,
+            headers: ["Content-Type": "application/yaml"],
+            body: .bytes(Array(YAML.write(value).utf8))
+        )
+    }
+}
