@@ -64,7 +64,7 @@ package enum Leftovers {
                 problems.append("the pod init \(process.pid) of \(directory) does not end")
                 continue
             }
-            do { try removeDirectory(directory) } catch { problems.append(error.message) }
+            do { try remove(directory) } catch { problems.append(error.message) }
         }
         return problems
     }
@@ -90,7 +90,7 @@ package enum Leftovers {
         return await Poller.shared.wait(pidfd, .readable, until: .now + .seconds(10)) == .ready
     }
 
-    static func removeDirectory(_ path: String) throws(SandboxError) {
+    package static func remove(_ path: String) throws(SandboxError) {
         let error = cweft_remove_tree(path)
         guard error != 0 else { return }
         throw SandboxError(.refused, "cannot remove \(path): \(SandboxError.text(error))")

@@ -7,14 +7,15 @@ extension PodSandbox {
 
     /// Makes a pod: namespaces, network, root, and a pod init that waits for containers to start.
     ///
-    /// Leaves nothing behind when it fails.
+    /// Leaves nothing behind when it fails; a directory that was there before stays.
     package static func create(_ spec: SandboxSpec) async throws(SandboxError) -> PodSandbox {
+        let isNew = access(spec.directory, F_OK) != 0
         try makeDirectory(spec.directory)
         do throws(SandboxError) {
             let pid = try await spawn(spec)
             return try await attach(spec, pid: pid)
         } catch {
-            try? Leftovers.removeDirectory(spec.directory)
+            if isNew { try? Leftovers.remove(spec.directory) }
             throw error
         }
     }

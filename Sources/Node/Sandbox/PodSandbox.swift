@@ -140,7 +140,7 @@ package actor PodSandbox {
     package func remove() async throws(SandboxError) {
         await kill()
         listening?.cancel()
-        try Leftovers.removeDirectory(spec.directory)
+        try Leftovers.remove(spec.directory)
     }
 
     private func finish() async {

@@ -1,0 +1,195 @@
+package import Resources
+import Sandbox
+package import Store
+
+/// Runs the pods of this machine: one `PodWorker` for each pod whose `spec.nodeName` is ours.
+///
+/// `run` follows the store until its task is cancelled; `shutdown` ends every pod first. After a pod's end the agent takes
+/// the object out of the store.
+package actor Agent {
+    private let store: any ObjectStore
+    private let settings: AgentSettings
+    private let ports: AgentPorts
+    private let now: @Sendable () -> Timestamp
+    private var addresses = AddressPool()
+    private var workers: [String: Entry] = [:]
+    private var isShuttingDown = false
+
+    private struct Entry {
+        let worker: PodWorker
+        let address: String
+        let life: Task<Void, Never>
+        /// The ends under way, by the call that asked for them.
+        var ending: Task<Void, Never>?
+    }
+
+    package init(
+        store: any ObjectStore,
+        settings: AgentSettings,
+        ports: AgentPorts = AgentPorts(),
+        now: @escaping @Sendable () -> Timestamp
+    ) {
+        self.store = store
+        self.settings = settings
+        self.ports = ports
+        self.now = now
+    }
+
+    /// The logs of this machine's containers.
+    package nonisolated var logs: PodLogs { PodLogs(stateDirectory: settings.stateDirectory, store: store) }
+
+    /// Follows the store until the task is cancelled. Ends what an earlier weft left first.
+    ///
+    /// - Returns: leftovers that could not be cleared, as messages, before it begins to follow; the caller logs them.
+    package func run(reporting problems: @Sendable ([String]) -> Void = { _ in }) async {
+        problems(await Leftovers.sweep(stateDirectory: settings.stateDirectory))
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.followPods() }
+            for type in [ResourceTypes.images, ResourceTypes.configMaps, ResourceTypes.secrets] {
+                group.addTask { await self.followReferences(type) }
+            }
+        }
+    }
+
+    /// Ends all pods, each with its own grace, and leaves their objects in the store.
+    package func shutdown() async {
+        isShuttingDown = true
+        await withDiscardingTaskGroup { group in
+            for (uid, entry) in workers {
+                let grace = Duration.seconds(entry.worker.spec.terminationGracePeriodSeconds)
+                group.addTask {
+                    await entry.worker.end(grace: grace, isForced: false)
+                    await self.forget(uid)
+                }
+            }
+        }
+    }
+
+    /// Kills all pods at once; a `shutdown` under way ends by it.
+    package func hurry() async {
+        isShuttingDown = true
+        await withDiscardingTaskGroup { group in
+            for (uid, entry) in workers {
+                group.addTask {
+                    await entry.worker.end(grace: .zero, isForced: true)
+                    await self.forget(uid)
+                }
+            }
+        }
+    }
+
+    /// How many pods have a worker.
+    package var podCount: Int { workers.count }
+
+    // MARK: The store
+
+    private func followPods() async {
+        var options = WatchOptions()
+        options.marksInitialEnd = true
+        while !Task.isCancelled {
+            do {
+                var seen: Set<String>? = []
+                for try await event in try await store.watch(ResourceTypes.pods, namespace: nil, options) {
+                    seen?.insert(event.object.uid)
+                    if event.kind == .bookmark {
+                        if let all = seen { endPods(except: all) }
+                        seen = nil
+                    } else {
+                        await take(event)
+                    }
+                }
+            } catch {}
+            // The watch fell behind or the store is closing: from the start, after a breath.
+            try? await Task.sleep(for: .milliseconds(50))
+        }
+    }
+
+    private func followReferences(_ type: ResourceType) async {
+        while !Task.isCancelled {
+            if let events = try? await store.watch(type) {
+                do { for try await _ in events { await pokeAll() } } catch {}
+            }
+            try? await Task.sleep(for: .milliseconds(50))
+        }
+    }
+
+    private func pokeAll() async {
+        for entry in workers.values { await entry.worker.poke() }
+    }
+
+    private func take(_ event: WatchEvent) async {
+        let pod = event.object
+        guard PodSpec(pod.spec).nodeName == settings.nodeName else { return }
+        guard event.kind != .deleted else { return end(pod.uid, grace: .zero, isForced: true) }
+        if let entry = workers[pod.uid] {
+            await entry.worker.update(pod)
+            if pod.isDeleting { end(pod.uid, grace: grace(of: pod), isForced: pod.deletionGracePeriodSeconds == 0) }
+        } else if pod.isDeleting {
+            // Nothing of it runs here: it only has to go.
+            await remove(pod)
+        } else if !["Succeeded", "Failed"].contains(PodStatus(pod.status).phase), !isShuttingDown {
+            start(pod)
+        }
+    }
+
+    private func grace(of pod: Object) -> Duration {
+        .seconds(pod.deletionGracePeriodSeconds ?? PodSpec(pod.spec).terminationGracePeriodSeconds)
+    }
+
+    private func endPods(except present: Set<String>) {
+        for uid in workers.keys where !present.contains(uid) { end(uid, grace: .zero, isForced: true) }
+    }
+
+    // MARK: Workers
+
+    private func start(_ pod: Object) {
+        guard let address = addresses.take() else {
+            ports.events?.record(pod, isWarning: true, reason: "OutOfAddresses", message: "no pod address is free")
+            return
+        }
+        let worker = PodWorker(
+            pod: pod,
+            address: address,
+            store: store,
+            settings: settings,
+            ports: ports,
+            now: now
+        )
+        workers[pod.uid] = Entry(worker: worker, address: address, life: Task { await worker.run() })
+    }
+
+    /// Ends a pod and takes it out of the store; while that goes on, a further call may only shorten the grace.
+    private func end(_ uid: String, grace: Duration, isForced: Bool) {
+        guard let entry = workers[uid] else { return }
+        let before = entry.ending
+        workers[uid]?.ending = Task {
+            await entry.worker.end(grace: grace, isForced: isForced)
+            await before?.value
+            await self.finish(uid)
+        }
+    }
+
+    private func finish(_ uid: String) async {
+        guard let entry = workers[uid] else { return }
+        await forget(uid)
+        if !isShuttingDown { await remove(await entry.worker.pod) }
+    }
+
+    /// Lets go of a pod that has ended: its directory, its address, its worker.
+    private func forget(_ uid: String) async {
+        guard let entry = workers.removeValue(forKey: uid) else { return }
+        await entry.life.value
+        try? Leftovers.remove(entry.worker.directory)
+        addresses.give(back: entry.address)
+    }
+
+    private func remove(_ pod: Object) async {
+        let key = ObjectKey(ResourceTypes.pods, namespace: pod.namespace, name: pod.name)
+        do throws(APIError) {
+            _ = try await store.delete(key, DeleteOptions(gracePeriodSeconds: 0, uid: pod.uid))
+        } catch {
+            guard error.reason != .notFound, error.reason != .conflict else { return }
+            ports.events?.record(pod, isWarning: true, reason: "FailedDelete", message: error.message)
+        }
+    }
+}

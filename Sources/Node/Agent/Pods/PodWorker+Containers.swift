@@ -1,0 +1,286 @@
+import Glibc
+import Resources
+import Sandbox
+import Store
+
+// One container: start, watch, stop, start again.
+extension PodWorker {
+    enum Role: Sendable {
+        case initializer, sidecar, ordinary
+    }
+
+    /// Kubernetes gives a container at least this long between SIGTERM and SIGKILL, however long its hook took.
+    private static let leastGrace: Duration = .seconds(2)
+
+    /// Runs a container until it has ended for good, the pod stops, or the sandbox is lost.
+    func runContainer(_ container: Container, _ image: ResolvedImage, _ role: Role) async {
+        let name = container.name
+        while !isStopping, !isSandboxLost, let sandbox {
+            guard let program = await awaitProgram(container, image) else { return }
+            let start = ContinuousClock.now
+            slots[name]?.exit = nil
+            slots[name]?.restartReason = nil
+            do throws(SandboxError) {
+                let run = try await sandbox.start(program)
+                entered(container, run)
+                await accompany(container, program, sandbox, role)
+            } catch {
+                guard error.code == .startFailed || error.code == .refused else {
+                    if !isSandboxLost { await sandbox.kill() }
+                    return
+                }
+                failedToStart(container, error)
+            }
+            await flush()
+            let code = record(name)?.termination?.exitCode ?? 0
+            guard !isStopping, !isSandboxLost, mustRestart(role, code) else {
+                // What is lost with the sandbox is started again with the next one.
+                if isSandboxLost, !isStopping { countRestart(name) }
+                return
+            }
+            let delay = slots[name]?.backOff.delay(afterRunOf: .now - start) ?? .zero
+            if delay > .zero { await backOff(container, delay) }
+            if !isStopping { countRestart(name) }
+        }
+    }
+
+    private func mustRestart(_ role: Role, _ exitCode: Int) -> Bool {
+        switch role {
+        case .sidecar: !mainsHaveEnded
+        case .initializer: exitCode != 0 && spec.restartPolicy != "Never"
+        case .ordinary: RestartRule.restarts(policy: spec.restartPolicy, exitCode: exitCode)
+        }
+    }
+
+    private func countRestart(_ name: String) {
+        slots[name]?.attempt += 1
+        change(name) { $0.restartCount += 1 }
+    }
+
+    private func entered(_ container: Container, _ run: ContainerRun) {
+        let started = Timestamp(nanoseconds: run.startedAt)
+        change(container.name) {
+            $0.enter(.running(startedAt: started))
+            $0.isStarted = container.startupProbe == nil
+            $0.isProbedReady = container.readinessProbe == nil
+        }
+        publish()
+        event("Started", "Started container \(container.name)")
+    }
+
+    private func failedToStart(_ container: Container, _ error: SandboxError) {
+        let time = now()
+        change(container.name) {
+            $0.enter(
+                .terminated(
+                    .init(exitCode: 128, reason: "StartError", message: error.message, startedAt: nil, finishedAt: time)
+                )
+            )
+        }
+        event("Failed", "Error: \(error.message)", isWarning: true)
+        publish()
+    }
+
+    private func backOff(_ container: Container, _ delay: Duration) async {
+        let text =
+            "back-off \(delay.components.seconds)s restarting failed container=\(container.name) "
+            + "pod=\(pod.name)_\(pod.namespace)(\(uid))"
+        change(container.name) { $0.enter(.waiting(reason: "CrashLoopBackOff", message: text)) }
+        event("BackOff", "Back-off restarting failed container \(container.name) in pod \(pod.name)", isWarning: true)
+        publish()
+        let deadline = ContinuousClock.now + delay
+        while !isStopping, !isSandboxLost, ContinuousClock.now < deadline { await changed(until: deadline) }
+    }
+
+    // MARK: A run
+
+    /// Stays with a running container: probes, hooks, stopping; returns when it has ended and that is published.
+    private func accompany(
+        _ container: Container,
+        _ program: ProgramSpec,
+        _ sandbox: PodSandbox,
+        _ role: Role
+    ) async {
+        let runner = ProbeRunner(
+            sandbox: sandbox,
+            podAddress: address,
+            ports: container.ports,
+            program: program
+        )
+        await withDiscardingTaskGroup { group in
+            if let hook = container.postStart?.action {
+                group.addTask { await self.runPostStart(container, hook, runner) }
+            }
+            for (kind, probe) in [
+                (ProbeStateMachine.Kind.startup, container.startupProbe), (.liveness, container.livenessProbe),
+                (.readiness, container.readinessProbe),
+            ] {
+                guard let probe, role != .initializer else { continue }
+                group.addTask { await self.probe(kind, probe, container, runner) }
+            }
+            await awaitExit(container, sandbox, runner, role)
+            recordExit(container)
+            group.cancelAll()
+            wake()
+        }
+    }
+
+    private func hasEnded(_ name: String) -> Bool { slots[name]?.exit != nil || isSandboxLost }
+
+    private func awaitExit(
+        _ container: Container,
+        _ sandbox: PodSandbox,
+        _ runner: ProbeRunner,
+        _ role: Role
+    ) async {
+        let name = container.name
+        var deadline: ContinuousClock.Instant?
+        while !hasEnded(name) {
+            if deadline == nil, let wanted = stopDeadline(name, role) {
+                deadline = await askToEnd(container, sandbox, runner, by: wanted)
+                continue
+            }
+            guard var limit = deadline else {
+                await changed()
+                continue
+            }
+            if isStopping, let killDeadline { limit = min(limit, max(killDeadline, .now)) }
+            if ContinuousClock.now >= limit {
+                try? await sandbox.signal(name, SIGKILL)
+                deadline = .now + .seconds(1)
+            }
+            if !hasEnded(name) { await changed(until: limit) }
+        }
+    }
+
+    /// By when a container that has to stop must have stopped; nil while it may run.
+    private func stopDeadline(_ name: String, _ role: Role) -> ContinuousClock.Instant? {
+        if isStopping || (role == .sidecar && mainsHaveEnded) {
+            if role == .sidecar, !mainsHaveEnded, status.containers.contains(where: \.isRunning) { return nil }
+            guard hasLeftTraffic || !isStopping else { return nil }
+            return killDeadline ?? .now
+        }
+        guard let slot = slots[name], slot.restartReason != nil else { return nil }
+        return .now + (slot.restartGrace ?? .seconds(spec.terminationGracePeriodSeconds))
+    }
+
+    /// Hook and SIGTERM. Returns when SIGKILL is due.
+    private func askToEnd(
+        _ container: Container,
+        _ sandbox: PodSandbox,
+        _ runner: ProbeRunner,
+        by deadline: ContinuousClock.Instant
+    ) async -> ContinuousClock.Instant {
+        let name = container.name
+        let reason = isStopping ? "Stopping container \(name)" : slots[name]?.restartReason ?? ""
+        event("Killing", reason)
+        var limit = deadline
+        if let hook = container.preStop?.action, deadline > .now {
+            let outcome = await runner.run(hook, timeout: deadline - .now)
+            if case .failure(let why) = outcome, !hasEnded(name) {
+                event("FailedPreStopHook", "PreStopHook failed: \(why)", isWarning: true)
+            }
+            limit = max(limit, .now + Self.leastGrace)
+        }
+        if !hasEnded(name) { try? await sandbox.signal(name, SIGTERM) }
+        return limit
+    }
+
+    private func runPostStart(_ container: Container, _ hook: ProbeHandler.Action, _ runner: ProbeRunner) async {
+        let outcome = await runner.run(hook, timeout: .seconds(3600))
+        guard case .failure(let why) = outcome, !Task.isCancelled, !hasEnded(container.name) else { return }
+        event("FailedPostStartHook", "PostStartHook failed: \(why)", isWarning: true)
+        slots[container.name]?.restartReason = "FailedPostStartHook"
+        wake()
+    }
+
+    private func recordExit(_ container: Container) {
+        let run = slots[container.name]?.exit
+        let reason = slots[container.name]?.restartReason
+        var started: Timestamp?
+        if case .running(let time)? = record(container.name)?.state { started = time }
+        let time = now()
+        change(container.name) {
+            $0.enter(
+                .terminated(
+                    .init(
+                        exitCode: run?.exitCode ?? 137,
+                        signal: run?.signal ?? Int(SIGKILL),
+                        message: run == nil ? "The pod ended around the container" : reason ?? "",
+                        startedAt: started,
+                        finishedAt: run.map { Timestamp(nanoseconds: $0.finishedAt) } ?? time
+                    )
+                )
+            )
+        }
+        publish()
+    }
+
+    // MARK: The program
+
+    /// Waits until the container's environment and mounts can be made; nil when the pod stops before.
+    private func awaitProgram(_ container: Container, _ image: ResolvedImage) async -> ProgramSpec? {
+        while !isStopping, !isSandboxLost {
+            do throws(EnvironmentBuilder.Missing) {
+                let program = try await makeProgram(container, image)
+                dropOldLogs(container.name)
+                event("Pulled", "Container image \"\(container.image)\" is \(image.directory) on this machine")
+                event("Created", "Created container \(container.name)")
+                return program
+            } catch {
+                change(container.name) {
+                    $0.enter(.waiting(reason: "CreateContainerConfigError", message: error.message))
+                }
+                event("Failed", "Error: \(error.message)", isWarning: true)
+                publish()
+                // Whatever is missing may be applied any moment: the agent pokes.
+                await changed(until: .now + .seconds(10))
+            }
+        }
+        return nil
+    }
+
+    private func makeProgram(
+        _ container: Container,
+        _ image: ResolvedImage
+    ) async throws(EnvironmentBuilder.Missing) -> ProgramSpec {
+        let builder = await environment(for: [container])
+        let base = [("PATH", settings.path), ("HOSTNAME", spec.hostname ?? pod.name), ("HOME", "/root")]
+        let variables = try builder.variables(of: container, image: image.env, base: base)
+        var program = ProgramSpec(
+            name: container.name,
+            attempt: slots[container.name]?.attempt ?? 0,
+            arguments: ImageResolution.arguments(container, image, variables),
+            environment: variables.pairs,
+            directory: container.workingDir ?? image.directory
+        )
+        let identity = container.securityContext
+        let podIdentity = spec.securityContext
+        program.user = identity.runAsUser ?? podIdentity.runAsUser ?? 0
+        program.group = identity.runAsGroup ?? podIdentity.runAsGroup ?? 0
+        if let group = podIdentity.fsGroup { program.supplementaryGroups = [group] }
+        if identity.runAsNonRoot || podIdentity.runAsNonRoot, program.user == 0 {
+            throw EnvironmentBuilder.Missing(
+                message: "container has runAsNonRoot and would run as root: give it a securityContext.runAsUser"
+            )
+        }
+        program.mounts = try mounts(of: container)
+        return program
+    }
+
+    /// Keeps the log of the run before (`logs --previous`) and drops older ones.
+    private func dropOldLogs(_ name: String) {
+        let attempt = slots[name]?.attempt ?? 0
+        let logs = "\(directory)/logs/\(name)"
+        for file in listDirectory(logs) {
+            guard let number = Int(file.prefix { $0.isNumber }), number < attempt - 1 else { continue }
+            unlink("\(logs)/\(file)")
+        }
+    }
+}
+
+extension Timestamp {
+    init(nanoseconds: Int64) {
+        self.init(seconds: nanoseconds / 1_000_000_000, nanoseconds: Int32(nanoseconds % 1_000_000_000))
+    }
+}

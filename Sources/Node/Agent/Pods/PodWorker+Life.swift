@@ -1,0 +1,245 @@
+import Resources
+import Sandbox
+import Store
+
+// The life of a pod: images, volumes, sandbox, containers, the end.
+extension PodWorker {
+    /// Waits between attempts to make a sandbox.
+    private static let sandboxPauses: [Duration] = [.seconds(1), .seconds(2), .seconds(5), .seconds(10)]
+
+    /// Runs the pod until it has finished or was ended, and clears everything away but its logs.
+    func run() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.writeStatus() }
+            if let limit = spec.activeDeadlineSeconds { group.addTask { await self.keepDeadline(.seconds(limit)) } }
+            await live()
+            await clearSandbox()
+            publish()
+            await flush()
+            hasFinishedLife = true
+            wake()
+        }
+    }
+
+    private func live() async {
+        publish()
+        while !isStopping, !status.isFinished {
+            guard let images = await awaitImages(), await awaitVolumes(), await awaitSandbox(images) else { return }
+            await runContainers(images)
+            guard isSandboxLost, !isStopping else { return }
+            await clearSandbox()
+            event("SandboxChanged", "The pod's init ended: the pod is made again", isWarning: true)
+        }
+    }
+
+    /// A pod that runs longer than it may fails.
+    private func keepDeadline(_ limit: Duration) async {
+        let deadline = ContinuousClock.now + limit
+        while !hasFinishedLife, ContinuousClock.now < deadline { await changed(until: deadline) }
+        guard !hasFinishedLife, !isStopping else { return }
+        status.failure = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+        event("DeadlineExceeded", "Pod was active on the node longer than the specified deadline", isWarning: true)
+        killDeadline = .now + .seconds(spec.terminationGracePeriodSeconds)
+        isStopping = true
+        hasLeftTraffic = true
+        publish()
+        wake()
+    }
+
+    // MARK: Images
+
+    /// Waits until every container's image means something here; nil when the pod ends before.
+    private func awaitImages() async -> [String: ResolvedImage]? {
+        var backOff = ImageBackOff()
+        var isFirst = true
+        while !isStopping {
+            let known = (try? await store.list(ResourceTypes.images)) ?? []
+            var resolved: [String: ResolvedImage] = [:]
+            var problems: [String: String] = [:]
+            for container in spec.initContainers + spec.containers {
+                do throws(ImageResolution.Unresolved) {
+                    resolved[container.name] = try ImageResolution.resolve(container.image, among: known)
+                } catch { problems[container.name] = error.message }
+            }
+            if problems.isEmpty {
+                for (name, image) in resolved { change(name) { $0.imageName = image.name } }
+                return resolved
+            }
+            await reportImages(problems, isFirst: isFirst)
+            isFirst = false
+            let deadline = ContinuousClock.now + backOff.delay()
+            await awaitImageChange(known, until: deadline)
+        }
+        return nil
+    }
+
+    private func awaitImageChange(_ known: [Object], until deadline: ContinuousClock.Instant) async {
+        while !isStopping, ContinuousClock.now < deadline {
+            await changed(until: deadline)
+            let present = (try? await store.list(ResourceTypes.images)) ?? known
+            if present != known { return }
+        }
+    }
+
+    /// Shows `ErrImagePull` first, then `ImagePullBackOff`, as Kubernetes does.
+    private func reportImages(_ problems: [String: String], isFirst: Bool) async {
+        for (name, problem) in problems {
+            let image = record(name)?.image ?? ""
+            if isFirst {
+                change(name) { $0.enter(.waiting(reason: "ErrImagePull", message: problem)) }
+                event("Failed", problem, isWarning: true)
+            } else {
+                event("BackOff", "Back-off pulling image \"\(image)\"", isWarning: true)
+            }
+        }
+        publish()
+        await flush()
+        guard isFirst else { return }
+        await changed(until: .now + .seconds(2))
+        for (name, problem) in problems where !isStopping {
+            change(name) { $0.enter(.waiting(reason: "ImagePullBackOff", message: problem)) }
+        }
+        publish()
+    }
+
+    // MARK: The sandbox
+
+    private func awaitSandbox(_ images: [String: ResolvedImage]) async -> Bool {
+        var attempt = 0
+        while !isStopping {
+            do throws(SandboxError) {
+                let made = try await PodSandbox.create(sandboxSpec(images))
+                sandbox = made
+                isSandboxLost = false
+                try await introduce(made)
+                return true
+            } catch {
+                await clearSandbox()
+                event("FailedCreatePodSandBox", error.message, isWarning: true)
+                for container in spec.containers {
+                    change(container.name) { $0.enter(.waiting(reason: "ContainerCreating", message: error.message)) }
+                }
+                publish()
+                let pause = Self.sandboxPauses[min(attempt, Self.sandboxPauses.count - 1)]
+                attempt += 1
+                let deadline = ContinuousClock.now + pause
+                while !isStopping, ContinuousClock.now < deadline { await changed(until: deadline) }
+            }
+        }
+        return false
+    }
+
+    /// Makes the new pod known: its name server, its place, its address.
+    private func introduce(_ made: PodSandbox) async throws(SandboxError) {
+        if let dns = ports.dns {
+            let sockets = try made.bindDNS()
+            await dns.podStarted(uid: uid, namespace: pod.namespace, udp: sockets.udp, tcp: sockets.tcp)
+        }
+        let place = PodPlace(
+            uid: uid,
+            namespace: pod.namespace,
+            name: pod.name,
+            address: address,
+            initPID: made.process.pid,
+            networkNamespacePath: made.networkNamespacePath,
+            brokerPath: made.brokerPath
+        )
+        await ports.places?.podPlaced(place)
+        status.hasSandbox = true
+        status.address = address
+        publish()
+    }
+
+    private func sandboxSpec(_ images: [String: ResolvedImage]) -> SandboxSpec {
+        var wanted = SandboxSpec(
+            namespace: pod.namespace,
+            name: pod.name,
+            uid: uid,
+            directory: directory,
+            hiddenDirectory: settings.stateDirectory,
+            address: address
+        )
+        wanted.hostname = spec.hostname ?? pod.name
+        wanted.dnsAddress = settings.dnsAddress
+        wanted.proxyPort = settings.proxyPort
+        wanted.trees = Set(images.values.map(\.directory)).sorted()
+        wanted.volumes = volumes.sources
+        wanted.files = PodFiles.files(pod: pod, spec: spec, address: address, settings: settings)
+        return wanted
+    }
+
+    /// Ends the sandbox, if there is one, and makes it unknown again.
+    func clearSandbox() async {
+        guard let old = sandbox else { return }
+        await old.kill()
+        sandbox = nil
+        await ports.dns?.podStopped(uid: uid)
+        await ports.places?.podGone(uid: uid)
+        status.hasSandbox = false
+    }
+
+    // MARK: Containers
+
+    /// Runs init containers one after the other, then all others at once, until they have ended for good.
+    private func runContainers(_ images: [String: ResolvedImage]) async {
+        guard let sandbox else { return }
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.follow(sandbox) }
+            let sidecars = spec.initContainers.filter { $0.restartPolicy == "Always" }
+            for container in spec.initContainers where !isStopping && !isSandboxLost {
+                guard let image = images[container.name] else { continue }
+                if container.restartPolicy == "Always" {
+                    group.addTask { await self.runContainer(container, image, .sidecar) }
+                    await awaitStarted(container.name)
+                } else if record(container.name)?.termination?.exitCode != 0 || !status.isInitialized {
+                    await runContainer(container, image, .initializer)
+                    if record(container.name)?.termination?.exitCode != 0 { break }
+                }
+            }
+            let ordinary = spec.initContainers.filter { $0.restartPolicy != "Always" }
+            if ordinary.allSatisfy({ record($0.name)?.termination?.exitCode == 0 }), !isStopping, !isSandboxLost {
+                status.isInitialized = true
+                publish()
+                await withDiscardingTaskGroup { mains in
+                    for container in spec.containers {
+                        guard let image = images[container.name] else { continue }
+                        mains.addTask { await self.runContainer(container, image, .ordinary) }
+                    }
+                }
+            }
+            // Sidecars end after the others: nothing is left for them to serve.
+            if !isSandboxLost, !sidecars.isEmpty { await endSidecars() }
+            await sandbox.kill()
+        }
+    }
+
+    private func endSidecars() async {
+        if !isStopping { killDeadline = .now + .seconds(spec.terminationGracePeriodSeconds) }
+        mainsHaveEnded = true
+        wake()
+        let names = Set(spec.initContainers.filter { $0.restartPolicy == "Always" }.map(\.name))
+        while !isSandboxLost, status.initContainers.contains(where: { names.contains($0.name) && $0.isRunning }) {
+            await changed(until: .now + .seconds(1))
+        }
+    }
+
+    private func awaitStarted(_ name: String) async {
+        while !isStopping, !isSandboxLost, !(record(name).map { $0.isRunning && $0.isStarted } ?? true) {
+            await changed()
+        }
+    }
+
+    /// Takes in what the pod init tells, until the pod has ended.
+    private func follow(_ sandbox: PodSandbox) async {
+        for await event in sandbox.events {
+            switch event {
+            case .exited(let run):
+                if slots[run.name]?.attempt == run.attempt { slots[run.name]?.exit = run }
+            case .ended: isSandboxLost = true
+            }
+            wake()
+        }
+        isSandboxLost = true
+        wake()
+    }
+}

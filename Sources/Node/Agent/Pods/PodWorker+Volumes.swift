@@ -1,0 +1,223 @@
+import Glibc
+import Resources
+import Sandbox
+import Store
+import Wire
+
+/// The pod's volumes as they were prepared.
+struct VolumeState {
+    /// What the sandbox binds.
+    var sources: [SandboxVolume] = []
+    /// What was written last to each volume that is made from objects.
+    var contents: [String: VolumeContent] = [:]
+    var serial = 1
+}
+
+// Volumes, and the objects that a pod refers to.
+extension PodWorker {
+    /// The builder with every object that these containers and the pod's volumes name.
+    func environment(for containers: [Container]) async -> EnvironmentBuilder {
+        var configMaps: Set<String> = []
+        var secrets: Set<String> = []
+        for container in containers {
+            for source in container.envFrom {
+                if let name = source.configMapName { configMaps.insert(name) }
+                if let name = source.secretName { secrets.insert(name) }
+            }
+            for variable in container.env {
+                switch variable.source {
+                case .configMapKey(let name, _, _): configMaps.insert(name)
+                case .secretKey(let name, _, _): secrets.insert(name)
+                default: break
+                }
+            }
+        }
+        var services = (try? await store.list(ResourceTypes.services, namespace: pod.namespace)) ?? []
+        if pod.namespace != "default", let api = await find(ResourceTypes.services, "kubernetes", "default") {
+            services.append(api)
+        }
+        return EnvironmentBuilder(
+            pod: pod,
+            podAddress: address,
+            hostAddress: settings.hostAddress,
+            nodeName: settings.nodeName,
+            configMaps: await find(ResourceTypes.configMaps, configMaps),
+            secrets: await find(ResourceTypes.secrets, secrets),
+            services: services
+        )
+    }
+
+    private func find(_ type: ResourceType, _ name: String, _ namespace: String? = nil) async -> Object? {
+        try? await store.find(ObjectKey(type, namespace: namespace ?? pod.namespace, name: name))
+    }
+
+    private func find(_ type: ResourceType, _ names: Set<String>) async -> [String: Object] {
+        var found: [String: Object] = [:]
+        for name in names { found[name] = await find(type, name) }
+        return found
+    }
+
+    /// Prepares all volumes; waits for objects that are missing. False when the pod ends, or can never have its volumes.
+    func awaitVolumes() async -> Bool {
+        while !isStopping {
+            do {
+                volumes.sources = []
+                for volume in spec.volumes { volumes.sources.append(try await prepare(volume)) }
+                return true
+            } catch let problem as UnsupportedVolume {
+                status.failure = ("UnsupportedVolume", problem.message)
+                event("FailedMount", problem.message, isWarning: true)
+                publish()
+                return false
+            } catch {
+                event("FailedMount", "\(error)", isWarning: true)
+                publish()
+                await changed(until: .now + .seconds(10))
+            }
+        }
+        return false
+    }
+
+    private struct UnsupportedVolume: Error {
+        let message: String
+    }
+
+    private func prepare(_ volume: Volume) async throws -> SandboxVolume {
+        let place = "\(directory)/volumes/\(volume.name)"
+        switch volume.source {
+        case .emptyDir(let isMemory, let limit):
+            if isMemory {
+                return SandboxVolume(
+                    name: volume.name,
+                    source: .memory(byteLimit: limit.flatMap { Quantity($0)?.rounded })
+                )
+            }
+            try makeDirectory(place)
+            chmod(place, 0o777)
+            return SandboxVolume(name: volume.name, source: .path(place))
+        case .hostPath(let path, let type):
+            try prepareHostPath(path, type, volume.name)
+            return SandboxVolume(name: volume.name, source: .path(path))
+        case .other(let source):
+            throw UnsupportedVolume(
+                message:
+                    "volume \"\(volume.name)\": \(source) is not supported; use emptyDir, hostPath, configMap, secret, "
+                    + "downwardAPI or projected"
+            )
+        case .configMap, .secret, .downwardAPI, .projected:
+            let content = try await self.content(of: volume)
+            if volumes.contents[volume.name] != content {
+                volumes.serial += 1
+                try VolumeWriter.write(content, to: place, serial: volumes.serial)
+                volumes.contents[volume.name] = content
+            }
+            return SandboxVolume(name: volume.name, source: .path(place))
+        }
+    }
+
+    private func prepareHostPath(_ path: String, _ type: String, _ name: String) throws {
+        guard path.hasPrefix("/"), !path.split(separator: "/").contains("..") else {
+            throw UnsupportedVolume(message: "volume \"\(name)\": hostPath \"\(path)\" is not an absolute path")
+        }
+        if type == "DirectoryOrCreate" { try makeDirectory(path, mode: 0o755) }
+        if type == "FileOrCreate", access(path, F_OK) != 0 { try replaceFile(path, with: "", mode: 0o644) }
+        guard access(path, F_OK) == 0 else {
+            throw EnvironmentBuilder.Missing(
+                message: "volume \"\(name)\": hostPath \(path) does not exist on this machine"
+            )
+        }
+    }
+
+    private func content(of volume: Volume) async throws(EnvironmentBuilder.Missing) -> VolumeContent {
+        var content = VolumeContent()
+        switch volume.source {
+        case .configMap(let name, let items, let mode, let isOptional):
+            let object = await find(ResourceTypes.configMaps, name)
+            try content.add(
+                object,
+                kind: "configmap",
+                name: name,
+                items: items,
+                defaultMode: mode,
+                isOptional: isOptional
+            )
+        case .secret(let name, let items, let mode, let isOptional):
+            let object = await find(ResourceTypes.secrets, name)
+            try content.add(object, kind: "secret", name: name, items: items, defaultMode: mode, isOptional: isOptional)
+        case .downwardAPI(let items, let mode):
+            try content.addFields(items.arrayValue ?? [], defaultMode: mode, from: await environment(for: []))
+        case .projected(let sources, let mode):
+            for source in sources { try await add(source, mode, to: &content) }
+        case .emptyDir, .hostPath, .other: break
+        }
+        return content
+    }
+
+    private func add(
+        _ source: Value,
+        _ mode: Int,
+        to content: inout VolumeContent
+    ) async throws(EnvironmentBuilder.Missing) {
+        for (field, type) in [("configMap", ResourceTypes.configMaps), ("secret", ResourceTypes.secrets)] {
+            guard let from = source[field], let name = from.text("name") else { continue }
+            let items = Self.items(of: from)
+            let object = await find(type, name)
+            try content.add(
+                object,
+                kind: field.lowercased(),
+                name: name,
+                items: items,
+                defaultMode: mode,
+                isOptional: from.flag("optional")
+            )
+        }
+        if let fields = source["downwardAPI"] {
+            try content.addFields(fields.list("items"), defaultMode: mode, from: await environment(for: []))
+        }
+    }
+
+    private static func items(of source: Value) -> [Volume.Item] {
+        guard case .configMap(_, let items, _, _) = Volume(["configMap": source]).source else { return [] }
+        return items
+    }
+
+    /// Brings volumes that are made from objects up to date; what cannot be made stays as it was.
+    func refreshVolumes() async {
+        guard sandbox != nil, !isStopping else { return }
+        for volume in spec.volumes {
+            switch volume.source {
+            case .configMap, .secret, .downwardAPI, .projected: _ = try? await prepare(volume)
+            default: break
+            }
+        }
+    }
+
+    /// A container's mounts. What is made from objects is always read-only.
+    func mounts(of container: Container) throws(EnvironmentBuilder.Missing) -> [ProgramSpec.Mount] {
+        var mounts: [ProgramSpec.Mount] = []
+        for mount in container.volumeMounts {
+            guard let volume = spec.volumes.first(where: { $0.name == mount.name }) else {
+                throw EnvironmentBuilder.Missing(message: "volumeMount \"\(mount.name)\": the pod has no such volume")
+            }
+            let subPath = mount.subPath ?? ""
+            guard mount.mountPath.hasPrefix("/"), !mount.mountPath.contains("\n"), !subPath.hasPrefix("/"),
+                !subPath.contains("\n"), !subPath.split(separator: "/").contains("..")
+            else {
+                throw EnvironmentBuilder.Missing(
+                    message:
+                        "volumeMount \"\(mount.name)\": mountPath must be absolute, subPath must stay in the volume"
+                )
+            }
+            var isReadOnly = mount.readOnly
+            switch volume.source {
+            case .configMap, .secret, .downwardAPI, .projected: isReadOnly = true
+            default: break
+            }
+            mounts.append(
+                .init(volume: mount.name, subPath: subPath, target: mount.mountPath, isReadOnly: isReadOnly)
+            )
+        }
+        // A mount inside another one has to come after it.
+        return mounts.sorted { $0.target.count < $1.target.count }
+    }
+}

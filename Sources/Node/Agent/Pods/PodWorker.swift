@@ -1,0 +1,188 @@
+import Resources
+import Sandbox
+import Store
+import Wire
+
+/// The life of one pod, from its first sight to its removal.
+///
+/// One actor per pod. `run` is its life; `update`, `poke` and `end` come from the agent. Everything that may change wakes
+/// whoever waits (`changed`), who then looks again: no state is carried in a message.
+actor PodWorker {
+    let key: ObjectKey
+    let uid: String
+    let store: any ObjectStore
+    let settings: AgentSettings
+    let ports: AgentPorts
+    let now: @Sendable () -> Timestamp
+
+    var pod: Object
+    let spec: PodSpec
+    var status: PodStatusBuilder
+    var slots: [String: ContainerSlot] = [:]
+    var sandbox: PodSandbox?
+    var isSandboxLost = false
+    let address: String
+    var volumes = VolumeState()
+
+    /// The pod has to end, for whatever reason.
+    var isStopping = false
+    /// The proxies have let go of the pod: containers may be told to end.
+    var hasLeftTraffic = false
+    /// When a stopping pod's containers are killed.
+    var killDeadline: ContinuousClock.Instant?
+    var hasFinishedLife = false
+    /// Nothing but sidecars runs any more.
+    var mainsHaveEnded = false
+
+    var wantedStatus = 1
+    var writtenStatus = 0
+    var isGoneFromStore = false
+
+    private var waiters: [Int: CheckedContinuation<Void, Never>] = [:]
+    private var nextWaiter = 0
+
+    init(
+        pod: Object,
+        address: String,
+        store: any ObjectStore,
+        settings: AgentSettings,
+        ports: AgentPorts,
+        now: @escaping @Sendable () -> Timestamp
+    ) {
+        key = ObjectKey(ResourceTypes.pods, namespace: pod.namespace, name: pod.name)
+        uid = pod.uid
+        self.pod = pod
+        self.address = address
+        self.store = store
+        self.settings = settings
+        self.ports = ports
+        self.now = now
+        spec = PodSpec(pod.spec)
+        let old = PodStatus(pod.status)
+        status = PodStatusBuilder(
+            spec: spec,
+            initContainers: spec.initContainers.map(ContainerRecord.init),
+            containers: spec.containers.map(ContainerRecord.init)
+        )
+        status.hostAddress = settings.hostAddress
+        status.startTime = old.startTime ?? now()
+        let restarts = Self.restarts(in: old)
+        for container in spec.initContainers + spec.containers {
+            slots[container.name] = ContainerSlot(attempt: restarts[container.name] ?? 0)
+        }
+        for index in status.containers.indices {
+            status.containers[index].restartCount = restarts[status.containers[index].name] ?? 0
+        }
+    }
+
+    /// A pod that ran under an earlier weft starts again: that is a restart of each of its containers.
+    private static func restarts(in old: PodStatus) -> [String: Int] {
+        var restarts: [String: Int] = [:]
+        for before in old.containerStatuses {
+            guard let state = before.state else { continue }
+            if case .waiting = state, before.restartCount == 0 { continue }
+            restarts[before.name] = before.restartCount + 1
+        }
+        return restarts
+    }
+
+    nonisolated var directory: String { "\(settings.stateDirectory)/pods/\(uid)" }
+
+    // MARK: From the agent
+
+    /// The pod as it is stored now.
+    func update(_ object: Object) {
+        pod = object
+        wake()
+    }
+
+    /// Something that the pod refers to may have changed.
+    func poke() async {
+        await refreshVolumes()
+        wake()
+    }
+
+    /// Ends the pod: out of traffic, hooks, SIGTERM, SIGKILL after `grace`, nothing left. A second call may only shorten
+    /// the grace.
+    func end(grace: Duration, isForced: Bool) async {
+        let deadline = ContinuousClock.now + grace
+        killDeadline = min(killDeadline ?? deadline, deadline)
+        let isFirst = !isStopping
+        isStopping = true
+        if isForced {
+            hasLeftTraffic = true
+            await sandbox?.kill()
+        }
+        wake()
+        if isFirst, !isForced { await leaveTraffic() }
+        while !hasFinishedLife { await changed() }
+    }
+
+    private func leaveTraffic() async {
+        if let gate = ports.gate, status.containers.contains(where: \.isRunning), !hasLeftTraffic {
+            let (uid, patience) = (uid, settings.trafficPatience)
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await gate.podLeavesTraffic(uid: uid) }
+                group.addTask { try? await Task.sleep(for: patience) }
+                await group.next()
+                group.cancelAll()
+            }
+        }
+        hasLeftTraffic = true
+        wake()
+    }
+
+    // MARK: Waiting
+
+    /// Returns when anything of the pod may have changed, or at the deadline; the caller looks again.
+    func changed(until deadline: ContinuousClock.Instant? = nil) async {
+        let id = nextWaiter
+        nextWaiter += 1
+        let timer = deadline.map { deadline in
+            Task {
+                try? await Task.sleep(until: deadline)
+                self.wake(id)
+            }
+        }
+        await withCheckedContinuation { waiters[id] = $0 }
+        timer?.cancel()
+    }
+
+    private func wake(_ id: Int) { waiters.removeValue(forKey: id)?.resume() }
+
+    func wake() {
+        let all = waiters
+        waiters = [:]
+        for waiter in all.values { waiter.resume() }
+    }
+
+    // MARK: Records
+
+    func record(_ name: String) -> ContainerRecord? {
+        (status.containers + status.initContainers).first { $0.name == name }
+    }
+
+    func change(_ name: String, _ change: (inout ContainerRecord) -> Void) {
+        if let index = status.containers.firstIndex(where: { $0.name == name }) {
+            change(&status.containers[index])
+        } else if let index = status.initContainers.firstIndex(where: { $0.name == name }) {
+            change(&status.initContainers[index])
+        }
+    }
+
+    func event(_ reason: String, _ message: String, isWarning: Bool = false) {
+        ports.events?.record(pod, isWarning: isWarning, reason: reason, message: message)
+    }
+}
+
+/// What the worker keeps of one container beside its record.
+struct ContainerSlot {
+    /// Counts the starts: the log's number, and the restart count.
+    var attempt = 0
+    var backOff = RestartBackOff()
+    /// The end of the run at hand, once the pod init has told it.
+    var exit: ContainerRun?
+    /// Set when a probe or a hook wants the container restarted.
+    var restartReason: String?
+    var restartGrace: Duration?
+}
