@@ -359,12 +359,13 @@ extension Envoy.Cluster {
         case roundRobin = 0
         case leastRequest = 1
         case random = 3
+        case clusterProvided = 6
         case loadBalancingPolicyConfig = 7
 
         package static let names = EnumNames(
             "envoy.config.cluster.v3.Cluster.LbPolicy",
-            "ROUND_ROBIN=0 LEAST_REQUEST=1 RANDOM=3 LOAD_BALANCING_POLICY_CONFIG=7",
-            unsupported: "RING_HASH=2 MAGLEV=5 CLUSTER_PROVIDED=6"
+            "ROUND_ROBIN=0 LEAST_REQUEST=1 RANDOM=3 CLUSTER_PROVIDED=6 LOAD_BALANCING_POLICY_CONFIG=7",
+            unsupported: "RING_HASH=2 MAGLEV=5"
         )
     }
 }

@@ -67,6 +67,9 @@ struct ClusterCompiler {
         case .leastRequest:
             guard case .leastRequestLbConfig(let least) = cluster.lbConfig else { return .leastRequest(choices: 2) }
             return .leastRequest(choices: Int(least.choiceCount ?? 2))
+        case .clusterProvided:
+            context.report("lb_policy: CLUSTER_PROVIDED is for clusters of type ORIGINAL_DST")
+            return .roundRobin
         case .loadBalancingPolicyConfig:
             if cluster.loadBalancingPolicy == nil {
                 context.report("lb_policy: LOAD_BALANCING_POLICY_CONFIG needs load_balancing_policy")

@@ -1,0 +1,194 @@
+import EnvoyAPI
+import Resources
+import Wire
+
+/// Makes clusters and their endpoints.
+struct ClusterBuilder {
+    let directory: String
+
+    static let labelsKey = "weft.dev/labels"
+
+    static func labels(_ labels: [(String, String)]) -> Envoy.Metadata {
+        Envoy.Metadata(filterMetadata: [labelsKey: .object(Fields(labels.map { ($0.0, .string($0.1)) }))])
+    }
+
+    static func fileSource(_ path: String) -> Envoy.ConfigSource {
+        Envoy.ConfigSource(pathConfigSource: .init(path: path), resourceApiVersion: .v3)
+    }
+
+    /// The cluster of a Service's port; its endpoints come from a file of their own.
+    func service(_ service: MeshService, _ port: MeshService.Port, _ policy: ServicePolicy) -> Envoy.Cluster {
+        let name = MeshNames.service(service.namespace, service.name, port.port)
+        let path = "\(directory)/\(MeshNames.endpointFile(name))"
+        return Envoy.Cluster(
+            name: name,
+            type: .eds,
+            edsClusterConfig: .init(edsConfig: Self.fileSource(path)),
+            connectTimeout: policy.connectTimeout,
+            circuitBreakers: breakers(policy),
+            outlierDetection: policy.detectsOutliers ? Self.outliers : nil,
+            metadata: Self.labels([("dst_namespace", service.namespace), ("dst_service", service.name)]),
+            loadBalancingPolicy: balancing(policy.loadBalancer)
+        )
+    }
+
+    private func breakers(_ policy: ServicePolicy) -> Envoy.CircuitBreakers {
+        let limits = Envoy.CircuitBreakers.Thresholds(
+            priority: .default,
+            maxConnections: UInt32(clamping: policy.maxConnections),
+            maxPendingRequests: UInt32(clamping: policy.maxPendingRequests),
+            maxRequests: UInt32(clamping: policy.maxRequests),
+            retryBudget: .init(budgetPercent: .init(value: 20), minRetryConcurrency: 3)
+        )
+        return Envoy.CircuitBreakers(thresholds: [limits])
+    }
+
+    /// A pod that fails five times in a row, by its answers or by no answer, is left out for 10 s; never more than half.
+    private static let outliers = Envoy.OutlierDetection(
+        consecutive5xx: 5,
+        interval: .seconds(5),
+        baseEjectionTime: .seconds(10),
+        maxEjectionPercent: 50,
+        enforcingConsecutive5xx: 100,
+        enforcingSuccessRate: 0,
+        consecutiveGatewayFailure: 5,
+        enforcingConsecutiveGatewayFailure: 100,
+        maxEjectionTime: .seconds(60)
+    )
+
+    private func balancing(_ choice: ServicePolicy.LoadBalancer) -> Envoy.LoadBalancingPolicy {
+        let policy: Envoy.LoadBalancingPolicyConfig =
+            switch choice {
+            case .peakEwma: .peakEwma(.init())
+            case .roundRobin: .roundRobin(.init())
+            case .leastRequest: .leastRequest(.init(choiceCount: 2))
+            case .random: .random(.init())
+            }
+        let config = Envoy.TypedExtensionConfig(
+            name: "envoy.load_balancing_policies.\(choice.rawValue)",
+            typedConfig: policy
+        )
+        return Envoy.LoadBalancingPolicy(policies: [.init(typedExtensionConfig: config)])
+    }
+
+    /// The pods and hand-written addresses behind a Service's port, in the order of their names.
+    func endpoints(
+        _ service: MeshService,
+        _ port: MeshService.Port,
+        pods: [MeshPod],
+        podsByAddress: [String: MeshPod]
+    ) -> Envoy.ClusterLoadAssignment {
+        var endpoints: [Envoy.LbEndpoint] = []
+        for pod in pods where service.publishesNotReady || (pod.isReady && !pod.isTerminating) {
+            guard let number = Self.resolve(port, pod) else { continue }
+            endpoints.append(Self.endpoint(pod, port: number))
+        }
+        for manual in service.manualEndpoints.sorted(by: { $0.address < $1.address }) {
+            guard let number = manual.ports[port.name] ?? (manual.ports.count == 1 ? manual.ports.values.first : nil)
+            else {
+                continue
+            }
+            if let pod = podsByAddress[manual.address] {
+                endpoints.append(Self.endpoint(pod, port: number))
+            } else {
+                endpoints.append(
+                    Envoy.LbEndpoint(
+                        endpoint: .init(address: .socket(manual.address, number), hostname: manual.address),
+                        healthStatus: .healthy,
+                        metadata: Self.labels([("dst_workload", manual.address)])
+                    )
+                )
+            }
+        }
+        return Envoy.ClusterLoadAssignment(
+            clusterName: MeshNames.service(service.namespace, service.name, port.port),
+            endpoints: endpoints.isEmpty ? [] : [.init(lbEndpoints: endpoints)]
+        )
+    }
+
+    private static func endpoint(_ pod: MeshPod, port: Int) -> Envoy.LbEndpoint {
+        Envoy.LbEndpoint(
+            endpoint: .init(address: .socket(pod.ip, port, in: pod.networkNamespace), hostname: pod.name),
+            healthStatus: .healthy,
+            metadata: labels([("dst_\(pod.workload.label)", pod.workload.name), ("dst_pod", pod.name)])
+        )
+    }
+
+    /// The number behind a target port on a pod, or nil when no container names one so.
+    static func resolve(_ port: MeshService.Port, _ pod: MeshPod) -> Int? {
+        switch port.target {
+        case .number(let number): number
+        case .text(let name):
+            Int(name) ?? pod.ports.first { $0.name == name && $0.protocolName == port.protocolName }?.number
+        }
+    }
+
+    /// The cluster of a pod's own address: dials the port that was asked for, inside the pod.
+    func pod(_ pod: MeshPod) -> Envoy.Cluster {
+        Envoy.Cluster(
+            name: MeshNames.pod(pod.namespace, pod.name),
+            type: .originalDst,
+            connectTimeout: .seconds(1),
+            lbPolicy: .clusterProvided,
+            upstreamBindConfig: .init(
+                sourceAddress: .init(address: pod.ip, portValue: 0, networkNamespaceFilepath: pod.networkNamespace)
+            ),
+            metadata: Self.labels(destination(pod))
+        )
+    }
+
+    /// The cluster of a container's host port.
+    func hostPort(_ pod: MeshPod, _ port: MeshPod.Port) -> Envoy.Cluster {
+        let name = MeshNames.hostPort(pod.namespace, pod.name, port.number)
+        let endpoint = Envoy.LbEndpoint(
+            endpoint: .init(address: .socket(pod.ip, port.number, in: pod.networkNamespace), hostname: pod.name),
+            healthStatus: .healthy
+        )
+        return Envoy.Cluster(
+            name: name,
+            type: .static,
+            connectTimeout: .seconds(1),
+            loadAssignment: .init(clusterName: name, endpoints: [.init(lbEndpoints: [endpoint])]),
+            metadata: Self.labels(destination(pod))
+        )
+    }
+
+    private func destination(_ pod: MeshPod) -> [(String, String)] {
+        [
+            ("dst_namespace", pod.namespace), ("dst_\(pod.workload.label)", pod.workload.name), ("dst_pod", pod.name),
+        ]
+    }
+
+    /// Dials in the host's network what pods ask for outside the mesh.
+    var passthrough: Envoy.Cluster {
+        Envoy.Cluster(
+            name: MeshNames.passthrough,
+            type: .originalDst,
+            connectTimeout: .seconds(5),
+            lbPolicy: .clusterProvided,
+            metadata: Self.labels([("dst_service", "external")])
+        )
+    }
+
+    /// Refuses.
+    var unreachable: Envoy.Cluster {
+        Envoy.Cluster(
+            name: MeshNames.unreachable,
+            type: .static,
+            connectTimeout: .seconds(1),
+            loadAssignment: .init(clusterName: MeshNames.unreachable),
+            metadata: Self.labels([("dst_service", "unreachable")])
+        )
+    }
+}
+
+extension Envoy.Address {
+    /// An address and port, in the network namespace of the proxy or in another one.
+    static func socket(_ address: String, _ port: Int, in namespace: String = "") -> Envoy.Address {
+        Envoy.Address(
+            kind: .socket(
+                .init(address: address, portValue: UInt32(clamping: port), networkNamespaceFilepath: namespace)
+            )
+        )
+    }
+}

@@ -1,0 +1,45 @@
+/// The names of listeners, clusters, routes and files.
+package enum MeshNames {
+    /// The cluster that dials where a pod wanted to go.
+    package static let passthrough = "passthrough"
+    /// A cluster without endpoints, for addresses that no Service or pod has.
+    package static let unreachable = "unreachable"
+    package static let ingress = "ingress"
+
+    /// The listener, cluster and route configuration of a Service's port.
+    package static func service(_ namespace: String, _ name: String, _ port: Int) -> String {
+        "service/\(namespace)/\(name)/\(port)"
+    }
+
+    /// The listener inside a pod that takes everything the pod sends.
+    package static func outbound(_ namespace: String, _ pod: String) -> String { "outbound/\(namespace)/\(pod)" }
+
+    /// The listener and cluster of a pod's own address.
+    package static func pod(_ namespace: String, _ pod: String) -> String { "pod/\(namespace)/\(pod)" }
+
+    /// The listener of a LoadBalancer's port on the host.
+    package static func loadBalancer(_ namespace: String, _ name: String, _ port: Int) -> String {
+        "lb/\(namespace)/\(name)/\(port)"
+    }
+
+    /// The listener of a NodePort on the host.
+    package static func nodePort(_ namespace: String, _ name: String, _ port: Int) -> String {
+        "nodeport/\(namespace)/\(name)/\(port)"
+    }
+
+    /// The listener and cluster of a container's host port.
+    package static func hostPort(_ namespace: String, _ pod: String, _ port: Int) -> String {
+        "hostport/\(namespace)/\(pod)/\(port)"
+    }
+
+    /// The file of a route configuration, below the proxy's directory.
+    package static func routeFile(_ name: String) -> String { "rds/\(fileName(name))" }
+
+    /// The file of a cluster's endpoints, below the proxy's directory.
+    package static func endpointFile(_ name: String) -> String { "eds/\(fileName(name))" }
+
+    /// No name of Kubernetes holds `_`, so different names give different files.
+    private static func fileName(_ name: String) -> String {
+        name.split(separator: "/", omittingEmptySubsequences: false).joined(separator: "_") + ".json"
+    }
+}

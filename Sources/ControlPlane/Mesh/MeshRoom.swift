@@ -1,1 +1,0 @@
-// Services, routes and policies become `EnvoyAPI` resources, per proxy.

@@ -1,0 +1,206 @@
+import EnvoyAPI
+import Resources
+
+extension ProxyConfiguration {
+    /// Makes the configuration of a state. Pure and cheap: it is made anew after every change, and the files compared.
+    package init(_ state: MeshState) {
+        self.init(bootstrap: Self.bootstrap(state))
+        var assembly = Assembly(state)
+        assembly.run()
+        listeners = assembly.listeners.sorted { $0.name < $1.name }
+        clusters = assembly.clusters.sorted { $0.name < $1.name }
+        routes = assembly.routes
+        endpoints = assembly.endpoints
+        warnings = assembly.warnings
+    }
+
+    private static func bootstrap(_ state: MeshState) -> Envoy.Bootstrap {
+        let address: Envoy.Address =
+            switch state.admin {
+            case .socket(let address, let port): .socket(address, port)
+            case .pipe(let path): .init(kind: .pipe(.init(path: path)))
+            }
+        return Envoy.Bootstrap(
+            node: .init(id: "weft", cluster: "weft"),
+            dynamicResources: .init(
+                ldsConfig: ClusterBuilder.fileSource("\(state.directory)/\(ConfigurationFiles.listeners)"),
+                cdsConfig: ClusterBuilder.fileSource("\(state.directory)/\(ConfigurationFiles.clusters)")
+            ),
+            admin: .init(address: address)
+        )
+    }
+}
+
+/// The walk over a state.
+private struct Assembly {
+    let state: MeshState
+    let clusterBuilder: ClusterBuilder
+    let listenerBuilder: ListenerBuilder
+    let routeBuilder = RouteBuilder()
+    let pods: [MeshPod]
+    let podsOfNamespace: [String: [MeshPod]]
+    let podsByAddress: [String: MeshPod]
+    var listeners: [Envoy.Listener] = []
+    var clusters: [Envoy.Cluster] = []
+    var routes: [String: Envoy.RouteConfiguration] = [:]
+    var endpoints: [String: Envoy.ClusterLoadAssignment] = [:]
+    var warnings: [MeshWarning] = []
+    /// Who listens where on the host.
+    var taken: [String: String] = [:]
+
+    init(_ state: MeshState) {
+        self.state = state
+        clusterBuilder = ClusterBuilder(directory: state.directory)
+        listenerBuilder = ListenerBuilder(state)
+        pods = state.pods.sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
+        podsOfNamespace = Dictionary(grouping: pods, by: \.namespace)
+        podsByAddress = Dictionary(pods.map { ($0.ip, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    mutating func run() {
+        clusters = [clusterBuilder.passthrough, clusterBuilder.unreachable]
+        let addresses = Set(state.services.compactMap(\.clusterIP))
+        var known: [String: (service: MeshService, policy: ServicePolicy)] = [:]
+        for service in state.services.sorted(by: { ($0.namespace, $0.name) < ($1.namespace, $1.name) })
+        where service.type != "ExternalName" {
+            let policy = policy(of: service)
+            known["\(service.namespace)/\(service.name)"] = (service, policy)
+            add(service, policy)
+        }
+        for pod in pods { add(pod, isShadowed: addresses.contains(pod.ip)) }
+        addIngresses(known)
+    }
+
+    private mutating func policy(of service: MeshService) -> ServicePolicy {
+        var problems: [String] = []
+        let policy = ServicePolicy(service.annotations, problems: &problems)
+        for problem in problems { warn(service, "InvalidAnnotation", problem) }
+        if service.hasSessionAffinity {
+            warn(
+                service,
+                "SessionAffinityIgnored",
+                "sessionAffinity ClientIP has no effect: requests are balanced one by one"
+            )
+        }
+        return policy
+    }
+
+    private mutating func add(_ service: MeshService, _ policy: ServicePolicy) {
+        let chosen =
+            service.selector.isEmpty
+            ? [] : (podsOfNamespace[service.namespace] ?? []).filter { $0.isChosen(by: service.selector) }
+        var seen: Set<Int> = []
+        for port in service.ports {
+            guard port.protocolName == "TCP" else {
+                warn(
+                    service,
+                    "ProtocolNotCarried",
+                    "port \(port.port): \(port.protocolName) is not carried, only TCP is"
+                )
+                continue
+            }
+            guard seen.insert(port.port).inserted else { continue }
+            let name = MeshNames.service(service.namespace, service.name, port.port)
+            clusters.append(clusterBuilder.service(service, port, policy))
+            endpoints[name] = clusterBuilder.endpoints(service, port, pods: chosen, podsByAddress: podsByAddress)
+            if let address = service.clusterIP {
+                if ServiceProtocol(port) != .tcp { routes[name] = routeBuilder.service(service, port, policy) }
+                listeners.append(listenerBuilder.service(service, port, at: address, policy))
+            }
+            addHostListeners(service, port, name, policy)
+        }
+    }
+
+    private mutating func addHostListeners(
+        _ service: MeshService,
+        _ port: MeshService.Port,
+        _ cluster: String,
+        _ policy: ServicePolicy
+    ) {
+        guard service.type == "NodePort" || service.type == "LoadBalancer" else { return }
+        let kind = ServiceProtocol(port)
+        if let number = port.nodePort {
+            let address = HostAddress(address: state.nodeAddress, port: number)
+            if take(address, service) {
+                let name = MeshNames.nodePort(service.namespace, service.name, port.port)
+                listeners.append(
+                    listenerBuilder.host(name, at: address, label: "nodeport", to: cluster, kind, policy)
+                )
+            }
+        }
+        guard service.type == "LoadBalancer", let ip = service.loadBalancerAddresses.first else { return }
+        let address = HostAddress(address: ip, port: service.loadBalancerPorts[port.port] ?? port.port)
+        guard take(address, service) else { return }
+        let name = MeshNames.loadBalancer(service.namespace, service.name, port.port)
+        listeners.append(listenerBuilder.host(name, at: address, label: "loadbalancer", to: cluster, kind, policy))
+    }
+
+    /// Two listeners on one address would be refused as a whole: the later one is left out, with a warning.
+    private mutating func take(_ address: HostAddress, _ service: MeshService) -> Bool {
+        let owner = "Service \(service.namespace)/\(service.name)"
+        guard let present = taken["\(address.address):\(address.port)"] else {
+            taken["\(address.address):\(address.port)"] = owner
+            return true
+        }
+        warn(service, "AddressTaken", "\(address.address):\(address.port) belongs to \(present) already")
+        return false
+    }
+
+    private mutating func add(_ pod: MeshPod, isShadowed: Bool) {
+        listeners.append(listenerBuilder.outbound(pod))
+        guard !isShadowed, podsByAddress[pod.ip] == pod else { return }
+        listeners.append(listenerBuilder.pod(pod))
+        clusters.append(clusterBuilder.pod(pod))
+        guard !pod.isTerminating else { return }
+        for port in pod.ports where port.protocolName == "TCP" {
+            guard let number = port.hostPort else { continue }
+            let given = port.hostIP.flatMap { $0.isEmpty || $0 == "0.0.0.0" ? nil : $0 }
+            let address = HostAddress(address: given ?? state.nodeAddress, port: number)
+            let place = "\(address.address):\(address.port)"
+            guard taken[place] == nil else {
+                warnings.append(
+                    MeshWarning(
+                        kind: "Pod",
+                        namespace: pod.namespace,
+                        name: pod.name,
+                        reason: "AddressTaken",
+                        message: "hostPort \(place) belongs to \(taken[place] ?? "") already"
+                    )
+                )
+                continue
+            }
+            taken[place] = "Pod \(pod.namespace)/\(pod.name)"
+            listeners.append(listenerBuilder.hostPort(pod, port, at: address))
+            clusters.append(clusterBuilder.hostPort(pod, port))
+        }
+    }
+
+    private mutating func addIngresses(_ services: [String: (service: MeshService, policy: ServicePolicy)]) {
+        guard !state.ingresses.isEmpty else { return }
+        var builder = IngressBuilder(services: services)
+        let configuration = builder.configuration(state.ingresses)
+        warnings += builder.warnings
+        guard let address = state.ingressAddress else { return }
+        routes[MeshNames.ingress] = configuration
+        listeners.append(listenerBuilder.ingress(at: address))
+    }
+
+    private mutating func warn(_ service: MeshService, _ reason: String, _ message: String) {
+        warnings.append(
+            MeshWarning(
+                kind: "Service",
+                namespace: service.namespace,
+                name: service.name,
+                reason: reason,
+                message: message
+            )
+        )
+    }
+}
+
+extension MeshPod {
+    /// Whether the pod has all labels of a selector.
+    func isChosen(by selector: [String: String]) -> Bool {
+        selector.allSatisfy { labels[$0.key] == $0.value }
+    }
+}
