@@ -311,15 +311,6 @@ long cweft_send_more(int fd, const void *bytes, size_t length) {
     return sent < 0 ? -errno : sent;
 }
 
-long cweft_send2(int fd, const void *first, size_t first_length, const void *second, size_t second_length) {
-    struct iovec pieces[2] = {{(void *)first, first_length}, {(void *)second, second_length}};
-    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 2};
-    ssize_t sent;
-    do sent = sendmsg(fd, &message, MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
-    return sent < 0 ? -errno : sent;
-}
-
 long cweft_peek(int fd, void *bytes, size_t length) {
     ssize_t got = recv(fd, bytes, length, MSG_PEEK);
     return got < 0 ? -errno : got;
@@ -387,4 +378,19 @@ void cweft_name_thread(const char *name) {
     char text[16] = {0};
     strncpy(text, name, sizeof text - 1);
     pthread_setname_np(pthread_self(), text);
+}
+
+long cweft_send3(int fd, const void *first, size_t first_length, const void *second, size_t second_length,
+                 const void *third, size_t third_length) {
+    struct iovec pieces[3];
+    int count = 0;
+    if (first_length > 0) pieces[count++] = (struct iovec){(void *)first, first_length};
+    if (second_length > 0) pieces[count++] = (struct iovec){(void *)second, second_length};
+    if (third_length > 0) pieces[count++] = (struct iovec){(void *)third, third_length};
+    if (count == 1) return cweft_send(fd, pieces[0].iov_base, pieces[0].iov_len);
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (size_t)count};
+    ssize_t sent;
+    do sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : sent;
 }

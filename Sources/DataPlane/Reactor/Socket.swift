@@ -138,20 +138,23 @@ public enum Socket {
         return cweft_send(fd, bytes, count)
     }
 
-    /// Writes two pieces in one call: the total or `-errno`.
+    /// Writes three pieces in one call (empty ones are left out): the total or `-errno`.
     @inline(__always)
     public static func send(
         _ fd: Int32,
-        _ first: UnsafeRawPointer,
+        _ first: UnsafeRawPointer?,
         _ firstCount: Int,
-        _ second: UnsafeRawPointer,
-        _ secondCount: Int
+        _ second: UnsafeRawPointer?,
+        _ secondCount: Int,
+        _ third: UnsafeRawPointer?,
+        _ thirdCount: Int
     ) -> Int {
         #if DEBUG
-            if let scripted = SystemCallScript.next(.send, count: firstCount + secondCount) {
-                return scripted > 0 ? cweft_send(fd, first, min(scripted, firstCount)) : scripted
-            }
+        if let scripted = SystemCallScript.next(.send, count: firstCount + secondCount + thirdCount) {
+            guard scripted > 0, let first else { return scripted }
+            return cweft_send(fd, first, min(scripted, firstCount))
+        }
         #endif
-        return cweft_send2(fd, first, firstCount, second, secondCount)
+        return cweft_send3(fd, first, firstCount, second, secondCount, third, thirdCount)
     }
 }

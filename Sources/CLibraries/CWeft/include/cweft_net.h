@@ -52,8 +52,9 @@ long cweft_receive(int fd, void *bytes, size_t length);
 long cweft_send(int fd, const void *bytes, size_t length);
 /// Like `cweft_send`, and says that more follows at once.
 long cweft_send_more(int fd, const void *bytes, size_t length);
-/// Two pieces in one call.
-long cweft_send2(int fd, const void *first, size_t first_length, const void *second, size_t second_length);
+/// Up to three pieces in one call; empty ones are left out.
+long cweft_send3(int fd, const void *first, size_t first_length, const void *second, size_t second_length,
+                 const void *third, size_t third_length);
 /// Looks at the first bytes without taking them.
 long cweft_peek(int fd, void *bytes, size_t length);
 

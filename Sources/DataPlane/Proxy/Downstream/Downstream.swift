@@ -1,0 +1,74 @@
+import HTTP
+import Reactor
+
+/// A client's connection. A plain value in a slab; idle it holds no buffer.
+struct Downstream: SlabElement {
+    enum State: UInt8, BitwiseCopyable {
+        /// The first bytes are awaited to tell the protocol.
+        case detecting
+        /// HTTP/1, with or without a request in work.
+        case http
+        /// Bytes are relayed as they come.
+        case tunnel
+        /// The last answer is out; what the client still sends is thrown away for a while, so that the kernel does not
+        /// answer it with a reset that would destroy the answer (RFC 9112 section 9.6).
+        case lingering
+    }
+
+    struct Flags: OptionSet, BitwiseCopyable {
+        let rawValue: UInt16
+        /// Read interest is taken back: nothing may be read now.
+        static let readPaused = Flags(rawValue: 1)
+        static let writeArmed = Flags(rawValue: 2)
+        /// The client will send no more.
+        static let readEnded = Flags(rawValue: 4)
+        static let closesAfterResponse = Flags(rawValue: 8)
+        static let closesWhenFlushed = Flags(rawValue: 16)
+        /// Waits in the worker's list for another look at its input.
+        static let isQueued = Flags(rawValue: 32)
+        static let writeEnded = Flags(rawValue: 64)
+        /// Detection waits for either side to speak, with a connection to the TCP chain's cluster.
+        static let isSpeculating = Flags(rawValue: 128)
+        /// Bytes of a request's head are there, and its deadline runs.
+        static let headStarted = Flags(rawValue: 256)
+        /// Detection has waited for the client; the TCP chain was asked, if there is one.
+        static let isQuietOver = Flags(rawValue: 512)
+    }
+
+    var generation: UInt32 = 0
+    var nextFree: Int32 = -1
+    var isLive = false
+    var state = State.http
+    var flags: Flags = []
+    var fd: Int32 = -1
+    var listener: Int32 = -1
+    var callerLabels: Int32 = 0
+    /// The request in work, or -1.
+    var exchange: Int32 = -1
+    var requestsServed: UInt32 = 0
+    var timer = TimerID.none
+    /// The HTTP chain that serves it; nil until it is known and for TCP.
+    var chain: ChainPlace?
+    /// Received, not consumed yet.
+    var input = Buffer()
+    /// To be sent.
+    var output = Buffer()
+    var peer = SocketAddress()
+    /// The original destination where it is known, else the local address.
+    var destination = SocketAddress()
+    var acceptedAt: UInt64 = 0
+    /// What the timer waits for at present: the moment the state began.
+    var since: UInt64 = 0
+    var id: UInt64 = 0
+
+    init() {}
+
+    var interest: Readiness {
+        var wanted: Readiness = []
+        if !flags.contains(.readPaused) { wanted.insert(.read) }
+        if flags.contains(.writeArmed) { wanted.insert(.write) }
+        return wanted
+    }
+}
+
+typealias DownstreamPlace = UnsafeMutablePointer<Downstream>

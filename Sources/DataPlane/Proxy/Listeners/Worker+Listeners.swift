@@ -1,0 +1,233 @@
+import CWeft
+import Glibc
+import Reactor
+
+/// Opens and closes listening sockets.
+extension Worker {
+    func applyListeners(_ snapshot: Snapshot) {
+        while listeners.count < snapshot.listeners.count { listeners.append(nil) }
+        for index in listeners.indices {
+            let wanted = index < snapshot.listeners.count ? snapshot.listeners[index] : nil
+            if let present = listeners[index], present.configuration.identity != wanted?.identity {
+                closeSockets(present)
+                listeners[index] = nil
+            }
+            guard let wanted else { continue }
+            if let present = listeners[index] {
+                let keepsSockets = present.configuration.socket == wanted.socket
+                present.configuration = wanted
+                if keepsSockets, !present.hasFailed { continue }
+                if !keepsSockets { closeSockets(present) }
+                open(present)
+            } else {
+                let state = ListenerState(wanted)
+                listeners[index] = state
+                open(state)
+            }
+        }
+    }
+
+    /// Tries again what could not be opened: a namespace may come late, a port may become free.
+    func retryListeners() {
+        for case let state? in listeners where state.hasFailed { open(state) }
+    }
+
+    private func open(_ state: ListenerState) {
+        state.hasFailed = false
+        guard state.configuration.socket.bindsToPort, !isDraining else { return }
+        closeSockets(state)
+        do {
+            for address in state.configuration.socket.addresses {
+                let socket = try open(address, state.configuration.socket)
+                state.sockets.append(socket)
+                let generation = socket.generation
+                let token = Token(.listener, state.configuration.index, generation: generation)
+                try loop.watch(socket.fd, .read, token: token.raw)
+            }
+            if state.lastError != nil { report(state, nil) }
+            state.lastError = nil
+        } catch {
+            closeSockets(state)
+            state.hasFailed = true
+            let text = "\(error)"
+            if state.lastError != text { report(state, text) }
+            state.lastError = text
+        }
+    }
+
+    private func report(_ state: ListenerState, _ error: String?) {
+        control.post(.listenerState(worker: number, listener: state.configuration.name, error: error))
+    }
+
+    private func open(_ address: Address, _ settings: ListenerConfiguration.Socket) throws(SystemError) -> ListenSocket {
+        connectionIDs &+= 1
+        let generation = UInt32(truncatingIfNeeded: connectionIDs) & Token.generationMask
+        if case .pipe(let path) = address.host {
+            unlink(path)
+            let fd = try SystemError.check(
+                cweft_listen_unix(path, Int32(SOCK_STREAM.rawValue), Socket.backlog),
+                "listen on \(path)"
+            )
+            return ListenSocket(fd: fd, address: SocketAddress(), generation: generation)
+        }
+        var network = Socket.Network.own
+        if let path = address.namespacePath {
+            guard let place = networkPlace(path) else { throw SystemError(code: ENOENT, operation: "open \(path)") }
+            network = place.network
+        }
+        let wanted = address.socketAddress ?? SocketAddress()
+        let fd = try Socket.listen(
+            wanted,
+            sharesPort: workerCount > 1 || settings.reusesPort,
+            bindsFreely: settings.freebind || settings.isTransparent,
+            network: network
+        )
+        // Accepted connections inherit it: one system call less for each.
+        Socket.setNoDelay(fd)
+        let real = Socket.localAddress(fd) ?? wanted
+        return ListenSocket(fd: fd, address: real, generation: generation)
+    }
+
+    private func closeSockets(_ state: ListenerState) {
+        for socket in state.sockets { Socket.close(socket.fd) }
+        state.sockets = []
+    }
+
+    func closeAllListeners() {
+        for case let state? in listeners { closeSockets(state) }
+    }
+
+    // MARK: Accepting
+
+    func acceptReady(_ token: Token) {
+        guard token.index >= 0, Int(token.index) < listeners.count, let state = listeners[Int(token.index)],
+            let position = state.sockets.firstIndex(where: { $0.generation == token.generation })
+        else { return }
+        let socket = state.sockets[position]
+        for _ in 0..<Limits.accepts {
+            var peer = SocketAddress()
+            let fd = Socket.accept(socket.fd, peer: &peer)
+            if fd < 0 {
+                acceptFailed(-fd, state, position)
+                return
+            }
+            accepted(fd, peer, state, socket.address)
+        }
+    }
+
+    private func acceptFailed(_ code: Int32, _ state: ListenerState, _ position: Int) {
+        switch code {
+        case EAGAIN: return
+        case EMFILE, ENFILE, ENOBUFS, ENOMEM:
+            // Without descriptors the listener stays readable: one waiter is turned away, then accepting rests.
+            metrics.count(.acceptFailures)
+            _ = reserve.shed(state.sockets[position].fd)
+            state.sockets[position].isPaused = true
+            let token = Token(.listener, state.configuration.index, generation: state.sockets[position].generation)
+            loop.change(state.sockets[position].fd, [], token: token.raw)
+            loop.timers.set(acceptTimer, Instant(nanoseconds: now &+ Limits.acceptPause))
+        default: metrics.count(.acceptFailures)
+        }
+    }
+
+    func resumeAccepting() {
+        for case let state? in listeners {
+            for position in state.sockets.indices where state.sockets[position].isPaused {
+                state.sockets[position].isPaused = false
+                let token = Token(.listener, state.configuration.index, generation: state.sockets[position].generation)
+                loop.change(state.sockets[position].fd, .read, token: token.raw)
+            }
+        }
+    }
+
+    private func accepted(_ fd: Int32, _ peer: SocketAddress, _ state: ListenerState, _ address: SocketAddress) {
+        metrics.count(.downstreamConnectionsTotal)
+        state.connectionsTotal &+= 1
+        let configuration = state.configuration
+        let perWorker = current.pointee.snapshot.limits.maxDownstreamConnections / max(1, workerCount)
+        let own = Int(configuration.settings.maxConnections) / max(1, workerCount)
+        let isFull =
+            (perWorker > 0 && downstreams.liveCount >= perWorker) || (own > 0 && state.connections >= own)
+        guard !isFull, let index = downstreams.take() else {
+            metrics.count(.downstreamConnectionsRefused)
+            Socket.close(fd)
+            return
+        }
+        let place = downstreams.pointer(index)
+        connectionIDs &+= 1
+        place.pointee.fd = fd
+        place.pointee.peer = peer
+        place.pointee.id = connectionIDs
+        place.pointee.acceptedAt = now
+        place.pointee.since = now
+        place.pointee.listener = configuration.index
+        place.pointee.callerLabels = configuration.settings.callerLabels
+        place.pointee.destination = address
+        let token = Token(.downstream, index, generation: place.pointee.generation)
+        let timer = Token(.downstreamTimer, index, generation: place.pointee.generation)
+        guard loop.tryWatch(fd, .read, token: token.raw) else {
+            metrics.count(.systemCallFailures)
+            Socket.close(fd)
+            downstreams.give(index)
+            return
+        }
+        place.pointee.timer = loop.timers.make(token: timer.raw)
+        state.connections += 1
+        metrics.add(.downstreamConnections, 1)
+        route(index, place, configuration)
+    }
+
+    /// Finds the listener and the chain that serve a new connection.
+    private func route(_ index: Int32, _ place: DownstreamPlace, _ accepting: ListenerConfiguration) {
+        var configuration = accepting
+        let settings = accepting.settings
+        let isWildcard = place.pointee.destination.isAny || place.pointee.destination.family == 0
+        if settings.usesOriginalDestination || settings.readsOriginalDestination {
+            if let original = Socket.originalDestination(place.pointee.fd) ?? Socket.localAddress(place.pointee.fd) {
+                place.pointee.destination = original
+            }
+        } else if isWildcard, let local = Socket.localAddress(place.pointee.fd) {
+            place.pointee.destination = local
+        }
+        if settings.usesOriginalDestination {
+            let snapshot = current.pointee.snapshot
+            let target = place.pointee.destination
+            if let other = snapshot.listener(forDestination: IPKey(target), port: target.port),
+                other != accepting.index, let handed = snapshot.listeners[Int(other)]
+            {
+                configuration = handed
+            }
+        }
+        if configuration.needsApplicationProtocol {
+            startDetection(index, place, configuration)
+        } else {
+            serve(index, place, configuration.chain(for: facts(place)))
+        }
+    }
+
+    /// What is known of a connection for the choice of its chain.
+    func facts(_ place: DownstreamPlace) -> ConnectionFacts {
+        ConnectionFacts(
+            destination: IPKey(place.pointee.destination),
+            destinationPort: place.pointee.destination.port,
+            source: IPKey(place.pointee.peer),
+            sourcePort: place.pointee.peer.port
+        )
+    }
+
+    /// Starts the chain's filter; without a chain the connection is closed, as Envoy does.
+    func serve(_ index: Int32, _ place: DownstreamPlace, _ chain: FilterChainConfiguration?) {
+        switch chain?.filter {
+        case .http(let configuration):
+            let chain = chainPlace(configuration)
+            chain.pointee.users += 1
+            place.pointee.chain = chain
+            place.pointee.state = .http
+            place.pointee.since = now
+            armDownstream(index, place)
+            if !place.pointee.input.isEmpty { enqueue(index, place) }
+        case .tcp(let configuration): startTunnel(index, place, configuration)
+        case nil: closeDownstream(index, place, flags: .noRoute)
+        }
+    }
+}

@@ -1,0 +1,150 @@
+import HTTP
+import Reactor
+import Traffic
+
+/// The ends of tries, responses and exchanges: everything taken is given back exactly once.
+extension Worker {
+    /// Tells the balancer how the present try ended.
+    func endTry(_ exchange: ExchangePlace, _ result: EndpointResult) {
+        guard exchange.pointee.flags.contains(.startedTry), let cluster = exchange.pointee.cluster else { return }
+        exchange.pointee.flags.remove(.startedTry)
+        if exchange.pointee.flags.contains(.holdsRetry) {
+            exchange.pointee.flags.remove(.holdsRetry)
+            cluster.pointee.giveBack(.retries, exchange.pointee.priority)
+            if result == .success { metrics.count(.retriesSucceeded) }
+        }
+        let slot = exchange.pointee.endpoint
+        guard slot >= 0 else { return }
+        let end = exchange.pointee.respondedAt > 0 ? exchange.pointee.respondedAt : now
+        let time = end > exchange.pointee.triedAt ? end &- exchange.pointee.triedAt : 0
+        switch cluster.pointee.set.requestEnded(slot, result: result, time: time, now: now) {
+        case nil: break
+        case .consecutive5xx: metrics.count(.ejectionsConsecutive5xx)
+        case .consecutiveGateway: metrics.count(.ejectionsConsecutiveGateway)
+        case .consecutiveLocal: metrics.count(.ejectionsConsecutiveLocal)
+        case .successRate: metrics.count(.ejectionsSuccessRate)
+        }
+        recycleIfUnused(cluster, slot)
+    }
+
+    /// The response is whole: the connections go their ways.
+    func finishResponse(_ index: Int32, _ upstream: UpstreamPlace, _ exchangeIndex: Int32, _ exchange: ExchangePlace) {
+        let status = exchange.pointee.status
+        endTry(exchange, status < 500 ? .success : status >= 502 && status <= 504 ? .gatewayError : .serverError)
+        let isRequestWhole =
+            exchange.pointee.requestBody.isComplete
+            && Int(exchange.pointee.requestSent) == exchange.pointee.request.count
+        if !isRequestWhole {
+            // Answered early: the rest of the request has nowhere to go (RFC 9112 section 9.3).
+            downstreams.pointer(exchange.pointee.downstream).pointee.flags.insert(.closesAfterResponse)
+        }
+        exchange.pointee.upstream = -1
+        upstream.pointee.exchange = -1
+        let cluster = upstream.pointee.cluster
+        let isSpent =
+            !isRequestWhole || upstream.pointee.flags.contains(.closesAfterResponse) || cluster.pointee.isRetired
+            || (cluster.pointee.maxRequests > 0 && upstream.pointee.requestsServed >= cluster.pointee.maxRequests)
+            || (upstream.pointee.endpoint >= 0 && !cluster.pointee.set[upstream.pointee.endpoint].isPresent)
+        completeExchange(exchangeIndex, exchange)
+        // The client's side first: what is freed by it may serve the next in the queue.
+        if isSpent {
+            closeUpstream(index, upstream)
+        } else {
+            putIdle(index, upstream)
+        }
+    }
+
+    /// Frees an exchange and brings its client's connection to what comes next.
+    func completeExchange(_ index: Int32, _ exchange: ExchangePlace) {
+        let downstreamIndex = exchange.pointee.downstream
+        let place = downstreams.pointer(downstreamIndex)
+        let isWhole = exchange.pointee.requestBody.isComplete
+        countResponse(exchange, flags: [])
+        releaseExchange(index, exchange)
+        place.pointee.exchange = -1
+        place.pointee.since = now
+        if place.pointee.flags.contains(.closesAfterResponse) {
+            if !place.pointee.output.isEmpty {
+                place.pointee.flags.insert(.closesWhenFlushed)
+                buffers.give(&place.pointee.input)
+                armDownstream(downstreamIndex, place)
+            } else if isWhole, place.pointee.input.isEmpty {
+                closeDownstream(downstreamIndex, place, flags: [])
+            } else {
+                linger(downstreamIndex, place)
+            }
+            return
+        }
+        if place.pointee.flags.contains(.readEnded), place.pointee.input.isEmpty {
+            if place.pointee.output.isEmpty { closeDownstream(downstreamIndex, place, flags: []) }
+            return
+        }
+        resumeReading(downstreamIndex, place)
+        if !place.pointee.input.isEmpty, place.pointee.output.isEmpty { enqueue(downstreamIndex, place) }
+        armDownstream(downstreamIndex, place)
+    }
+
+    /// Counts and logs an exchange that is over.
+    func countResponse(_ exchange: ExchangePlace, flags: ResponseFlags) {
+        exchange.pointee.responseFlags.formUnion(flags)
+        metrics.add(.downstreamRequests, exchange.pointee.flags.contains(.isTunnelOnly) ? 0 : -1)
+        if exchange.pointee.flags.contains(.countedTCP) {
+            metrics.tcpClosed(exchange.pointee.edge, withError: !exchange.pointee.responseFlags.isEmpty)
+        }
+        if exchange.pointee.flags.contains(.countedRequest), !exchange.pointee.flags.contains(.isTunnelOnly) {
+            let status = Int(exchange.pointee.status)
+            let isCut = flags.contains(.upstreamConnectionTermination) || flags.contains(.streamIdleTimeout)
+            metrics.responded(
+                exchange.pointee.edge,
+                status: status,
+                isFailure: status >= 500 || status == 0 || isCut,
+                time: now > exchange.pointee.startedAt ? now &- exchange.pointee.startedAt : 0
+            )
+        }
+        log(exchange)
+    }
+
+    /// Gives back all that an exchange holds.
+    func releaseExchange(_ index: Int32, _ exchange: ExchangePlace) {
+        removePending(index, exchange)
+        if let cluster = exchange.pointee.cluster {
+            endTry(exchange, .cancelled)
+            if exchange.pointee.flags.contains(.holdsRetry) {
+                cluster.pointee.giveBack(.retries, exchange.pointee.priority)
+            }
+            if exchange.pointee.flags.contains(.holdsRequest) {
+                cluster.pointee.giveBack(.requests, exchange.pointee.priority)
+            }
+        }
+        buffers.give(&exchange.pointee.request)
+        buffers.give(&exchange.pointee.record)
+        buffers.give(&exchange.pointee.responseRecord)
+        buffers.give(&exchange.pointee.trailers)
+        let cluster = exchange.pointee.cluster
+        let snapshot = exchange.pointee.snapshot
+        exchange.pointee.cluster = nil
+        exchange.pointee.snapshot = nil
+        exchange.pointee.route = nil
+        exchange.pointee.tcp?.release()
+        exchange.pointee.tcp = nil
+        exchanges.give(index)
+        if let cluster { letGo(cluster) }
+        if let snapshot { letGo(snapshot) }
+    }
+
+    /// The client is gone, or the exchange cannot go on: the endpoint's connection is cut.
+    func abandonExchange(_ index: Int32, _ flags: ResponseFlags) {
+        let exchange = exchanges.pointer(index)
+        let upstreamIndex = exchange.pointee.upstream
+        exchange.pointee.upstream = -1
+        if flags.contains(.downstreamTermination), exchange.pointee.status == 0 {
+            exchange.pointee.status = 0
+        }
+        countResponse(exchange, flags: flags)
+        releaseExchange(index, exchange)
+        guard upstreamIndex >= 0 else { return }
+        let upstream = upstreams.pointer(upstreamIndex)
+        upstream.pointee.exchange = -1
+        closeUpstream(upstreamIndex, upstream, reset: flags.contains(.downstreamTermination))
+    }
+}

@@ -1,0 +1,330 @@
+import CWeft
+import HTTP
+import Reactor
+import Traffic
+
+/// What a request is, once its target is brought into the one form that all see.
+struct RequestFacts {
+    /// The head as it came; places in `head` and in the field table are relative to it.
+    var base: UnsafeMutableRawPointer
+    var view: RequestView
+    /// Path and query in normal form.
+    var target: ByteRun
+}
+
+/// Begins requests: from a parsed head to a route and a cluster, or to an answer of the proxy's own.
+extension Worker {
+    /// Begins the request whose head was just parsed. Bytes of its body that are there are taken too.
+    ///
+    /// - Returns: how many of the `count` bytes belong to the request.
+    func startRequest(
+        _ index: Int32,
+        _ place: DownstreamPlace,
+        _ chain: ChainPlace,
+        _ bytes: UnsafeMutableRawPointer,
+        _ count: Int
+    ) -> Int {
+        let length = head.length
+        place.pointee.flags.remove(.headStarted)
+        guard let exchangeIndex = exchanges.take() else {
+            answerWithoutRequest(index, place, status: 503, reason: "too many requests in work", flags: .overloadManager)
+            return length
+        }
+        let exchange = exchanges.pointer(exchangeIndex)
+        begin(exchangeIndex, exchange, index, place, chain)
+        if chain.pointee.logs { record(exchange, bytes, length) }
+        guard let facts = examine(index, place, exchange, chain, bytes) else { return length }
+        if exchange.pointee.method == .connect {
+            return length + reject(exchangeIndex, exchange, bytes + length, count - length, status: 405, "CONNECT is not allowed here")
+        }
+        let route = exchange.pointee.snapshot?.pointee.views._withUnsafeGuaranteedRef { $0[chain.pointee.routeTable] }
+        guard let route else {
+            exchange.pointee.responseFlags.insert(.noRoute)
+            return length + reject(exchangeIndex, exchange, bytes + length, count - length, status: 404, "no route configuration")
+        }
+        return length
+            + follow(
+                route.match(facts.view, random: random.next()),
+                facts,
+                exchangeIndex,
+                exchange,
+                chain,
+                bytes + length,
+                count - length
+            )
+    }
+
+    private func begin(
+        _ exchangeIndex: Int32,
+        _ exchange: ExchangePlace,
+        _ index: Int32,
+        _ place: DownstreamPlace,
+        _ chain: ChainPlace
+    ) {
+        place.pointee.exchange = exchangeIndex
+        place.pointee.requestsServed &+= 1
+        exchange.pointee.downstream = index
+        exchange.pointee.method = head.method
+        exchange.pointee.startedAt = now
+        exchange.pointee.lastActivity = now
+        exchange.pointee.requestBody = Body(head.framing)
+        exchange.pointee.bytesReceived = UInt64(head.length)
+        exchange.pointee.idleTimeout = chain.pointee.streamIdleTimeout
+        let holder = chain.pointee.holder
+        exchange.pointee.snapshot = holder
+        hold(holder)
+        var flags: Exchange.Flags = []
+        if head.minorVersion == 0 { flags.insert(.isHTTP10) }
+        if head.framing == .chunked { flags.insert(.requestIsChunked) }
+        if head.flags.contains(.expectsContinue), head.minorVersion == 1 { flags.insert(.expectsContinue) }
+        if head.isUpgrade { flags.insert(.wantsUpgrade) }
+        exchange.pointee.flags = flags
+        let isLast = chain.pointee.maxRequests > 0 && place.pointee.requestsServed >= chain.pointee.maxRequests
+        if !head.keepsAlive || isLast || isDraining || !chain.pointee.isCurrent {
+            place.pointee.flags.insert(.closesAfterResponse)
+        }
+        metrics.count(.downstreamRequestsTotal)
+        metrics.add(.downstreamRequests, 1)
+        if chain.pointee.requestTimeout > 0, head.framing != .none {
+            exchange.pointee.tryDeadline = now &+ chain.pointee.requestTimeout
+        }
+    }
+
+    private func record(_ exchange: ExchangePlace, _ bytes: UnsafeMutableRawPointer, _ length: Int) {
+        _ = buffers.append(&exchange.pointee.record, bytes, length)
+    }
+
+    /// Normalises the target. Nil when the request is refused (and answered).
+    private func examine(
+        _ index: Int32,
+        _ place: DownstreamPlace,
+        _ exchange: ExchangePlace,
+        _ chain: ChainPlace,
+        _ bytes: UnsafeMutableRawPointer
+    ) -> RequestFacts? {
+        if head.minorVersion == 0, !chain.pointee.acceptsHTTP10 {
+            refuse(index, place, .unsupportedVersion)
+            return nil
+        }
+        var target = ByteRun(start: bytes + Int(head.pathStart), count: Int(head.pathLength))
+        if target.isEmpty { target = exchange.pointee.method == .options ? Self.asterisk : Self.slash }
+        if chain.pointee.normalizesPath, target[0] == 0x2F, let start = target.start,
+            !PathNormalizer.isNormal(start, count: target.count)
+        {
+            do throws(HTTPFault) {
+                let escaped: PathNormalizer.EscapedSlashes =
+                    switch chain.pointee.escapedSlashes {
+                    case .keep: .keep
+                    case .reject: .reject
+                    case .unescapeAndForward, .unescapeAndRedirect: .unescape
+                    }
+                let count = try PathNormalizer.normalize(
+                    start,
+                    count: target.count,
+                    mergesSlashes: chain.pointee.mergesSlashes,
+                    escapedSlashes: escaped,
+                    into: pathSpace
+                )
+                target = ByteRun(start: pathSpace, count: count)
+            } catch {
+                refuse(index, place, error)
+                return nil
+            }
+        }
+        var authority = ByteRun(start: bytes + Int(head.authorityStart), count: Int(head.authorityLength))
+        if chain.pointee.stripsPort == .any { authority = authority.withoutPort }
+        let query = target.firstIndex(of: 0x3F)
+        let view = RequestView(
+            method: ByteRun(start: bytes + Int(head.methodStart), count: Int(head.methodLength)),
+            authority: authority,
+            path: query.map { target.first($0) } ?? target,
+            query: query.map { target.dropping($0 + 1) } ?? .empty,
+            base: UnsafeRawPointer(bytes),
+            fields: UnsafePointer(requestFields.fields),
+            fieldCount: requestFields.count
+        )
+        return RequestFacts(base: bytes, view: view, target: target)
+    }
+
+    static var slash: ByteRun { run("/") }
+    static var asterisk: ByteRun { run("*") }
+    static func run(_ text: StaticString) -> ByteRun { ByteRun(start: text.utf8Start, count: text.utf8CodeUnitCount) }
+
+    /// Acts on the outcome of routing; the bytes of the body that were taken.
+    private func follow(
+        _ match: RouteMatch,
+        _ facts: RequestFacts,
+        _ exchangeIndex: Int32,
+        _ exchange: ExchangePlace,
+        _ chain: ChainPlace,
+        _ body: UnsafeMutableRawPointer,
+        _ count: Int
+    ) -> Int {
+        switch match {
+        case .noVirtualHost:
+            exchange.pointee.responseFlags.insert(.noRoute)
+            metrics.count(.noRoute)
+            return reject(exchangeIndex, exchange, body, count, status: 404, "no virtual host for this authority")
+        case .noRoute:
+            exchange.pointee.responseFlags.insert(.noRoute)
+            metrics.count(.noRoute)
+            return reject(exchangeIndex, exchange, body, count, status: 404, "no route matches")
+        case .requiresTLS:
+            var redirect = Redirect()
+            redirect.usesHTTPS = true
+            return redirectClient(redirect, facts, PathMatch(), exchangeIndex, exchange, body, count)
+        case .route(let route, _):
+            exchange.pointee.route = route
+            switch route.pointee.action {
+            case .forward: return forward(facts, exchangeIndex, exchange, chain, route, body, count)
+            case .redirect(let redirect):
+                return redirectClient(redirect, facts, route.pointee.path, exchangeIndex, exchange, body, count)
+            case .direct(let direct):
+                return reject(exchangeIndex, exchange, body, count, status: direct.status, nil, content: direct.body)
+            case .notFound:
+                exchange.pointee.responseFlags.insert(.noRoute)
+                return reject(exchangeIndex, exchange, body, count, status: 404, "the route does not forward")
+            }
+        }
+    }
+
+    private func redirectClient(
+        _ redirect: Redirect,
+        _ facts: RequestFacts,
+        _ path: PathMatch,
+        _ exchangeIndex: Int32,
+        _ exchange: ExchangePlace,
+        _ body: UnsafeMutableRawPointer,
+        _ count: Int
+    ) -> Int {
+        guard var space = buffers.take(16_384), let memory = space.base else { return count }
+        defer { buffers.give(&space) }
+        var sink = ByteSink(UnsafeMutableRawBufferPointer(start: memory, count: 16_384))
+        redirect.writeLocation(facts.view, matched: path, into: &sink)
+        guard !sink.overflowed else {
+            return reject(exchangeIndex, exchange, body, count, status: 414, "the location would be too long")
+        }
+        return reject(exchangeIndex, exchange, body, count, status: redirect.status, nil, location: sink.written)
+    }
+
+    /// Answers a request without asking anybody; takes what is there of its body.
+    func reject(
+        _ exchangeIndex: Int32,
+        _ exchange: ExchangePlace,
+        _ body: UnsafeMutableRawPointer,
+        _ count: Int,
+        status: UInt16,
+        _ reason: StaticString?,
+        location: ByteRun = .empty,
+        content: ByteRun = .empty
+    ) -> Int {
+        var taken = 0
+        do throws(HTTPFault) {
+            let step = try exchange.pointee.requestBody.take(body, count)
+            taken = step.consumed
+            exchange.pointee.bytesReceived &+= UInt64(step.consumed)
+        } catch {
+            exchange.pointee.responseFlags.insert(.downstreamProtocolError)
+            metrics.violation(.badChunk)
+        }
+        answer(exchangeIndex, exchange, status: status, reason: reason, location: location, content: content)
+        return taken
+    }
+
+    /// Chooses the cluster, writes the request as it goes upstream, and sends it on its way.
+    private func forward(
+        _ facts: RequestFacts,
+        _ exchangeIndex: Int32,
+        _ exchange: ExchangePlace,
+        _ chain: ChainPlace,
+        _ route: UnsafePointer<Route>,
+        _ body: UnsafeMutableRawPointer,
+        _ count: Int
+    ) -> Int {
+        guard case .forward(let forward) = route.pointee.action else { return 0 }
+        if exchange.pointee.flags.contains(.wantsUpgrade), !(forward.allowsWebSocket ?? chain.pointee.allowsWebSocket) {
+            return reject(exchangeIndex, exchange, body, count, status: 403, "WebSocket is not allowed on this route")
+        }
+        guard let cluster = cluster(for: forward, facts, exchange) else {
+            exchange.pointee.responseFlags.insert(.noCluster)
+            metrics.count(.noCluster)
+            return reject(
+                exchangeIndex,
+                exchange,
+                body,
+                count,
+                status: forward.clusterNotFoundStatus,
+                "the route's cluster is not configured"
+            )
+        }
+        exchange.pointee.cluster = cluster
+        hold(cluster)
+        exchange.pointee.priority = forward.priority
+        if let idle = forward.idleTimeout { exchange.pointee.idleTimeout = idle }
+        if forward.timeout > 0 { exchange.pointee.routeDeadline = now &+ forward.timeout }
+        let duration = forward.maxStreamDuration ?? chain.pointee.maxStreamDuration
+        if duration > 0 { exchange.pointee.routeDeadline = min(exchange.pointee.routeDeadline, now &+ duration) }
+        guard takePlaces(exchange, cluster) else {
+            metrics.count(.breakerRequests)
+            exchange.pointee.responseFlags.insert(.upstreamOverflow)
+            return reject(exchangeIndex, exchange, body, count, status: 503, "the cluster's limit of requests is reached")
+        }
+        guard writeRequestHead(facts, exchange, chain, route, forward) else {
+            return reject(exchangeIndex, exchange, body, count, status: 431, "the head would be too large to forward")
+        }
+        var taken = 0
+        if !exchange.pointee.requestBody.isComplete {
+            taken = takeFirstBody(exchange, body, count)
+            if taken < 0 {
+                answer(exchangeIndex, exchange, status: 400, reason: "the body's framing is malformed")
+                return count
+            }
+        } else {
+            exchange.pointee.requestEndedAt = now
+        }
+        dispatch(exchangeIndex, exchange)
+        return taken
+    }
+
+    private func takePlaces(_ exchange: ExchangePlace, _ cluster: ClusterPlace) -> Bool {
+        guard cluster.pointee.take(.requests, exchange.pointee.priority) else { return false }
+        exchange.pointee.flags.insert(.holdsRequest)
+        cluster.pointee.requestsTotal &+= 1
+        return true
+    }
+
+    private func cluster(for forward: Forward, _ facts: RequestFacts, _ exchange: ExchangePlace) -> ClusterPlace? {
+        let index: Int32
+        switch forward.choice.draw(facts.view, random: random.next()) {
+        case .cluster(let fixed): index = fixed
+        case .weighted(let entry):
+            exchange.pointee.weighted = entry
+            index = entry.pointee.cluster
+        case .named(let name):
+            guard let name else { return nil }
+            index = exchange.pointee.snapshot?.pointee.snapshot.clusterIndex(named: name.text) ?? -1
+        }
+        guard index >= 0, Int(index) < clusters.count, let place = clusters[Int(index)] else { return nil }
+        // A place may have passed to another name since the snapshot of an old listener was made.
+        if let holder = exchange.pointee.snapshot, !holder.pointee.isCurrent {
+            let named = holder.pointee.snapshot.clusters
+            guard Int(index) < named.count, named[Int(index)]?.identity == place.pointee.identity else { return nil }
+        }
+        return place
+    }
+
+    /// Puts the part of the body that came with the head behind it. -1 when its framing is malformed.
+    private func takeFirstBody(_ exchange: ExchangePlace, _ body: UnsafeMutableRawPointer, _ count: Int) -> Int {
+        guard count > 0 else { return 0 }
+        do throws(HTTPFault) {
+            let step = try exchange.pointee.requestBody.take(body, count)
+            exchange.pointee.bytesReceived &+= UInt64(step.consumed)
+            guard appendBody(exchange, body, step) else { return -1 }
+            return step.consumed
+        } catch {
+            exchange.pointee.responseFlags.insert(.downstreamProtocolError)
+            metrics.violation(.badChunk)
+            return -1
+        }
+    }
+}

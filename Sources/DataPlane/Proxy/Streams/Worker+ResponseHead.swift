@@ -1,0 +1,134 @@
+import HTTP
+import Reactor
+import Traffic
+
+/// Writes response heads for clients.
+extension Worker {
+    /// Writes the head that was just parsed as the client shall see it.
+    func writeResponseHead(
+        _ exchange: ExchangePlace,
+        _ place: DownstreamPlace,
+        _ base: UnsafeMutableRawPointer,
+        _ writer: inout ByteWriter
+    ) {
+        writer.put("HTTP/1.1 ")
+        writer.put(decimal: UInt64(responseHead.status))
+        writer.put(byte: 0x20)
+        writer.put(base + Int(responseHead.reasonStart), Int(responseHead.reasonLength))
+        writer.endLine()
+        let edits = exchange.pointee.route?.pointee.responseEdits ?? ArenaArray()
+        let weightedEdits = exchange.pointee.weighted?.pointee.responseEdits ?? ArenaArray()
+        let hasEdits = !edits.isEmpty || !weightedEdits.isEmpty
+        let seen = copyResponseFields(base, place, edits, weightedEdits, hasEdits, &writer)
+        if let chain = place.pointee.chain { writeServer(chain, seen.contains(.server), &writer) }
+        if !seen.contains(.date) { writeDate(&writer) }
+        writeResponseFraming(exchange, place, &writer)
+        if hasEdits {
+            let view = responseView(base)
+            addFields(weightedEdits, view, exchange, place, &writer)
+            addFields(edits, view, exchange, place, &writer)
+        }
+        writer.endLine()
+    }
+
+    private struct Seen: OptionSet {
+        let rawValue: UInt8
+        static let server = Seen(rawValue: 1)
+        static let date = Seen(rawValue: 2)
+    }
+
+    func responseView(_ base: UnsafeMutableRawPointer) -> RequestView {
+        RequestView(
+            method: .empty,
+            authority: .empty,
+            path: .empty,
+            base: UnsafeRawPointer(base),
+            fields: UnsafePointer(responseFields.fields),
+            fieldCount: responseFields.count
+        )
+    }
+
+    private func copyResponseFields(
+        _ memory: UnsafeMutableRawPointer,
+        _ place: DownstreamPlace,
+        _ edits: ArenaArray<HeaderEdit>,
+        _ weightedEdits: ArenaArray<HeaderEdit>,
+        _ hasEdits: Bool,
+        _ writer: inout ByteWriter
+    ) -> Seen {
+        let base = UnsafeRawPointer(memory)
+        let nominates = responseHead.flags.contains(.nominatesFields)
+        let overwritesServer = place.pointee.chain?.pointee.serverHeader == .overwrite
+        var seen: Seen = []
+        var run = FieldRun(base)
+        for index in 0..<responseFields.count {
+            let name = responseFields.names[index]
+            let field = responseFields.fields[index]
+            var passes = true
+            switch name {
+            case .other: break
+            case .contentLength: passes = false
+            case .server:
+                if !overwritesServer { seen.insert(.server) }
+                passes = !overwritesServer
+            case .date: seen.insert(.date)
+            default: passes = !name.isHopByHop
+            }
+            if passes, nominates, !name.isProtected { passes = !isNominated(base, field, responseFields) }
+            if passes, hasEdits {
+                passes = !replaces(edits, base, field) && !replaces(weightedEdits, base, field)
+            }
+            if passes { run.add(field, &writer) } else { run.flush(&writer) }
+        }
+        run.flush(&writer)
+        return seen
+    }
+
+    private func writeServer(_ chain: ChainPlace, _ isPresent: Bool, _ writer: inout ByteWriter) {
+        if !chain.pointee.via.isEmpty {
+            writer.put("via: ")
+            writer.put(chain.pointee.via)
+            writer.endLine()
+        }
+        guard chain.pointee.serverHeader != .passThrough, !isPresent, !chain.pointee.serverName.isEmpty else { return }
+        writer.put("server: ")
+        writer.put(chain.pointee.serverName)
+        writer.endLine()
+    }
+
+    func writeDate(_ writer: inout ByteWriter) {
+        writer.put("date: ")
+        guard writer.capacity - writer.count >= HTTPDate.count else {
+            writer.overflowed = true
+            return
+        }
+        date.write(to: writer.base + writer.count)
+        writer.count += HTTPDate.count
+        writer.endLine()
+    }
+
+    private func writeResponseFraming(
+        _ exchange: ExchangePlace,
+        _ place: DownstreamPlace,
+        _ writer: inout ByteWriter
+    ) {
+        if exchange.pointee.flags.contains(.responseIsChunked) {
+            writer.put("transfer-encoding: chunked\r\n")
+        } else if let length = responseHead.declaredLength, responseHead.status >= 200, responseHead.status != 204 {
+            // Also for HEAD and 304, where it tells what a GET would have got.
+            writer.put("content-length: ")
+            writer.put(decimal: length)
+            writer.endLine()
+        }
+        writeConnection(exchange, place, &writer)
+    }
+
+    func writeConnection(_ exchange: ExchangePlace, _ place: DownstreamPlace, _ writer: inout ByteWriter) {
+        if place.pointee.flags.contains(.closesAfterResponse) || isDraining {
+            place.pointee.flags.insert(.closesAfterResponse)
+            writer.put("connection: close\r\n")
+        } else if exchange.pointee.flags.contains(.isHTTP10) {
+            writer.put("connection: keep-alive\r\n")
+        }
+    }
+}

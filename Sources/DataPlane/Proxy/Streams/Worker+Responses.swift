@@ -1,0 +1,350 @@
+import CWeft
+import Glibc
+import HTTP
+import Reactor
+import Traffic
+
+/// Carries responses to clients.
+extension Worker {
+    func readResponse(_ index: Int32, _ upstream: UpstreamPlace, _ exchangeIndex: Int32, _ exchange: ExchangePlace) {
+        let place = downstreams.pointer(exchange.pointee.downstream)
+        guard place.pointee.output.isEmpty else {
+            // The client is slower: the endpoint waits.
+            pauseReading(index, upstream)
+            return
+        }
+        if exchange.pointee.state == .responding {
+            readResponseBody(index, upstream, exchangeIndex, exchange)
+            return
+        }
+        let memory: UnsafeMutableRawPointer
+        let count: Int
+        if upstream.pointee.input.base == nil {
+            guard let base = scratch.base else { return }
+            memory = base
+            count = Socket.receive(upstream.pointee.fd, memory, Int(scratch.capacity))
+            guard count > 0 else {
+                responseEnded(index, upstream, exchangeIndex, exchange, count)
+                return
+            }
+        } else {
+            guard buffers.reserve(&upstream.pointee.input, 4096), let tail = upstream.pointee.input.tail else {
+                upstreamBroke(exchangeIndex, exchange, index, upstream, .badResponse)
+                return
+            }
+            let more = Socket.receive(upstream.pointee.fd, tail, upstream.pointee.input.room)
+            guard more > 0 else {
+                responseEnded(index, upstream, exchangeIndex, exchange, more)
+                return
+            }
+            upstream.pointee.input.end &+= Int32(more)
+            guard let bytes = upstream.pointee.input.bytes else { return }
+            memory = bytes
+            count = upstream.pointee.input.count
+        }
+        upstream.pointee.flags.insert(.hasAnswered)
+        exchange.pointee.lastActivity = now
+        takeResponse(index, upstream, exchangeIndex, exchange, memory, count)
+    }
+
+    /// The connection ended, or has nothing to say, before a response head was complete.
+    private func responseEnded(
+        _ index: Int32,
+        _ upstream: UpstreamPlace,
+        _ exchangeIndex: Int32,
+        _ exchange: ExchangePlace,
+        _ count: Int
+    ) {
+        if count == -Int(EAGAIN) { return }
+        upstreamBroke(exchangeIndex, exchange, index, upstream, count == 0 ? .closedBeforeResponse : .resetBeforeResponse)
+    }
+
+    /// Reads heads: interim ones, then the final one.
+    private func takeResponse(
+        _ index: Int32,
+        _ upstream: UpstreamPlace,
+        _ exchangeIndex: Int32,
+        _ exchange: ExchangePlace,
+        _ memory: UnsafeMutableRawPointer,
+        _ count: Int
+    ) {
+        var position = 0
+        while true {
+            let outcome = responseHead.parse(
+                memory + position,
+                count: count - position,
+                limits: HeadLimits.responses,
+                request: exchange.pointee.method,
+                fields: &responseFields
+            )
+            switch outcome {
+            case .failed:
+                metrics.violation(.badResponse)
+                upstreamBroke(exchangeIndex, exchange, index, upstream, .badResponse)
+                return
+            case .incomplete:
+                holdResponse(index, upstream, exchangeIndex, exchange, memory + position, count - position)
+                return
+            case .complete: break
+            }
+            guard responseHead.isInterim else { break }
+            exchange.pointee.interims &+= 1
+            guard exchange.pointee.interims <= Limits.interims else {
+                metrics.violation(.tooManyInterimResponses)
+                upstreamBroke(exchangeIndex, exchange, index, upstream, .badResponse)
+                return
+            }
+            position += responseHead.length
+            if responseHead.status == 100, !forwardContinue(exchange) { return }
+            if position == count {
+                buffers.give(&upstream.pointee.input)
+                return
+            }
+        }
+        beginResponse(index, upstream, exchangeIndex, exchange, memory + position, count - position)
+    }
+
+    /// Keeps an incomplete head for the next bytes.
+    private func holdResponse(
+        _ index: Int32,
+        _ upstream: UpstreamPlace,
+        _ exchangeIndex: Int32,
+        _ exchange: ExchangePlace,
+        _ bytes: UnsafeMutableRawPointer,
+        _ count: Int
+    ) {
+        if upstream.pointee.input.base != nil {
+            upstream.pointee.input.start = upstream.pointee.input.end &- Int32(count)
+        } else if !buffers.append(&upstream.pointee.input, bytes, count) {
+            upstreamBroke(exchangeIndex, exchange, index, upstream, .badResponse)
+        }
+    }
+
+    /// `100 Continue` goes to a client that asked for it, once. False when the connection is gone.
+    private func forwardContinue(_ exchange: ExchangePlace) -> Bool {
+        guard exchange.pointee.flags.contains(.expectsContinue), !exchange.pointee.requestBody.isComplete else {
+            return true
+        }
+        exchange.pointee.flags.remove(.expectsContinue)
+        let text: StaticString = "HTTP/1.1 100 Continue\r\n\r\n"
+        let index = exchange.pointee.downstream
+        return sendDownstream(index, downstreams.pointer(index), text.utf8Start, text.utf8CodeUnitCount)
+    }
+
+    /// A final head is complete: it is retried, becomes a tunnel, or goes to the client.
+    private func beginResponse(
+        _ index: Int32,
+        _ upstream: UpstreamPlace,
+        _ exchangeIndex: Int32,
+        _ exchange: ExchangePlace,
+        _ memory: UnsafeMutableRawPointer,
+        _ count: Int
+    ) {
+        let status = responseHead.status
+        if status == 101 {
+            guard exchange.pointee.flags.contains(.wantsUpgrade), responseHead.flags.contains(.isWebSocket) else {
+                upstreamBroke(exchangeIndex, exchange, index, upstream, .badResponse)
+                return
+            }
+            switchProtocols(index, upstream, exchangeIndex, exchange, memory, count)
+            return
+        }
+        if status >= 400, isRetried(exchangeIndex, exchange, status, index, upstream) { return }
+        exchange.pointee.status = status
+        exchange.pointee.respondedAt = now
+        exchange.pointee.tryDeadline = .max
+        exchange.pointee.state = .responding
+        exchange.pointee.responseBody = Body(responseHead.framing)
+        let place = downstreams.pointer(exchange.pointee.downstream)
+        if !responseHead.keepsAlive { upstream.pointee.flags.insert(.closesAfterResponse) }
+        chooseFraming(exchange, place)
+        var writer = ByteWriter(out, capacity: Limits.outSize)
+        writeResponseHead(exchange, place, memory, &writer)
+        if place.pointee.chain?.pointee.logsResponseHeaders ?? false {
+            _ = buffers.append(&exchange.pointee.responseRecord, memory, responseHead.length)
+        }
+        guard !writer.overflowed else {
+            upstreamBroke(exchangeIndex, exchange, index, upstream, .badResponse)
+            return
+        }
+        let length = responseHead.length
+        carryResponse(index, upstream, exchangeIndex, exchange, memory + length, count - length, writer)
+    }
+
+    /// How the answer is delimited towards this client.
+    private func chooseFraming(_ exchange: ExchangePlace, _ place: DownstreamPlace) {
+        let isOld = exchange.pointee.flags.contains(.isHTTP10)
+        switch responseHead.framing {
+        case .none, .length: break
+        case .chunked, .untilClose:
+            if isOld {
+                place.pointee.flags.insert(.closesAfterResponse)
+            } else {
+                exchange.pointee.flags.insert(.responseIsChunked)
+            }
+        }
+    }
+
+    private func readResponseBody(
+        _ index: Int32,
+        _ upstream: UpstreamPlace,
+        _ exchangeIndex: Int32,
+        _ exchange: ExchangePlace
+    ) {
+        guard let memory = scratch.base else { return }
+        let count = Socket.receive(upstream.pointee.fd, memory, Int(scratch.capacity))
+        if count > 0 {
+            exchange.pointee.lastActivity = now
+            carryResponse(
+                index,
+                upstream,
+                exchangeIndex,
+                exchange,
+                memory,
+                count,
+                ByteWriter(out, capacity: Limits.outSize)
+            )
+            return
+        }
+        if count == -Int(EAGAIN) { return }
+        upstream.pointee.flags.insert(.closesAfterResponse)
+        if count == 0, exchange.pointee.responseBody.endOfStream() {
+            let last: StaticString = "0\r\n\r\n"
+            let place = downstreams.pointer(exchange.pointee.downstream)
+            if exchange.pointee.flags.contains(.responseIsChunked) {
+                guard
+                    sendDownstream(exchange.pointee.downstream, place, last.utf8Start, last.utf8CodeUnitCount)
+                else { return }
+                exchange.pointee.bytesSent &+= UInt64(last.utf8CodeUnitCount)
+            }
+            finishResponse(index, upstream, exchangeIndex, exchange)
+        } else {
+            truncated(index, upstream, exchangeIndex, exchange, .truncatedResponse)
+        }
+    }
+
+    /// Sends what `writer` holds (a head, or nothing yet) and a piece of the body behind it.
+    private func carryResponse(
+        _ index: Int32,
+        _ upstream: UpstreamPlace,
+        _ exchangeIndex: Int32,
+        _ exchange: ExchangePlace,
+        _ bytes: UnsafeMutableRawPointer,
+        _ count: Int,
+        _ head: ByteWriter
+    ) {
+        var writer = head
+        var step = Body.Step()
+        do throws(HTTPFault) {
+            step = try exchange.pointee.responseBody.take(bytes, count)
+        } catch {
+            metrics.violation(.badResponse)
+            truncated(index, upstream, exchangeIndex, exchange, .badResponse)
+            return
+        }
+        if step.consumed < count {
+            // Bytes behind the response belong to nobody: this connection serves no further request.
+            metrics.violation(.unexpectedResponseBytes)
+            upstream.pointee.flags.insert(.closesAfterResponse)
+        }
+        let isDone = exchange.pointee.responseBody.isComplete
+        let isSent: Bool
+        if exchange.pointee.flags.contains(.responseIsChunked) {
+            isSent = sendChunk(exchange, bytes, step, isDone, &writer)
+        } else {
+            isSent = sendPlain(exchange, bytes, step.data, &writer)
+        }
+        guard isSent else { return }
+        buffers.give(&upstream.pointee.input)
+        if isDone { finishResponse(index, upstream, exchangeIndex, exchange) }
+    }
+
+    private func sendPlain(
+        _ exchange: ExchangePlace,
+        _ bytes: UnsafeMutableRawPointer,
+        _ count: Int,
+        _ writer: inout ByteWriter
+    ) -> Bool {
+        exchange.pointee.bytesSent &+= UInt64(writer.count &+ count)
+        let place = downstreams.pointer(exchange.pointee.downstream)
+        // Small bodies go into one piece with the head: copying is cheaper than a second piece.
+        if writer.count > 0, count <= 4096 {
+            writer.put(bytes, count)
+            return sendDownstream(exchange.pointee.downstream, place, writer.base, writer.count)
+        }
+        return sendDownstream(exchange.pointee.downstream, place, writer.base, writer.count, bytes, count)
+    }
+
+    /// One chunk for what one read gave, and the end of the body where it is reached.
+    private func sendChunk(
+        _ exchange: ExchangePlace,
+        _ bytes: UnsafeMutableRawPointer,
+        _ step: Body.Step,
+        _ isDone: Bool,
+        _ writer: inout ByteWriter
+    ) -> Bool {
+        if step.trailers > 0 {
+            guard exchange.pointee.trailers.count + step.trailers <= Trailers.maximumBytes,
+                buffers.append(&exchange.pointee.trailers, bytes + step.data, step.trailers)
+            else {
+                closeDownstream(
+                    exchange.pointee.downstream,
+                    downstreams.pointer(exchange.pointee.downstream),
+                    flags: .upstreamProtocolError
+                )
+                return false
+            }
+        }
+        if step.data > 0 {
+            writer.put(hexadecimal: UInt64(step.data))
+            writer.endLine()
+        }
+        let headCount = writer.count
+        var ending = ByteWriter(out + headCount, capacity: Limits.outSize - headCount)
+        if step.data > 0 { ending.endLine() }
+        if isDone {
+            ending.put("0\r\n")
+            if let raw = exchange.pointee.trailers.bytes {
+                _ = writeTrailers(raw, exchange.pointee.trailers.count, &ending, &responseFields)
+                buffers.give(&exchange.pointee.trailers)
+            }
+            ending.endLine()
+        }
+        exchange.pointee.bytesSent &+= UInt64(headCount + step.data + ending.count)
+        let index = exchange.pointee.downstream
+        return sendDownstream(
+            index,
+            downstreams.pointer(index),
+            writer.base,
+            headCount,
+            bytes,
+            step.data,
+            ending.base,
+            ending.count
+        )
+    }
+
+    /// The endpoint's answer ended before its end: the client must see that it is not whole.
+    private func truncated(
+        _ index: Int32,
+        _ upstream: UpstreamPlace,
+        _ exchangeIndex: Int32,
+        _ exchange: ExchangePlace,
+        _ failure: FailureText
+    ) {
+        exchange.pointee.failure = failure
+        endTry(exchange, .localFailure)
+        let downstream = exchange.pointee.downstream
+        closeDownstream(downstream, downstreams.pointer(downstream), flags: .upstreamConnectionTermination)
+    }
+}
+
+extension HeadLimits {
+    /// Answers' heads; as large as requests' may be, with more fields.
+    static var responses: HeadLimits {
+        var limits = HeadLimits()
+        limits.fields = 200
+        limits.rejectsUnderscores = false
+        return limits
+    }
+}

@@ -1,0 +1,234 @@
+import HTTP
+import Reactor
+import Traffic
+
+/// What happens when a try fails: another try, or an answer that says why.
+extension Worker {
+    /// The endpoint's connection broke, or spoke nonsense, before a final head went to the client.
+    func upstreamBroke(
+        _ index: Int32,
+        _ exchange: ExchangePlace,
+        _ upstreamIndex: Int32,
+        _ upstream: UpstreamPlace,
+        _ failure: FailureText
+    ) {
+        exchange.pointee.failure = failure
+        let isStale =
+            upstream.pointee.flags.contains(.isReused) && !upstream.pointee.flags.contains(.hasAnswered)
+            && failure != .badResponse
+        exchange.pointee.upstream = -1
+        upstream.pointee.exchange = -1
+        closeUpstream(upstreamIndex, upstream)
+        let kind: TryFailure
+        if failure == .badResponse {
+            kind = .protocolError
+        } else if isStale {
+            kind = .staleConnection
+        } else {
+            kind = exchange.pointee.flags.contains(.sentBytes) ? .resetBeforeResponse : .resetBeforeRequest
+        }
+        // A stale connection says nothing about the endpoint's health.
+        tryFailed(index, exchange, kind, result: isStale ? .cancelled : .localFailure)
+    }
+
+    /// A try is over without an answer; its connection is closed.
+    func tryFailed(_ index: Int32, _ exchange: ExchangePlace, _ failure: TryFailure, result: EndpointResult) {
+        guard let cluster = exchange.pointee.cluster else { return }
+        endTry(exchange, result)
+        if failure != .staleConnection, exchange.pointee.endpoint >= 0 {
+            exchange.pointee.tried.insert(exchange.pointee.endpoint)
+        }
+        if exchange.pointee.isTunnel {
+            tunnelTryFailed(index, exchange, cluster)
+            return
+        }
+        let verdict = retryVerdict(exchange, failure, status: 0)
+        if verdict == .retry, startRetry(index, exchange, cluster, isImmediate: failure == .staleConnection) { return }
+        answerFailure(index, exchange, failure, verdict)
+    }
+
+    private func retryVerdict(_ exchange: ExchangePlace, _ failure: TryFailure, status: Int) -> RetryVerdict {
+        guard let route = exchange.pointee.route, case .forward(let forward) = route.pointee.action else {
+            return .notRetriable
+        }
+        return forward.retry.verdict(
+            after: failure,
+            status: status,
+            retriesDone: Int(exchange.pointee.retries),
+            isIdempotent: exchange.pointee.method.isIdempotent,
+            isReplayable: !exchange.pointee.flags.contains(.isNotReplayable)
+                && exchange.pointee.state != .responding && exchange.pointee.state != .tunnel
+        )
+    }
+
+    /// Begins another try after its pause; false when the budget does not allow it.
+    private func startRetry(
+        _ index: Int32,
+        _ exchange: ExchangePlace,
+        _ cluster: ClusterPlace,
+        isImmediate: Bool
+    ) -> Bool {
+        guard !cluster.pointee.isRetired else { return false }
+        if !isImmediate {
+            guard cluster.pointee.take(.retries, exchange.pointee.priority) else {
+                metrics.count(.retriesOverBudget)
+                exchange.pointee.responseFlags.insert(.upstreamOverflow)
+                return false
+            }
+            exchange.pointee.flags.insert(.holdsRetry)
+        }
+        metrics.count(.retriesTotal)
+        cluster.pointee.retriesTotal &+= 1
+        exchange.pointee.retries &+= 1
+        exchange.pointee.state = .waiting
+        exchange.pointee.respondedAt = 0
+        exchange.pointee.tryDeadline = .max
+        guard !isImmediate, let route = exchange.pointee.route, case .forward(let forward) = route.pointee.action else {
+            dispatch(index, exchange)
+            return true
+        }
+        if !forward.retry.avoidsPreviousEndpoints { exchange.pointee.tried = TriedEndpoints() }
+        let pause = forward.retry.backOff(retry: Int(exchange.pointee.retries), random: random.next())
+        guard pause >= TimerWheel.grain else {
+            dispatch(index, exchange)
+            return true
+        }
+        exchange.pointee.flags.insert(.isBackingOff)
+        exchange.pointee.wakeDeadline = now &+ pause
+        armExchange(exchange)
+        return true
+    }
+
+    /// Whether an answer with this status is thrown away for another try.
+    func isRetried(
+        _ index: Int32,
+        _ exchange: ExchangePlace,
+        _ status: UInt16,
+        _ upstreamIndex: Int32,
+        _ upstream: UpstreamPlace
+    ) -> Bool {
+        guard let cluster = exchange.pointee.cluster else { return false }
+        let verdict = retryVerdict(exchange, .status, status: Int(status))
+        if verdict == .limitReached, exchange.pointee.retries > 0 {
+            metrics.count(.retriesLimitReached)
+            exchange.pointee.responseFlags.insert(.upstreamRetryLimit)
+        }
+        guard verdict == .retry else { return false }
+        exchange.pointee.respondedAt = now
+        // The budget is asked before the answer is given up.
+        guard !cluster.pointee.isRetired, cluster.pointee.take(.retries, exchange.pointee.priority) else {
+            metrics.count(.retriesOverBudget)
+            exchange.pointee.responseFlags.insert(.upstreamOverflow)
+            return false
+        }
+        cluster.pointee.giveBack(.retries, exchange.pointee.priority)
+        let result: EndpointResult =
+            status >= 502 && status <= 504 ? .gatewayError : status >= 500 ? .serverError : .success
+        endTry(exchange, result)
+        exchange.pointee.tried.insert(exchange.pointee.endpoint)
+        exchange.pointee.upstream = -1
+        upstream.pointee.exchange = -1
+        closeUpstream(upstreamIndex, upstream)
+        return startRetry(index, exchange, cluster, isImmediate: false)
+    }
+
+    private func answerFailure(_ index: Int32, _ exchange: ExchangePlace, _ failure: TryFailure, _ verdict: RetryVerdict) {
+        if verdict == .limitReached, exchange.pointee.retries > 0 {
+            metrics.count(.retriesLimitReached)
+            exchange.pointee.responseFlags.insert(.upstreamRetryLimit)
+        }
+        switch failure {
+        case .connect:
+            exchange.pointee.responseFlags.insert(.upstreamConnectionFailure)
+            answer(index, exchange, status: 503, reason: "no connection to the endpoint")
+        case .timeout:
+            exchange.pointee.responseFlags.insert(.upstreamTimeout)
+            metrics.count(.requestsTimedOut)
+            answer(index, exchange, status: 504, reason: "the endpoint did not answer in time")
+        case .protocolError:
+            exchange.pointee.responseFlags.insert(.upstreamProtocolError)
+            answer(index, exchange, status: 502, reason: "the endpoint's answer is no acceptable HTTP")
+        case .staleConnection, .resetBeforeRequest, .resetBeforeResponse, .refusedStream, .status:
+            exchange.pointee.responseFlags.insert(.upstreamConnectionTermination)
+            answer(index, exchange, status: 503, reason: "the endpoint closed the connection")
+        }
+    }
+
+    // MARK: Deadlines of an exchange
+
+    func exchangeTimer(_ index: Int32, _ downstreamIndex: Int32, _ place: DownstreamPlace) {
+        guard index >= 0 else { return }
+        let exchange = exchanges.pointer(index)
+        if exchange.pointee.routeDeadline <= now {
+            routeTimedOut(index, exchange, downstreamIndex, place)
+        } else if exchange.pointee.wakeDeadline <= now {
+            exchange.pointee.wakeDeadline = .max
+            dispatch(index, exchange)
+        } else if exchange.pointee.tryDeadline <= now {
+            exchange.pointee.tryDeadline = .max
+            tryTimedOut(index, exchange, downstreamIndex, place)
+        } else {
+            idleTimedOut(index, exchange, downstreamIndex, place)
+        }
+    }
+
+    private func routeTimedOut(
+        _ index: Int32,
+        _ exchange: ExchangePlace,
+        _ downstreamIndex: Int32,
+        _ place: DownstreamPlace
+    ) {
+        metrics.count(.requestsTimedOut)
+        guard exchange.pointee.state != .responding, !exchange.pointee.isTunnel else {
+            closeDownstream(downstreamIndex, place, flags: .durationTimeout)
+            return
+        }
+        exchange.pointee.failure = .timeout
+        endTry(exchange, .localTimeout)
+        exchange.pointee.responseFlags.insert(.upstreamTimeout)
+        answer(index, exchange, status: 504, reason: "the route's timeout passed")
+    }
+
+    private func tryTimedOut(
+        _ index: Int32,
+        _ exchange: ExchangePlace,
+        _ downstreamIndex: Int32,
+        _ place: DownstreamPlace
+    ) {
+        guard exchange.pointee.requestBody.isComplete else {
+            // Before the request is whole this deadline is the client's.
+            answer(index, exchange, status: 408, reason: "the request's body took too long")
+            return
+        }
+        exchange.pointee.failure = .timeout
+        let upstreamIndex = exchange.pointee.upstream
+        exchange.pointee.upstream = -1
+        removePending(index, exchange)
+        if upstreamIndex >= 0 {
+            let upstream = upstreams.pointer(upstreamIndex)
+            upstream.pointee.exchange = -1
+            closeUpstream(upstreamIndex, upstream, reset: true)
+        }
+        tryFailed(index, exchange, .timeout, result: .localTimeout)
+    }
+
+    private func idleTimedOut(
+        _ index: Int32,
+        _ exchange: ExchangePlace,
+        _ downstreamIndex: Int32,
+        _ place: DownstreamPlace
+    ) {
+        if exchange.pointee.state == .responding || exchange.pointee.isTunnel {
+            closeDownstream(downstreamIndex, place, flags: .streamIdleTimeout)
+            return
+        }
+        exchange.pointee.responseFlags.insert(.streamIdleTimeout)
+        if exchange.pointee.requestBody.isComplete {
+            exchange.pointee.failure = .timeout
+            endTry(exchange, .localTimeout)
+            answer(index, exchange, status: 504, reason: "nothing moved for the stream's idle timeout")
+        } else {
+            answer(index, exchange, status: 408, reason: "nothing moved for the stream's idle timeout")
+        }
+    }
+}

@@ -1,0 +1,114 @@
+import Reactor
+import Traffic
+
+/// What one worker keeps of a cluster: who may be chosen, idle connections, breakers, the queue.
+///
+/// Safety: lives at a fixed place, owned by one worker's thread. It outlives its configuration's end until the last
+/// connection of it is closed.
+struct ClusterState {
+    /// Where an `Upstream` points before it is given a cluster; never read.
+    nonisolated(unsafe) static let nowhere = ClusterPlace.allocate(capacity: 1)
+
+    let identity: UInt64
+    let index: Int32
+    var version: UInt64
+    var configuration: ClusterConfiguration
+    var set: EndpointSet
+    /// Beside each slot of `set` what is needed to reach it.
+    var pools: UnsafeMutablePointer<EndpointPool>
+    var poolCount = 0
+    /// Parallel to `pools`; read when a connection is made, not per request.
+    var targets: [EndpointTarget] = []
+    /// By `Priority.rawValue`.
+    var normal: CircuitBreaker
+    var high: CircuitBreaker
+    var firstPending: Int32 = -1
+    var lastPending: Int32 = -1
+    /// Open connections and streams that point here.
+    var users = 0
+    var isRetired = false
+    var requestsTotal: UInt64 = 0
+    var retriesTotal: UInt64 = 0
+    // Plain copies for the hot path.
+    var connectTimeout: UInt64
+    var idleTimeout: UInt64
+    var maxConnectionDuration: UInt64
+    var maxRequests: UInt32
+    var isOriginalDestination: Bool
+    var labels: Int32
+    var name: ByteRun
+    /// Local address to dial from, and the namespace of original destinations.
+    var source: EndpointTarget
+    /// Owns the bytes of `name`.
+    private let arena: Arena
+
+    init(_ configuration: ClusterConfiguration, workers: Int) {
+        let settings = configuration.settings
+        identity = configuration.identity
+        index = configuration.index
+        version = 0
+        self.configuration = configuration
+        set = EndpointSet(
+            policy: settings.policy,
+            outlier: settings.outlier,
+            panicThreshold: settings.panicThreshold
+        )
+        pools = .allocate(capacity: 1)
+        normal = CircuitBreaker(settings.share(of: .normal, workers: workers))
+        high = CircuitBreaker(settings.share(of: .high, workers: workers))
+        connectTimeout = settings.connectTimeout
+        idleTimeout = settings.idleTimeout
+        maxConnectionDuration = settings.maxConnectionDuration
+        maxRequests = settings.maxRequestsPerConnection
+        isOriginalDestination = false
+        labels = settings.labels
+        arena = Arena()
+        name = arena.copy(configuration.name)
+        source = EndpointTarget()
+    }
+
+    mutating func take(_ resource: BreakerResource, _ priority: Priority) -> Bool {
+        priority == .normal ? normal.take(resource) : high.take(resource)
+    }
+
+    mutating func giveBack(_ resource: BreakerResource, _ priority: Priority) {
+        if priority == .normal { normal.giveBack(resource) } else { high.giveBack(resource) }
+    }
+
+    /// Makes `pools` as long as the set has slots; what is there stays.
+    mutating func growPools(to count: Int) {
+        guard count > poolCount else { return }
+        let larger = UnsafeMutablePointer<EndpointPool>.allocate(capacity: max(4, count * 2))
+        larger.moveInitialize(from: pools, count: poolCount)
+        (larger + poolCount).initialize(repeating: EndpointPool(), count: max(4, count * 2) - poolCount)
+        pools.deallocate()
+        pools = larger
+        poolCount = count
+        while targets.count < count { targets.append(EndpointTarget()) }
+    }
+}
+
+typealias ClusterPlace = UnsafeMutablePointer<ClusterState>
+
+/// The idle connections of one endpoint, the newest on top: it is the least likely to have been closed meanwhile.
+struct EndpointPool: BitwiseCopyable {
+    var top: Int32 = -1
+    var idle: Int32 = 0
+    /// Open and connecting ones.
+    var open: Int32 = 0
+    var labels: Int32 = 0
+    var address = SocketAddress()
+}
+
+/// How an endpoint is dialled.
+struct EndpointTarget {
+    var address = SocketAddress()
+    var place: NetworkPlace?
+    /// The namespace's path could not be opened: every try fails until the next configuration.
+    var isUnreachable = false
+    /// A Unix socket in place of an address.
+    var pipe: String?
+    var hostname: [UInt8] = []
+
+    var network: Socket.Network { place?.network ?? .own }
+}

@@ -1,0 +1,56 @@
+import Reactor
+
+/// A connection to an endpoint. A plain value in a slab; idle it holds no buffer.
+struct Upstream: SlabElement {
+    enum State: UInt8, BitwiseCopyable { case connecting, idle, busy, tunnel }
+
+    struct Flags: OptionSet, BitwiseCopyable {
+        let rawValue: UInt16
+        static let readPaused = Flags(rawValue: 1)
+        static let writeArmed = Flags(rawValue: 2)
+        /// It carried a request before the present one.
+        static let isReused = Flags(rawValue: 4)
+        /// A byte of the present response came.
+        static let hasAnswered = Flags(rawValue: 8)
+        static let readEnded = Flags(rawValue: 16)
+        static let writeEnded = Flags(rawValue: 32)
+        /// Counted as an open connection of its endpoint.
+        static let isOpen = Flags(rawValue: 64)
+        /// Taken out of epoll while paused, because a broken connection reports itself without end.
+        static let isUnwatched = Flags(rawValue: 128)
+        static let closesAfterResponse = Flags(rawValue: 256)
+    }
+
+    var generation: UInt32 = 0
+    var nextFree: Int32 = -1
+    var isLive = false
+    var state = State.connecting
+    var flags: Flags = []
+    /// `Priority.rawValue` under which the connection is counted.
+    var priority: UInt8 = 0
+    var fd: Int32 = -1
+    /// The endpoint's slot in its cluster; -1 for an original destination.
+    var endpoint: Int32 = -1
+    var exchange: Int32 = -1
+    var requestsServed: UInt32 = 0
+    var timer = TimerID.none
+    /// Neighbours in the endpoint's stack of idle connections.
+    var above: Int32 = -1
+    var below: Int32 = -1
+    var cluster: ClusterPlace
+    /// Received, not consumed yet: an incomplete head.
+    var input = Buffer()
+    var address = SocketAddress()
+    var openedAt: UInt64 = 0
+
+    init() { cluster = ClusterState.nowhere }
+
+    var interest: Readiness {
+        var wanted: Readiness = []
+        if !flags.contains(.readPaused) { wanted.insert(.read) }
+        if flags.contains(.writeArmed) { wanted.insert(.write) }
+        return wanted
+    }
+}
+
+typealias UpstreamPlace = UnsafeMutablePointer<Upstream>

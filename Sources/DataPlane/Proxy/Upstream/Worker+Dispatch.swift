@@ -1,0 +1,244 @@
+import CWeft
+import Glibc
+import HTTP
+import Reactor
+import Traffic
+
+/// Brings a request to an endpoint: choice, idle connection, new connection, queue.
+extension Worker {
+    /// Begins a try.
+    func dispatch(_ index: Int32, _ exchange: ExchangePlace) {
+        guard let cluster = exchange.pointee.cluster else { return }
+        exchange.pointee.flags.remove(.isBackingOff)
+        exchange.pointee.wakeDeadline = .max
+        exchange.pointee.requestSent = 0
+        exchange.pointee.flags.remove(.sentBytes)
+        guard !cluster.pointee.isRetired else {
+            exchange.pointee.responseFlags.insert(.noCluster)
+            answer(index, exchange, status: 503, reason: "the cluster was removed")
+            return
+        }
+        var slot: Int32 = -1
+        if !cluster.pointee.isOriginalDestination {
+            switch cluster.pointee.set.choose(now: now, random: random.next(), excluding: exchange.pointee.tried) {
+            case .endpoint(let chosen): slot = chosen
+            case .noEndpoints:
+                noEndpoint(index, exchange, cluster, "the cluster has no endpoints")
+                return
+            case .allUnhealthy:
+                noEndpoint(index, exchange, cluster, "all endpoints are unhealthy")
+                return
+            }
+        }
+        beginTry(exchange, cluster, slot)
+        let idle = exchange.pointee.flags.contains(.isTunnelOnly) ? -1 : takeIdle(cluster, slot, exchange)
+        if idle >= 0 {
+            attach(idle, upstreams.pointer(idle), index, exchange)
+            pump(index, exchange)
+        } else if cluster.pointee.take(.connections, exchange.pointee.priority) {
+            connect(index, exchange, cluster, slot)
+        } else {
+            enqueuePending(index, exchange, cluster)
+        }
+        armExchange(exchange)
+    }
+
+    func armExchange(_ exchange: ExchangePlace) {
+        guard exchange.pointee.isLive, exchange.pointee.downstream >= 0 else { return }
+        armDownstream(exchange.pointee.downstream, downstreams.pointer(exchange.pointee.downstream))
+    }
+
+    private func noEndpoint(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace, _ reason: StaticString) {
+        exchange.pointee.responseFlags.insert(.noHealthyUpstream)
+        metrics.count(.noHealthyEndpoint)
+        countRequest(exchange, labels: cluster.pointee.labels)
+        answer(index, exchange, status: 503, reason: reason)
+    }
+
+    private func beginTry(_ exchange: ExchangePlace, _ cluster: ClusterPlace, _ slot: Int32) {
+        exchange.pointee.endpoint = slot
+        exchange.pointee.attempts &+= 1
+        exchange.pointee.triedAt = now
+        exchange.pointee.flags.insert(.startedTry)
+        let labels = slot >= 0 ? cluster.pointee.pools[Int(slot)].labels : cluster.pointee.labels
+        countRequest(exchange, labels: labels)
+        if slot >= 0 {
+            exchange.pointee.upstreamAddress = cluster.pointee.pools[Int(slot)].address
+            cluster.pointee.set.requestStarted(slot)
+        } else {
+            exchange.pointee.upstreamAddress = downstreams.pointer(exchange.pointee.downstream).pointee.destination
+        }
+        guard let route = exchange.pointee.route, case .forward(let forward) = route.pointee.action else { return }
+        exchange.pointee.tryDeadline = forward.retry.perTryTimeout > 0 ? now &+ forward.retry.perTryTimeout : .max
+    }
+
+    private func countRequest(_ exchange: ExchangePlace, labels: Int32) {
+        guard !exchange.pointee.flags.contains(.countedRequest) else { return }
+        exchange.pointee.flags.insert(.countedRequest)
+        let caller = downstreams.pointer(exchange.pointee.downstream).pointee.callerLabels
+        exchange.pointee.edge = metrics.edge(caller: caller, callee: labels)
+        if !exchange.pointee.flags.contains(.isTunnelOnly) { metrics.requestStarted(exchange.pointee.edge) }
+    }
+
+    /// Ties a connection to a request.
+    func attach(_ upstreamIndex: Int32, _ upstream: UpstreamPlace, _ index: Int32, _ exchange: ExchangePlace) {
+        upstream.pointee.exchange = index
+        upstream.pointee.requestsServed &+= 1
+        upstream.pointee.flags.remove(.hasAnswered)
+        exchange.pointee.upstream = upstreamIndex
+        exchange.pointee.upstreamAddress = upstream.pointee.address
+    }
+
+    // MARK: New connections
+
+    private func connect(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace, _ slot: Int32) {
+        let target = target(exchange, cluster, slot)
+        metrics.count(.upstreamConnectionsTotal)
+        let fd = target.isUnreachable ? -ENOENT : open(target, cluster.pointee.source)
+        guard fd >= 0, let upstreamIndex = upstreams.take() else {
+            if fd >= 0 { Socket.close(fd) }
+            cluster.pointee.giveBack(.connections, exchange.pointee.priority)
+            connectFailed(index, exchange, cluster, slot, code: fd >= 0 ? EMFILE : -fd)
+            return
+        }
+        let upstream = upstreams.pointer(upstreamIndex)
+        upstream.pointee.fd = fd
+        upstream.pointee.cluster = cluster
+        upstream.pointee.endpoint = slot
+        upstream.pointee.priority = exchange.pointee.priority.rawValue
+        upstream.pointee.address = target.address
+        upstream.pointee.openedAt = now
+        hold(cluster)
+        if slot >= 0 { cluster.pointee.pools[Int(slot)].open &+= 1 }
+        metrics.add(.upstreamConnections, 1)
+        let token = Token(.upstream, upstreamIndex, generation: upstream.pointee.generation)
+        let timer = Token(.upstreamTimer, upstreamIndex, generation: upstream.pointee.generation)
+        upstream.pointee.timer = loop.timers.make(token: timer.raw)
+        loop.timers.set(
+            upstream.pointee.timer,
+            Instant(nanoseconds: Self.after(now, cluster.pointee.connectTimeout))
+        )
+        exchange.pointee.state = .connecting
+        attach(upstreamIndex, upstream, index, exchange)
+        let waits = exchange.pointee.request.isEmpty
+        if waits { upstream.pointee.flags.insert(.writeArmed) }
+        guard loop.tryWatch(fd, upstream.pointee.interest, token: token.raw) else {
+            upstreamFailed(upstreamIndex, upstream, code: EMFILE)
+            return
+        }
+        // On one machine the handshake is over by now: sending at once saves a wake-up. If it is not, the kernel says so.
+        if !waits { pump(index, exchange) }
+    }
+
+    private func target(_ exchange: ExchangePlace, _ cluster: ClusterPlace, _ slot: Int32) -> EndpointTarget {
+        guard slot < 0 else { return cluster.pointee.targets[Int(slot)] }
+        var target = EndpointTarget()
+        target.address = downstreams.pointer(exchange.pointee.downstream).pointee.destination
+        target.place = cluster.pointee.source.place
+        target.isUnreachable = cluster.pointee.source.isUnreachable
+        return target
+    }
+
+    private func open(_ target: EndpointTarget, _ source: EndpointTarget) -> Int32 {
+        if let path = target.pipe {
+            return cweft_connect_unix(path, Int32(SOCK_STREAM.rawValue), 1)
+        }
+        let from = source.address.family == target.address.family ? source.address : nil
+        return Socket.connect(target.address, network: target.network, from: from)
+    }
+
+    /// No connection came to be: counts it and lets the request go elsewhere.
+    func connectFailed(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace, _ slot: Int32, code: Int32) {
+        metrics.count(code == ETIMEDOUT ? .upstreamConnectTimeouts : .upstreamConnectFailures)
+        if slot >= 0 { cluster.pointee.set.connectFailed(slot) }
+        exchange.pointee.failure =
+            switch code {
+            case ECONNREFUSED: .refused
+            case ENETUNREACH, EHOSTUNREACH: .unreachable
+            case ETIMEDOUT: .connectTimeout
+            case ENOENT: .namespaceGone
+            case EMFILE, ENFILE: .outOfDescriptors
+            default: .otherConnectError
+            }
+        tryFailed(index, exchange, .connect, result: code == ETIMEDOUT ? .localTimeout : .localFailure)
+    }
+
+    /// The connection is there: the first event after connecting, or the first send that worked.
+    func connected(_ upstreamIndex: Int32, _ upstream: UpstreamPlace) {
+        upstream.pointee.state = .busy
+        upstream.pointee.flags.insert(.isOpen)
+        let cluster = upstream.pointee.cluster
+        if upstream.pointee.endpoint >= 0 { cluster.pointee.set.connectionOpened(upstream.pointee.endpoint) }
+        let duration = cluster.pointee.maxConnectionDuration
+        loop.timers.set(upstream.pointee.timer, Instant(nanoseconds: Self.after(now, duration)))
+        guard upstream.pointee.exchange >= 0 else { return }
+        let exchange = exchanges.pointer(upstream.pointee.exchange)
+        if exchange.pointee.isTunnel {
+            tunnelConnected(upstreamIndex, upstream, upstream.pointee.exchange, exchange)
+        } else {
+            exchange.pointee.state = .awaitingResponse
+        }
+    }
+
+    // MARK: The queue for a connection
+
+    private func enqueuePending(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace) {
+        metrics.count(.breakerConnections)
+        // The place is chosen anew when a connection is free.
+        endTry(exchange, .cancelled)
+        exchange.pointee.attempts &-= 1
+        guard cluster.pointee.take(.pending, exchange.pointee.priority) else {
+            metrics.count(.breakerPending)
+            exchange.pointee.responseFlags.insert(.upstreamOverflow)
+            answer(index, exchange, status: 503, reason: "the cluster's limits of connections and of waiting requests are reached")
+            return
+        }
+        exchange.pointee.flags.formUnion([.holdsPending, .isQueued])
+        exchange.pointee.state = .waiting
+        exchange.pointee.previousPending = cluster.pointee.lastPending
+        exchange.pointee.nextPending = -1
+        if cluster.pointee.lastPending >= 0 {
+            exchanges.pointer(cluster.pointee.lastPending).pointee.nextPending = index
+        } else {
+            cluster.pointee.firstPending = index
+        }
+        cluster.pointee.lastPending = index
+    }
+
+    func removePending(_ index: Int32, _ exchange: ExchangePlace) {
+        guard exchange.pointee.flags.contains(.isQueued), let cluster = exchange.pointee.cluster else { return }
+        let next = exchange.pointee.nextPending
+        let previous = exchange.pointee.previousPending
+        if next >= 0 {
+            exchanges.pointer(next).pointee.previousPending = previous
+        } else {
+            cluster.pointee.lastPending = previous
+        }
+        if previous >= 0 {
+            exchanges.pointer(previous).pointee.nextPending = next
+        } else {
+            cluster.pointee.firstPending = next
+        }
+        exchange.pointee.flags.subtract([.isQueued, .holdsPending])
+        cluster.pointee.giveBack(.pending, exchange.pointee.priority)
+    }
+
+    /// A connection or a place for one became free: the oldest waiting request goes on.
+    func servePending(_ cluster: ClusterPlace) {
+        let index = cluster.pointee.firstPending
+        guard index >= 0 else { return }
+        let exchange = exchanges.pointer(index)
+        removePending(index, exchange)
+        dispatch(index, exchange)
+    }
+
+    func failPending(_ cluster: ClusterPlace) {
+        while cluster.pointee.firstPending >= 0 {
+            let index = cluster.pointee.firstPending
+            let exchange = exchanges.pointer(index)
+            removePending(index, exchange)
+            exchange.pointee.responseFlags.insert(.noCluster)
+            answer(index, exchange, status: 503, reason: "the cluster was removed")
+        }
+    }
+}

@@ -1,0 +1,179 @@
+import Glibc
+import Reactor
+import Traffic
+
+/// Idle connections: a stack per endpoint, the newest on top.
+extension Worker {
+    /// Takes an idle connection of an endpoint; -1 when there is none.
+    func takeIdle(_ cluster: ClusterPlace, _ slot: Int32, _ exchange: ExchangePlace) -> Int32 {
+        guard slot >= 0 else {
+            let destination = downstreams.pointer(exchange.pointee.downstream).pointee.destination
+            return takeIdleOriginal(cluster, destination)
+        }
+        let pool = cluster.pointee.pools + Int(slot)
+        let index = pool.pointee.top
+        guard index >= 0 else { return -1 }
+        let upstream = upstreams.pointer(index)
+        unlinkIdle(index, upstream, pool)
+        upstream.pointee.state = .busy
+        upstream.pointee.flags.insert(.isReused)
+        exchange.pointee.state = .awaitingResponse
+        return index
+    }
+
+    @inline(__always)
+    private func unlinkIdle(_ index: Int32, _ upstream: UpstreamPlace, _ pool: UnsafeMutablePointer<EndpointPool>) {
+        let above = upstream.pointee.above
+        let below = upstream.pointee.below
+        if above >= 0 { upstreams.pointer(above).pointee.below = below } else { pool.pointee.top = below }
+        if below >= 0 { upstreams.pointer(below).pointee.above = above }
+        upstream.pointee.above = -1
+        upstream.pointee.below = -1
+        pool.pointee.idle &-= 1
+    }
+
+    /// The response is over: the connection waits for the next request, or serves one that waits already.
+    func putIdle(_ index: Int32, _ upstream: UpstreamPlace) {
+        let cluster = upstream.pointee.cluster
+        upstream.pointee.exchange = -1
+        upstream.pointee.state = .idle
+        let slot = upstream.pointee.endpoint
+        guard slot >= 0 else {
+            putIdleOriginal(index, upstream)
+            return
+        }
+        let pool = cluster.pointee.pools + Int(slot)
+        let top = pool.pointee.top
+        upstream.pointee.below = top
+        upstream.pointee.above = -1
+        if top >= 0 { upstreams.pointer(top).pointee.above = index }
+        pool.pointee.top = index
+        pool.pointee.idle &+= 1
+        armIdle(upstream)
+        if cluster.pointee.firstPending >= 0 { serveWith(index, upstream, cluster) }
+    }
+
+    @inline(__always)
+    private func armIdle(_ upstream: UpstreamPlace) {
+        let cluster = upstream.pointee.cluster
+        var deadline = Self.after(now, cluster.pointee.idleTimeout)
+        if cluster.pointee.maxConnectionDuration > 0 {
+            deadline = min(deadline, upstream.pointee.openedAt &+ cluster.pointee.maxConnectionDuration)
+        }
+        loop.timers.set(upstream.pointee.timer, Instant(nanoseconds: deadline))
+    }
+
+    /// Gives a free connection to the oldest request that waits for one.
+    private func serveWith(_ index: Int32, _ upstream: UpstreamPlace, _ cluster: ClusterPlace) {
+        let waiting = cluster.pointee.firstPending
+        let exchange = exchanges.pointer(waiting)
+        removePending(waiting, exchange)
+        guard !exchange.pointee.flags.contains(.isTunnelOnly) else {
+            dispatch(waiting, exchange)
+            return
+        }
+        unlinkIdle(index, upstream, cluster.pointee.pools + Int(upstream.pointee.endpoint))
+        upstream.pointee.state = .busy
+        upstream.pointee.flags.insert(.isReused)
+        exchange.pointee.state = .awaitingResponse
+        exchange.pointee.endpoint = upstream.pointee.endpoint
+        exchange.pointee.attempts &+= 1
+        exchange.pointee.triedAt = now
+        exchange.pointee.flags.insert(.startedTry)
+        cluster.pointee.set.requestStarted(upstream.pointee.endpoint)
+        attach(index, upstream, waiting, exchange)
+        pump(waiting, exchange)
+    }
+
+    /// Closes all idle connections of an endpoint.
+    func closeIdle(_ cluster: ClusterPlace, _ slot: Int32) {
+        guard slot >= 0, Int(slot) < cluster.pointee.poolCount else { return }
+        while cluster.pointee.pools[Int(slot)].top >= 0 {
+            let index = cluster.pointee.pools[Int(slot)].top
+            closeUpstream(index, upstreams.pointer(index))
+        }
+    }
+
+    // MARK: Original destinations: few, short-lived, found by address
+
+    private func takeIdleOriginal(_ cluster: ClusterPlace, _ destination: SocketAddress) -> Int32 {
+        guard let list = idleOriginals[OriginalKey(cluster, destination)] else { return -1 }
+        guard let index = list.last else { return -1 }
+        let upstream = upstreams.pointer(index)
+        removeIdleOriginal(index, upstream)
+        upstream.pointee.state = .busy
+        upstream.pointee.flags.insert(.isReused)
+        return index
+    }
+
+    private func putIdleOriginal(_ index: Int32, _ upstream: UpstreamPlace) {
+        idleOriginals[OriginalKey(upstream.pointee.cluster, upstream.pointee.address), default: []].append(index)
+        armIdle(upstream)
+        // The waiting one may want another address: it gets the connection's place instead of the connection.
+        let cluster = upstream.pointee.cluster
+        if cluster.pointee.firstPending >= 0 {
+            closeUpstream(index, upstream)
+        }
+    }
+
+    private func removeIdleOriginal(_ index: Int32, _ upstream: UpstreamPlace) {
+        let key = OriginalKey(upstream.pointee.cluster, upstream.pointee.address)
+        idleOriginals[key]?.removeAll { $0 == index }
+        if idleOriginals[key]?.isEmpty ?? false { idleOriginals[key] = nil }
+    }
+
+    func closeIdleOriginals(_ cluster: ClusterPlace) {
+        for (key, list) in idleOriginals where key.cluster == cluster {
+            for index in list { closeUpstream(index, upstreams.pointer(index)) }
+        }
+    }
+
+    // MARK: The end of a connection
+
+    /// Closes at once. The request that used it, if any, must have been dealt with.
+    func closeUpstream(_ index: Int32, _ upstream: UpstreamPlace, reset: Bool = false) {
+        guard upstream.pointee.isLive else { return }
+        let cluster = upstream.pointee.cluster
+        let slot = upstream.pointee.endpoint
+        if upstream.pointee.state == .idle {
+            if slot >= 0 {
+                unlinkIdle(index, upstream, cluster.pointee.pools + Int(slot))
+            } else {
+                removeIdleOriginal(index, upstream)
+            }
+        }
+        if slot >= 0 {
+            cluster.pointee.pools[Int(slot)].open &-= 1
+            if upstream.pointee.flags.contains(.isOpen) { cluster.pointee.set.connectionClosed(slot) }
+        }
+        buffers.give(&upstream.pointee.input)
+        loop.timers.free(upstream.pointee.timer)
+        if reset { Socket.resetOnClose(upstream.pointee.fd) }
+        Socket.close(upstream.pointee.fd)
+        metrics.add(.upstreamConnections, -1)
+        cluster.pointee.giveBack(.connections, Priority(rawValue: upstream.pointee.priority) ?? .normal)
+        upstreams.give(index)
+        recycleIfUnused(cluster, slot)
+        if cluster.pointee.firstPending >= 0 { servePending(cluster) }
+        letGo(cluster)
+    }
+
+    func upstreamTimer(_ index: Int32, _ upstream: UpstreamPlace) {
+        switch upstream.pointee.state {
+        case .idle: closeUpstream(index, upstream)
+        case .connecting: upstreamFailed(index, upstream, code: ETIMEDOUT)
+        case .busy, .tunnel: break
+        }
+    }
+}
+
+/// An address of an ORIGINAL_DST cluster.
+struct OriginalKey: Hashable {
+    let cluster: ClusterPlace
+    let address: SocketAddress
+
+    init(_ cluster: ClusterPlace, _ address: SocketAddress) {
+        self.cluster = cluster
+        self.address = address
+    }
+}

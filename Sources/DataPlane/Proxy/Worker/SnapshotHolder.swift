@@ -1,0 +1,110 @@
+import Traffic
+
+/// A snapshot that streams of this worker may still read, with their number.
+///
+/// Safety: made by a worker, touched by its thread only, freed when the worker uses a newer snapshot and `users` is 0.
+struct SnapshotHolder {
+    let snapshot: Snapshot
+    /// The snapshot's route tables, readable without touching a reference count.
+    let views: Unmanaged<RouteViews>
+    var users = 0
+    var isCurrent = true
+
+    init(_ snapshot: Snapshot) {
+        self.snapshot = snapshot
+        // Safety: the snapshot beside it holds the object.
+        views = .passUnretained(snapshot.routeViews)
+    }
+}
+
+typealias SnapshotPlace = UnsafeMutablePointer<SnapshotHolder>
+
+/// What a worker keeps of one HTTP chain: the hot settings as plain values, and the snapshot its routes stand in.
+///
+/// Safety: owned by one worker; freed when no connection uses it and no snapshot names it.
+struct ChainState {
+    let configuration: HTTPChainConfiguration
+    var holder: SnapshotPlace
+    var users = 0
+    /// False: the listener changed; its connections close with their next answer.
+    var isCurrent = true
+    let routeTable: Int32
+    let limits: HeadLimitsCopy
+    let idleTimeout: UInt64
+    let streamIdleTimeout: UInt64
+    let headersTimeout: UInt64
+    let requestTimeout: UInt64
+    let maxStreamDuration: UInt64
+    let maxConnectionDuration: UInt64
+    let maxRequests: UInt32
+    let logs: Bool
+    let logsResponseHeaders: Bool
+    let generatesRequestID: Bool
+    let keepsRequestID: Bool
+    let usesRemoteAddress: Bool
+    let trustedHops: UInt32
+    let appendsForwardedFor: Bool
+    let normalizesPath: Bool
+    let mergesSlashes: Bool
+    let escapedSlashes: HTTPChainConfiguration.EscapedSlashes
+    let stripsPort: HTTPChainConfiguration.StripPort
+    let stripsDot: Bool
+    let allowsWebSocket: Bool
+    let acceptsHTTP10: Bool
+    let serverHeader: HTTPChainConfiguration.ServerHeader
+    let serverName: ByteRun
+    let via: ByteRun
+    let delayedCloseTimeout: UInt64
+    /// Owns the bytes of the runs above.
+    private let arena: Arena
+
+    init(_ configuration: HTTPChainConfiguration, holder: SnapshotPlace) {
+        let settings = configuration.settings
+        let snapshot = holder.pointee.snapshot
+        self.configuration = configuration
+        self.holder = holder
+        arena = Arena()
+        routeTable = settings.routeTable
+        limits = HeadLimitsCopy(
+            bytes: settings.maxRequestHeaderBytes,
+            fields: settings.maxHeaderCount,
+            rejectsUnderscores: settings.rejectsUnderscoreNames
+        )
+        idleTimeout = settings.idleTimeout
+        streamIdleTimeout = settings.streamIdleTimeout
+        headersTimeout = settings.requestHeadersTimeout
+        requestTimeout = settings.requestTimeout
+        maxStreamDuration = settings.maxStreamDuration
+        maxConnectionDuration = settings.maxConnectionDuration
+        maxRequests = settings.maxRequestsPerConnection
+        logs = !settings.accessLogs.isEmpty
+        logsResponseHeaders = settings.accessLogs.contains {
+            snapshot.accessLogs.indices.contains(Int($0)) && !snapshot.accessLogs[Int($0)].format.responseHeaders.isEmpty
+        }
+        generatesRequestID = settings.generatesRequestID
+        keepsRequestID = settings.keepsExternalRequestID || !settings.usesRemoteAddress
+        usesRemoteAddress = settings.usesRemoteAddress
+        trustedHops = settings.trustedHops
+        appendsForwardedFor = settings.appendsForwardedFor
+        normalizesPath = settings.normalizesPath
+        mergesSlashes = settings.mergesSlashes
+        escapedSlashes = settings.escapedSlashes
+        stripsPort = settings.stripsPort
+        stripsDot = settings.stripsTrailingHostDot
+        allowsWebSocket = settings.allowsWebSocket
+        acceptsHTTP10 = settings.acceptsHTTP10
+        serverHeader = settings.serverHeader
+        serverName = arena.copy(settings.serverName)
+        via = arena.copy(settings.via)
+        delayedCloseTimeout = settings.delayedCloseTimeout
+    }
+}
+
+typealias ChainPlace = UnsafeMutablePointer<ChainState>
+
+/// Plain copies of a chain's bounds.
+struct HeadLimitsCopy: BitwiseCopyable {
+    var bytes: Int
+    var fields: Int
+    var rejectsUnderscores: Bool
+}

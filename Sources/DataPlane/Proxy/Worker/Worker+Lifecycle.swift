@@ -1,0 +1,92 @@
+import Reactor
+import Traffic
+
+/// Drain, stop and reports.
+extension Worker {
+    /// Stops accepting. Gracefully: idle connections close, the others with their next answer, what is left at the deadline is cut.
+    func drain(isGraceful: Bool, deadline: UInt64) {
+        closeAllListeners()
+        guard !isDraining else { return }
+        isDraining = true
+        guard isGraceful else { return }
+        loop.timers.set(drainTimer, Instant(nanoseconds: now &+ deadline))
+        for index in 0..<downstreams.used {
+            let place = downstreams.pointer(index)
+            guard place.pointee.isLive, place.pointee.state == .http, place.pointee.exchange < 0,
+                !place.pointee.flags.contains(.headStarted), place.pointee.output.isEmpty
+            else { continue }
+            // Not at once: a request may be on its way. It is answered with `Connection: close`.
+            linger(index, place)
+        }
+        if downstreams.liveCount == 0 { control.post(.drained(worker: number)) }
+    }
+
+    /// The grace is over.
+    func cutRemaining() {
+        for index in 0..<downstreams.used {
+            let place = downstreams.pointer(index)
+            if place.pointee.isLive { closeDownstream(index, place, flags: .localReset) }
+        }
+    }
+
+    /// Closes everything; the thread ends.
+    func shutDown() {
+        closeAllListeners()
+        cutRemaining()
+        for index in 0..<upstreams.used {
+            let upstream = upstreams.pointer(index)
+            if upstream.pointee.isLive { closeUpstream(index, upstream) }
+        }
+        buffers.give(&scratch)
+    }
+
+    func makeReport() -> WorkerReport {
+        var idle: Int64 = 0
+        for case let cluster? in clusters {
+            for slot in 0..<cluster.pointee.poolCount { idle += Int64(cluster.pointee.pools[slot].idle) }
+        }
+        metrics.set(.upstreamConnectionsIdle, idle)
+        metrics.set(.bufferBytes, Int64(buffers.bytesInUse))
+        return WorkerReport(
+            worker: number,
+            generation: current.pointee.snapshot.generation,
+            metrics: metrics.copy(),
+            clusters: clusters.compactMap { $0.map(report) },
+            listeners: listeners.compactMap { $0.map(report) }
+        )
+    }
+
+    private func report(_ cluster: ClusterPlace) -> ClusterReport {
+        var endpoints: [EndpointReport] = []
+        for slot in 0..<Int32(cluster.pointee.set.slotCount) {
+            let state = cluster.pointee.set[slot]
+            guard state.isPresent else { continue }
+            endpoints.append(EndpointReport(identity: state.id, state: state))
+        }
+        return ClusterReport(
+            index: cluster.pointee.index,
+            identity: cluster.pointee.identity,
+            endpoints: endpoints,
+            breakers: [report(cluster.pointee.normal), report(cluster.pointee.high)],
+            requestsTotal: cluster.pointee.requestsTotal,
+            retriesTotal: cluster.pointee.retriesTotal,
+            isInPanic: cluster.pointee.set.isInPanic
+        )
+    }
+
+    private func report(_ breaker: CircuitBreaker) -> BreakerReport {
+        BreakerReport(
+            inUse: [breaker.connections, breaker.pending, breaker.requests, breaker.retries],
+            isOpen: BreakerResource.allCases.map { breaker.isOpen($0) }
+        )
+    }
+
+    private func report(_ state: ListenerState) -> ListenerReport {
+        ListenerReport(
+            index: state.configuration.index,
+            connections: state.connections,
+            addresses: state.sockets.map { $0.address.description },
+            connectionsTotal: state.connectionsTotal
+        )
+    }
+}

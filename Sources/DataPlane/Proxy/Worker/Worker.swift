@@ -1,0 +1,229 @@
+import CWeft
+import Glibc
+import HTTP
+import Reactor
+import Traffic
+
+/// One thread that serves connections: its loop, its memory, its pools, its numbers. Nothing of it is shared.
+///
+/// Safety: everything is touched by the worker's own thread (`run`) only, except `send`, which goes through a mailbox.
+final class Worker: @unchecked Sendable {
+    /// Sizes and times of the data path.
+    enum Limits {
+        /// One read takes at most this much: enough that a large body costs few calls, little enough to stay in the cache.
+        static let readSize = 65_536
+        /// A request is kept for another try up to this size (head and body).
+        static let replay = 65_536
+        /// Bytes that a client may send ahead while its request is in work (pipelining).
+        static let pipelined = 16_384
+        /// Connections taken per readiness of a listener, so that a burst does not starve the others.
+        static let accepts = 64
+        /// RFC 9110 section 15.2 knows a handful; more is an attack.
+        static let interims: UInt8 = 8
+        /// Turns of pipelined requests answered in one go.
+        static let pipelineTurns = 32
+        /// Until the TCP chain's endpoint is asked whether it speaks first.
+        static let quietTime: UInt64 = 50_000_000
+        /// What a client may still send after its answer, and for how long.
+        static let lingerTime: UInt64 = 1_000_000_000
+        static let sweepInterval: UInt64 = 1_000_000_000
+        static let acceptPause: UInt64 = 100_000_000
+        static let outSize = 131_072
+        static let pathSize = 65_536
+    }
+
+    let number: Int
+    let workerCount: Int
+    let loop: EventLoop
+    private let commands: Mailbox<WorkerCommand>
+    let control: ControlInbox
+    let metrics = WorkerMetrics()
+    let ring: AccessLogRing?
+
+    var downstreams = Slab<Downstream>()
+    var upstreams = Slab<Upstream>()
+    var exchanges = Slab<Exchange>()
+    var buffers = BufferPool()
+    var requestFields = FieldTable()
+    var responseFields = FieldTable()
+    var logFields = FieldTable()
+    var logResponseFields = FieldTable()
+    var head = RequestHead()
+    var responseHead = ResponseHead()
+    /// Where reads go that need not be kept.
+    var scratch: Buffer
+    /// Where heads for clients are put together.
+    let out: UnsafeMutableRawPointer
+    let pathSpace: UnsafeMutableRawPointer
+    var random: Randomness
+    var date = HTTPDate()
+
+    /// By index of the snapshot.
+    var listeners: [ListenerState?] = []
+    var clusters: [ClusterPlace?] = []
+    /// Clusters that are no longer configured and wait for their last connection.
+    var retired: [ClusterPlace] = []
+    var chains: [ObjectIdentifier: ChainPlace] = [:]
+    var current: SnapshotPlace
+    var holders: [SnapshotPlace] = []
+    var places: [String: NetworkPlace] = [:]
+    /// Idle connections of ORIGINAL_DST clusters.
+    var idleOriginals: [OriginalKey: [Int32]] = [:]
+    var reserve = ReserveDescriptor()
+    /// Connections whose protocol is not known yet, by their number, with the listener that waits to know it.
+    var detecting: [UInt64: ListenerConfiguration] = [:]
+
+    /// Connections whose input wants another look in this turn.
+    var queue: [UInt64] = []
+    var connectionIDs: UInt64 = 0
+    var sweepTimer = TimerID.none
+    var acceptTimer = TimerID.none
+    var drainTimer = TimerID.none
+    var isDraining = false
+    var isStopped = false
+    var wallOffset: UInt64 = 0
+
+    init(number: Int, workerCount: Int, control: ControlInbox, ring: AccessLogRing?) throws(SystemError) {
+        self.number = number
+        self.workerCount = workerCount
+        self.control = control
+        self.ring = ring
+        loop = try EventLoop()
+        commands = Mailbox(waker: loop.waker)
+        out = .allocate(byteCount: Limits.outSize, alignment: 64)
+        pathSpace = .allocate(byteCount: Limits.pathSize, alignment: 64)
+        random = Randomness(seed: cweft_monotonic() ^ (UInt64(number) << 48) ^ UInt64(getpid()) << 20)
+        scratch = Buffer()
+        current = .allocate(capacity: 1)
+        current.initialize(
+            to: SnapshotHolder(
+                Snapshot(
+                    generation: 0,
+                    listeners: [],
+                    clusters: [],
+                    routeTables: [],
+                    labels: [],
+                    accessLogs: [],
+                    limits: ProcessLimits()
+                )
+            )
+        )
+        holders = [current]
+        connectionIDs = UInt64(number) << 48
+    }
+
+    deinit {
+        out.deallocate()
+        pathSpace.deallocate()
+    }
+
+    /// Hands a command to the worker. From any thread.
+    func send(_ command: WorkerCommand) { commands.post(command) }
+
+    /// Nanoseconds of the cached clock.
+    @inline(__always) var now: UInt64 { loop.now.nanoseconds }
+
+    /// Serves until `.stop`. The thread's whole life.
+    func run() {
+        scratch = buffers.take(Limits.readSize) ?? Buffer()
+        sweepTimer = loop.timers.make(token: Token(.workerTimer, 0, generation: 0).raw)
+        acceptTimer = loop.timers.make(token: Token(.workerTimer, 1, generation: 0).raw)
+        drainTimer = loop.timers.make(token: Token(.workerTimer, 2, generation: 0).raw)
+        loop.timers.set(sweepTimer, Instant(nanoseconds: now &+ Limits.sweepInterval))
+        updateWallClock()
+        while !isStopped { turn() }
+        shutDown()
+        control.post(.stopped(worker: number))
+    }
+
+    private func turn() {
+        let count = loop.wait()
+        for index in 0..<count {
+            guard let event = loop.event(index) else { continue }
+            deliver(Token(raw: event.token), event.readiness)
+        }
+        runQueue()
+        while let token = loop.nextTimer() { timerFired(Token(raw: token)) }
+        if loop.wasWoken { for command in commands.take() { obey(command) } }
+        runQueue()
+    }
+
+    @inline(__always)
+    private func deliver(_ token: Token, _ readiness: Readiness) {
+        switch token.kind {
+        case .downstream:
+            guard let place = downstreams.find(token.index, generation: token.generation) else { return }
+            downstreamReady(token.index, place, readiness)
+        case .upstream:
+            guard let place = upstreams.find(token.index, generation: token.generation) else { return }
+            upstreamReady(token.index, place, readiness)
+        case .listener: acceptReady(token)
+        default: break
+        }
+    }
+
+    private func timerFired(_ token: Token) {
+        switch token.kind {
+        case .downstreamTimer:
+            guard let place = downstreams.find(token.index, generation: token.generation) else { return }
+            downstreamTimer(token.index, place)
+        case .upstreamTimer:
+            guard let place = upstreams.find(token.index, generation: token.generation) else { return }
+            upstreamTimer(token.index, place)
+        case .workerTimer:
+            switch token.index {
+            case 0: sweep()
+            case 1: resumeAccepting()
+            default: cutRemaining()
+            }
+        default: break
+        }
+    }
+
+    /// Looks again at connections whose input holds a further request. Bounded per turn by the rounds of each.
+    private func runQueue() {
+        var index = 0
+        while index < queue.count {
+            let token = Token(raw: queue[index])
+            index += 1
+            guard let place = downstreams.find(token.index, generation: token.generation) else { continue }
+            place.pointee.flags.remove(.isQueued)
+            inputWaiting(token.index, place)
+        }
+        if index > 0 { queue.removeAll(keepingCapacity: true) }
+    }
+
+    func enqueue(_ index: Int32, _ place: DownstreamPlace) {
+        guard !place.pointee.flags.contains(.isQueued) else { return }
+        place.pointee.flags.insert(.isQueued)
+        queue.append(Token(.downstream, index, generation: place.pointee.generation).raw)
+    }
+
+    private func obey(_ command: WorkerCommand) {
+        switch command {
+        case .apply(let snapshot): apply(snapshot)
+        case .report(let id): control.post(.report(id: id, makeReport()))
+        case .drain(let isGraceful, let deadline): drain(isGraceful: isGraceful, deadline: deadline)
+        case .stop: isStopped = true
+        }
+    }
+
+    /// The clock of dates: read once a second.
+    func updateWallClock() {
+        let wall = cweft_wall_clock()
+        wallOffset = wall &- now
+        date.update(second: wall / 1_000_000_000)
+    }
+
+    private func sweep() {
+        loop.timers.set(sweepTimer, Instant(nanoseconds: now &+ Limits.sweepInterval))
+        updateWallClock()
+        for case let cluster? in clusters where cluster.pointee.configuration.settings.outlier != nil {
+            let (returned, ejected) = cluster.pointee.set.sweep(now: now)
+            metrics.count(.ejectionsEnded, UInt64(returned.count))
+            metrics.count(.ejectionsSuccessRate, UInt64(ejected.count))
+        }
+        retryListeners()
+        metrics.set(.bufferBytes, Int64(buffers.bytesInUse))
+    }
+}
