@@ -174,7 +174,11 @@ extension Validation {
     private mutating func image(_ object: Object) {
         let spec = ImageSpec(object.spec)
         if !spec.directory.isEmpty, !spec.directory.hasPrefix("/") {
-            invalid("spec.directory", spec.directory, "must be an absolute path")
+            invalid(
+                "spec.directory",
+                spec.directory,
+                "must be an absolute path (`weft apply` makes one of a path beside the manifest)"
+            )
         }
         if spec.directory.isEmpty, object.spec["directory"] != nil { required("spec.directory") }
         if object.spec.text("directory")?.utf8.contains(0) ?? false {
