@@ -5,6 +5,8 @@ import PackageDescription
 // The rooms of the house and the arrows between them: the table of ARCHITECTURE.md, section 3. An arrow may only point
 // down that table.
 
+let isFuzzing = Context.environment["WEFT_FUZZ"] != nil
+
 let strict: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
@@ -12,7 +14,7 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
     .treatAllWarnings(as: .error),
     // glibc's own module and ours must see the same declarations, or `fd_set` has two shapes.
-    .unsafeFlags(["-Xcc", "-D_GNU_SOURCE"]),
+    .unsafeFlags(["-Xcc", "-D_GNU_SOURCE"] + (isFuzzing ? ["-sanitize=fuzzer,address"] : [])),
 ]
 
 /// Exclusivity checks at run time cost 13 ns for each access to a class's field; the data plane is checked in debug builds.
@@ -119,20 +121,19 @@ var targets: [Target] = [
     tests("CommandLineTests", ["CommandLine", "Resources", "Wire"]),
 ]
 
-// `WEFT_FUZZ=1` adds the fuzz entries (they need `-sanitize=fuzzer`, so they are no part of an ordinary build).
-if Context.environment["WEFT_FUZZ"] != nil {
-    let fuzzing: [SwiftSetting] = [
-        .swiftLanguageMode(.v6), .unsafeFlags(["-sanitize=fuzzer,address", "-parse-as-library"]),
-    ]
-    for (name, dependencies) in [
-        ("FuzzHTTP1", ["HTTP", "Bytes"]), ("FuzzText", ["Wire"]), ("FuzzProtobuf", ["Wire", "EnvoyAPI"]),
-    ] as [(String, [Target.Dependency])] {
+// `WEFT_FUZZ=1` builds the fuzz entries and what they use, instrumented, in place of the programs and tests.
+if isFuzzing {
+    targets.removeAll { $0.type == .test || $0.type == .executable }
+    targets.append(.target(name: "CFuzz", path: "Tests/Fuzz/CFuzz"))
+    for (name, room) in [
+        ("FuzzHTTP1", "HTTP"), ("FuzzText", "Wire"), ("FuzzDNS", "Servers"), ("FuzzProtobuf", "EnvoyAPI"),
+    ] {
         targets.append(
             .executableTarget(
                 name: name,
-                dependencies: dependencies,
+                dependencies: ["CFuzz"] + Set([room, "Wire"]).sorted().map { .byName(name: $0) },
                 path: "Tests/Fuzz/\(name)",
-                swiftSettings: fuzzing,
+                swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
                 linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]
             )
         )
@@ -149,9 +150,11 @@ targets.removeAll {
 
 let package = Package(
     name: "weft",
-    products: [
-        .executable(name: "weft", targets: ["weft"]),
-        .executable(name: "weft-proxy", targets: ["weft-proxy"]),
-    ],
+    products: isFuzzing
+        ? []
+        : [
+            .executable(name: "weft", targets: ["weft"]),
+            .executable(name: "weft-proxy", targets: ["weft-proxy"]),
+        ],
     targets: targets
 )
