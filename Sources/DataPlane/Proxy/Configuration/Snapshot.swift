@@ -24,8 +24,8 @@ final class Snapshot: Sendable {
     let limits: ProcessLimits
     /// `routeTables`' views side by side: the hot path reads these plain values without touching a reference count.
     let routeViews: RouteViews
-    private let handOver: HandOverTable
-    private let clusterNames: [String: Int32]
+    fileprivate let handOver: HandOverTable
+    fileprivate let clusterNames: [String: Int32]
 
     init(
         generation: UInt64,
@@ -34,7 +34,8 @@ final class Snapshot: Sendable {
         routeTables: [RouteTable?],
         labels: [LabelSet],
         accessLogs: [AccessLogConfiguration],
-        limits: ProcessLimits
+        limits: ProcessLimits,
+        unchanged: Unchanged? = nil
     ) {
         self.generation = generation
         self.listeners = listeners
@@ -43,11 +44,28 @@ final class Snapshot: Sendable {
         self.labels = labels
         self.accessLogs = accessLogs
         self.limits = limits
-        routeViews = RouteViews(routeTables)
-        handOver = HandOverTable(listeners)
-        var names: [String: Int32] = [:]
-        for case let cluster? in clusters { names[cluster.name] = cluster.index }
-        clusterNames = names
+        routeViews = unchanged?.routeViews ?? RouteViews(routeTables)
+        handOver = unchanged?.handOver ?? HandOverTable(listeners)
+        if let names = unchanged?.clusterNames {
+            clusterNames = names
+        } else {
+            var names: [String: Int32] = [:]
+            for case let cluster? in clusters { names[cluster.name] = cluster.index }
+            clusterNames = names
+        }
+    }
+
+    /// Indexes of an earlier snapshot that still hold: most updates change endpoints only.
+    struct Unchanged {
+        fileprivate var routeViews: RouteViews?
+        fileprivate var handOver: HandOverTable?
+        fileprivate var clusterNames: [String: Int32]?
+
+        init(since snapshot: Snapshot, routeTables: Bool, listeners: Bool, clusterNames: Bool) {
+            routeViews = routeTables ? snapshot.routeViews : nil
+            handOver = listeners ? snapshot.handOver : nil
+            self.clusterNames = clusterNames ? snapshot.clusterNames : nil
+        }
     }
 
     /// The listener that a connection meant for this address is handed to: the exact address and port, else the address

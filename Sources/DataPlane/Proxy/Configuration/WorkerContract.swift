@@ -23,6 +23,8 @@ enum ControlEvent: Sendable {
     /// After `.drain`: no downstream connection is left.
     case drained(worker: Int)
     case stopped(worker: Int)
+    /// A host name's addresses (from the resolver's thread, not from workers).
+    case resolved(name: String, addresses: [Address])
     /// A line for the process log, made off the request path.
     case log(LogLevel, String)
 }

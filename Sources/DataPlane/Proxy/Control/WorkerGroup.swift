@@ -11,6 +11,8 @@ final class WorkerGroup: EventHandler {
     var onApplied: () -> Void = {}
     /// Called for a line that a worker wants in the process log.
     var onLog: (LogLevel, String) -> Void = { _, _ in }
+    /// Called with the addresses of a host name.
+    var onResolved: (String, [Address]) -> Void = { _, _ in }
     /// Called when the last worker said that it has no connection left.
     var onDrained: () -> Void = {}
 
@@ -83,6 +85,7 @@ final class WorkerGroup: EventHandler {
                 drained.insert(worker)
                 if drained.count >= ports.count { onDrained() }
             case .stopped(let worker): stopped.insert(worker)
+            case .resolved(let name, let addresses): onResolved(name, addresses)
             case .log(let level, let line): onLog(level, line)
             }
         }

@@ -84,6 +84,9 @@ struct MetricsSummary {
         }
     }
 
+    /// Adds what is counted outside the workers.
+    mutating func add(_ counter: ProxyCounter, _ amount: UInt64) { counters[counter.rawValue] &+= amount }
+
     func counter(_ counter: ProxyCounter) -> UInt64 { counters[counter.rawValue] }
     func gauge(_ gauge: ProxyGauge) -> Int64 { gauges[gauge.rawValue] }
 

@@ -1,0 +1,75 @@
+import EnvoyAPI
+import Traffic
+
+/// Where a resource came from.
+enum Origin: Hashable {
+    case bootstrap
+    case file(String)
+}
+
+/// A cluster as configured, and where its endpoints come from.
+struct ClusterEntry {
+    var message: Envoy.Cluster
+    var origin: Origin
+    var index: Int32
+    var settings: ClusterConfiguration.Settings
+
+    /// The file of an EDS cluster's endpoints.
+    var assignmentPath: String? {
+        message.type == .eds ? message.edsClusterConfig?.edsConfig?.pathConfigSource?.path : nil
+    }
+
+    var assignmentName: String {
+        let service = message.edsClusterConfig?.serviceName ?? ""
+        return service.isEmpty ? message.name : service
+    }
+
+    var isResolved: Bool { message.type == .strictDns || message.type == .logicalDns }
+
+    /// Names that have to be looked up.
+    var hostNames: [String] {
+        guard isResolved else { return [] }
+        var names: [String] = []
+        for locality in message.loadAssignment?.endpoints ?? [] {
+            for endpoint in locality.lbEndpoints {
+                guard case .socket(let socket) = endpoint.endpoint?.address?.kind else { continue }
+                if Address(literal: socket.address, port: 0) == nil { names.append(socket.address) }
+            }
+        }
+        return names
+    }
+}
+
+/// A listener as configured and compiled.
+struct ListenerEntry {
+    var message: Envoy.Listener
+    var origin: Origin
+    var compiled: ListenerConfiguration
+    /// Keys of the route tables that its chains use.
+    var tables: Set<String>
+    /// Clusters that its TCP chains name.
+    var clusters: Set<Int32>
+}
+
+/// A route table that some listener uses.
+struct TableEntry {
+    /// nil = inline.
+    var path: String?
+    var watchedDirectory: String?
+    var name: String
+    var index: Int32
+    var message: Envoy.RouteConfiguration?
+    var compiled: RouteTable?
+    var clusters: Set<Int32> = []
+}
+
+/// A watched file.
+struct FileEntry {
+    var state: FileState
+    /// The directory whose changes matter.
+    var directory: String
+    /// The contents seen last, and those in force.
+    var lastHash: UInt64?
+    var goodHash: UInt64?
+    var response: Envoy.DiscoveryResponse?
+}

@@ -1,0 +1,155 @@
+import EnvoyAPI
+import Traffic
+
+extension ConfigurationStore {
+    /// Makes these the clusters of an origin: others of the same origin go.
+    ///
+    /// - Throws: all problems; nothing is changed then.
+    func setClusters(_ messages: [Envoy.Cluster], origin: Origin, step: String) throws(ConfigurationProblems) {
+        var problems: [String] = []
+        var entries: [ClusterEntry] = []
+        var seen: Set<String> = []
+        for (index, message) in messages.enumerated() {
+            if !seen.insert(message.name).inserted {
+                problems.append("\(step)[\(index)]: the name \"\(message.name)\" stands here twice")
+            } else if let other = clusters[message.name], other.origin != origin {
+                problems.append(
+                    "\(step)[\(index)]: the cluster \"\(message.name)\" is defined by the bootstrap already"
+                )
+            } else if let known = clusters[message.name], known.message == message {
+                entries.append(known)
+            } else {
+                let (entry, found) = makeCluster(message, origin: origin, step: "\(step)[\(index)]")
+                problems += found
+                entries.append(entry)
+            }
+        }
+        guard problems.isEmpty else { throw ConfigurationProblems(lines: problems) }
+        for (name, entry) in clusters where entry.origin == origin && !seen.contains(name) { remove(entry) }
+        for entry in entries { put(entry) }
+    }
+
+    private func makeCluster(
+        _ message: Envoy.Cluster,
+        origin: Origin,
+        step: String
+    ) -> (ClusterEntry, [String]) {
+        context.reset()
+        let compiler = ClusterCompiler(context: context)
+        let entry: ClusterEntry = context.at(step) {
+            let settings = compiler.settings(message)
+            let entry = ClusterEntry(
+                message: message,
+                origin: origin,
+                index: context.clusters.place(of: message.name),
+                settings: settings
+            )
+            if message.type == .eds, entry.assignmentPath == nil {
+                context.report("eds_cluster_config.eds_config: only path_config_source is supported")
+            }
+            if message.type != .eds, message.type != .originalDst {
+                context.at("load_assignment") { _ = endpoints(of: entry, from: message.loadAssignment) }
+            }
+            return entry
+        }
+        defer { context.reset() }
+        return (entry, context.problems)
+    }
+
+    private func put(_ entry: ClusterEntry) {
+        let old = clusters[entry.message.name]
+        if let old, old.message == entry.message { return }
+        if let path = old?.assignmentPath, path != entry.assignmentPath { stopUsing(path, by: entry.message.name) }
+        clusters[entry.message.name] = entry
+        if old == nil { changes.clusterNames = true }
+        if let path = entry.assignmentPath {
+            assignmentUsers[path, default: []].insert(entry.message.name)
+            let source = entry.message.edsClusterConfig?.edsConfig?.pathConfigSource
+            want(path: path, watchedDirectory: source?.watchedDirectory?.path)
+        }
+        rebuild(entry)
+    }
+
+    private func remove(_ entry: ClusterEntry) {
+        let name = entry.message.name
+        clusters[name] = nil
+        if let path = entry.assignmentPath { stopUsing(path, by: name) }
+        if compiledClusters.indices.contains(Int(entry.index)) { compiledClusters[Int(entry.index)] = nil }
+        changes.clusters = true
+        changes.clusterNames = true
+        changes.removed = true
+    }
+
+    private func stopUsing(_ path: String, by cluster: String) {
+        assignmentUsers[path]?.remove(cluster)
+        if assignmentUsers[path]?.isEmpty == true {
+            assignmentUsers[path] = nil
+            changes.removed = true
+        }
+    }
+
+    private func endpoints(
+        of entry: ClusterEntry,
+        from assignment: Envoy.ClusterLoadAssignment?
+    ) -> [EndpointConfiguration] {
+        let isResolved = entry.isResolved
+        return ClusterCompiler(context: context).endpoints(
+            assignment,
+            cluster: context.clusters.identity(entry.index),
+            base: entry.settings.labels,
+            resolve: isResolved ? { self.resolved[$0] ?? [] } : nil
+        )
+    }
+
+    /// Compiles a cluster with its newest endpoints into its place. Endpoints with problems were refused before.
+    func rebuild(_ entry: ClusterEntry) {
+        var assignment = entry.message.loadAssignment
+        if let path = entry.assignmentPath {
+            assignment = files[path]?.response?.clusterLoadAssignments
+                .first { $0.clusterName == entry.assignmentName }
+        }
+        let made = endpoints(of: entry, from: assignment)
+        context.reset()
+        Self.grow(&compiledClusters, to: Int(entry.index) + 1)
+        compiledClusters[Int(entry.index)] = ClusterConfiguration(
+            index: entry.index,
+            identity: context.clusters.identity(entry.index),
+            version: takeVersion(),
+            name: entry.message.name,
+            settings: entry.settings,
+            endpoints: made
+        )
+        changes.clusters = true
+    }
+
+    /// Checks the assignments of a file for the clusters that use it.
+    func assignmentProblems(_ response: Envoy.DiscoveryResponse, users: Set<String>) -> [String] {
+        context.reset()
+        defer { context.reset() }
+        for (index, assignment) in response.clusterLoadAssignments.enumerated() {
+            let compiler = ClusterCompiler(context: context)
+            context.at("resources[\(index)]") {
+                _ = compiler.endpoints(assignment, cluster: 1, base: 0, resolve: nil)
+            }
+        }
+        for name in users.sorted().compactMap({ clusters[$0]?.assignmentName }) {
+            guard !response.clusterLoadAssignments.contains(where: { $0.clusterName == name }) else { continue }
+            context.report("resources: no ClusterLoadAssignment with the cluster_name \"\(name)\" in it")
+        }
+        return context.problems
+    }
+
+    // MARK: Names
+
+    /// All host names that clusters need the addresses of.
+    var hostNames: Set<String> {
+        clusters.values.reduce(into: Set<String>()) { $0.formUnion($1.hostNames) }
+    }
+
+    /// Takes over the addresses of a name.
+    func setAddresses(_ addresses: [Address], of name: String) {
+        guard resolved[name] != addresses else { return }
+        resolved[name] = addresses
+        for entry in clusters.values where entry.hostNames.contains(name) { rebuild(entry) }
+    }
+}

@@ -1,0 +1,186 @@
+import EnvoyAPI
+import Traffic
+
+extension ConfigurationStore {
+    /// A listener under compilation with what it brought along.
+    private struct Draft {
+        var entry: ListenerEntry
+        var tables: [String: TableEntry]
+    }
+
+    /// Makes these the listeners of an origin: others of the same origin go.
+    ///
+    /// - Throws: all problems; nothing is changed then.
+    func setListeners(_ messages: [Envoy.Listener], origin: Origin, step: String) throws(ConfigurationProblems) {
+        var problems: [String] = []
+        var drafts: [Draft] = []
+        var seen: Set<String> = []
+        for (index, message) in messages.enumerated() {
+            let place = "\(step)[\(index)]"
+            let name = message.name.isEmpty ? "listener_\(index)" : message.name
+            if !seen.insert(name).inserted {
+                problems.append("\(place): the name \"\(name)\" stands here twice")
+            } else if let other = listeners[name], other.origin != origin {
+                problems.append("\(place): the listener \"\(name)\" is defined by the bootstrap already")
+            } else if let known = listeners[name], known.message == message {
+                continue
+            } else {
+                let (draft, found) = makeListener(message, name: name, origin: origin, step: place)
+                problems += found
+                drafts.append(draft)
+            }
+        }
+        guard problems.isEmpty else { throw ConfigurationProblems(lines: problems) }
+        for (name, entry) in listeners where entry.origin == origin && !seen.contains(name) { remove(entry, name) }
+        for draft in drafts { put(draft) }
+    }
+
+    private func makeListener(
+        _ message: Envoy.Listener,
+        name: String,
+        origin: Origin,
+        step: String
+    ) -> (Draft, [String]) {
+        context.reset()
+        defer { context.reset() }
+        var found: [String: TableEntry] = [:]
+        let compiler = ListenerCompiler(context: context) { source in
+            let (key, table) = self.makeTable(source)
+            found[key] = table
+            return table.index
+        }
+        var named = message
+        named.name = name
+        let index = listenerPlaces.place(of: name)
+        let compiled = context.at(step) {
+            if message.filterChains.isEmpty, message.defaultFilterChain == nil {
+                context.report("filter_chains: a listener needs at least one chain")
+            }
+            return ListenerConfiguration(
+                index: index,
+                identity: listenerPlaces.identity(index),
+                version: takeVersion(),
+                name: name,
+                socket: compiler.socket(named),
+                settings: compiler.settings(named),
+                chains: compiler.chains(named),
+                defaultChain: message.defaultFilterChain.flatMap { chain in
+                    context.at("default_filter_chain") { compiler.chain(chain, name) }
+                }
+            )
+        }
+        let entry = ListenerEntry(
+            message: message,
+            origin: origin,
+            compiled: compiled,
+            tables: Set(found.keys),
+            clusters: context.referencedClusters
+        )
+        return (Draft(entry: entry, tables: found), context.problems)
+    }
+
+    private func makeTable(_ source: ListenerCompiler.RouteSource) -> (key: String, TableEntry) {
+        switch source {
+        case .file(let path, let directory, let name):
+            let key = "\(path)\u{0}\(name)"
+            if let known = tables[key] { return (key, known) }
+            let index = context.routeTables.place(of: key)
+            return (key, TableEntry(path: path, watchedDirectory: directory, name: name, index: index))
+        case .inline(let message, let owner):
+            // An inline table lives and dies with its chain.
+            let key = "\u{0}\(owner)"
+            var entry = TableEntry(name: message.name, index: context.routeTables.place(of: key), message: message)
+            if let known = tables[key], known.message == message {
+                entry.compiled = known.compiled
+                entry.clusters = known.clusters
+            } else {
+                entry.compiled = context.at("route_config") { RouteCompiler.compile(message, context) }
+                entry.clusters = context.referencedClusters
+            }
+            return (key, entry)
+        }
+    }
+
+    private func put(_ draft: Draft) {
+        let name = draft.entry.compiled.name
+        let index = Int(draft.entry.compiled.index)
+        if let old = listeners[name], !old.tables.subtracting(draft.entry.tables).isEmpty { changes.removed = true }
+        listeners[name] = draft.entry
+        Self.grow(&compiledListeners, to: index + 1)
+        compiledListeners[index] = draft.entry.compiled
+        changes.listeners = true
+        for (key, table) in draft.tables {
+            if let path = table.path {
+                tableUsers[path, default: []].insert(key)
+                want(path: path, watchedDirectory: table.watchedDirectory)
+                if tables[key] == nil {
+                    tables[key] = table
+                    fillTable(key)
+                }
+            } else {
+                tables[key] = table
+                place(table)
+            }
+        }
+    }
+
+    private func remove(_ entry: ListenerEntry, _ name: String) {
+        listeners[name] = nil
+        compiledListeners[Int(entry.compiled.index)] = nil
+        listenerPlaces.remove(name)
+        changes.listeners = true
+        changes.removed = true
+    }
+
+    private func place(_ table: TableEntry) {
+        Self.grow(&compiledTables, to: Int(table.index) + 1)
+        compiledTables[Int(table.index)] = table.compiled
+        changes.tables = true
+    }
+
+    // MARK: Route files
+
+    /// Compiles the tables of a route file.
+    ///
+    /// - Returns: the tables by key, or the problems.
+    func makeTables(_ response: Envoy.DiscoveryResponse, path: String) -> Result<
+        [String: TableEntry], ConfigurationProblems
+    > {
+        var made: [String: TableEntry] = [:]
+        var problems: [String] = []
+        for (index, message) in response.routeConfigurations.enumerated() {
+            let key = "\(path)\u{0}\(message.name)"
+            guard var entry = tables[key], entry.message != message else { continue }
+            context.reset()
+            entry.compiled = context.at("resources[\(index)]") { RouteCompiler.compile(message, context) }
+            entry.message = message
+            entry.clusters = context.referencedClusters
+            problems += context.problems
+            made[key] = entry
+        }
+        context.reset()
+        for key in (tableUsers[path] ?? []).sorted() {
+            guard let name = tables[key]?.name, !response.routeConfigurations.contains(where: { $0.name == name })
+            else {
+                continue
+            }
+            problems.append("resources: no RouteConfiguration with the name \"\(name)\" in it")
+        }
+        return problems.isEmpty ? .success(made) : .failure(ConfigurationProblems(lines: problems))
+    }
+
+    func put(_ made: [String: TableEntry]) {
+        for (key, entry) in made {
+            tables[key] = entry
+            place(entry)
+            // The clusters that the old table named may be named by nobody now.
+            changes.removed = true
+        }
+    }
+
+    /// Fills a table that became wanted after its file was read.
+    private func fillTable(_ key: String) {
+        guard let path = tables[key]?.path, let response = files[path]?.response else { return }
+        if case .success(let made) = makeTables(response, path: path) { put(made.filter { $0.key == key }) }
+    }
+}

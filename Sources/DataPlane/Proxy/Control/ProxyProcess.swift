@@ -1,0 +1,223 @@
+import EnvoyAPI
+import Glibc
+import Reactor
+import Wire
+
+/// The main thread of a serving proxy: its configuration, its workers, its admin, its signals.
+final class ProxyProcess: EventHandler {
+    /// The version of this program.
+    static let version = "0.1.0"
+
+    let options: ProxyOptions
+    let bootstrap: Envoy.Bootstrap
+    let log: ProcessLog
+    let store: ConfigurationStore
+    let accessLogs = AccessLogThread()
+    let workers: WorkerGroup
+    private(set) var state = ServerState()
+
+    private let loop: HandlerLoop
+    private let signals: SignalSource
+    private let watch: ConfigurationWatch
+    private let resolver: NameResolver
+    private var admin: AdminServer?
+    private var key: HandlerKey?
+    private var exitCode: Int32 = 0
+    private var ending = Ending.no
+
+    private enum Ending { case no, draining, stopping }
+    private static let stopTime: UInt64 = 1_000_000_000
+
+    /// - Throws: `StartError` with what cannot be used and why.
+    init(options: ProxyOptions, bootstrap: Envoy.Bootstrap, log: ProcessLog) throws(StartError) {
+        self.options = options
+        self.bootstrap = bootstrap
+        self.log = log
+        var limits = ProcessLimits()
+        limits.drainTime = options.drainSeconds * 1_000_000_000
+        store = ConfigurationStore(limits: limits)
+        do {
+            // Before any thread exists, so that all of them have the signals blocked.
+            signals = try SignalSource([SIGTERM, SIGINT, SIGUSR1, SIGHUP])
+            loop = try HandlerLoop()
+            workers = try WorkerGroup(loop: loop)
+            watch = try ConfigurationWatch(loop: loop)
+        } catch { throw StartError(message: "\(error)") }
+        resolver = NameResolver(inbox: workers.inbox)
+        state.startNanoseconds = WallClock.now()
+        state.workers = options.concurrency ?? SystemThread.processorCount
+        store.onWarning = { [log] in log.warning($0) }
+        do {
+            try store.load(bootstrap)
+        } catch { throw StartError(message: error.lines.joined(separator: "\n")) }
+    }
+
+    /// Serves until a signal or the admin ends it; the exit code.
+    func run(_ startWorker: WorkerStarter) throws(StartError) -> Int32 {
+        signal(SIGPIPE, SIG_IGN)
+        connect()
+        do {
+            key = try loop.add(signals.fd, .read, self)
+            try startAdmin()
+        } catch { throw StartError(message: "\(error)") }
+        for index in 0..<state.workers {
+            let setup = WorkerSetup(
+                index: index,
+                count: state.workers,
+                inbox: workers.inbox,
+                accessLog: accessLogs.makeRing(),
+                processor: nil
+            )
+            guard let port = startWorker(setup) else {
+                throw StartError(message: "worker \(index) could not be started")
+            }
+            workers.add(port)
+        }
+        accessLogs.start()
+        publish()
+        log.info("started", ["workers": "\(state.workers)", "pid": "\(getpid())", "version": Self.version])
+        loop.run()
+        admin?.shutdown()
+        accessLogs.stop()
+        log.info("ended", ["code": "\(exitCode)"])
+        return exitCode
+    }
+
+    private func connect() {
+        workers.onApplied = { [unowned self] in workersApplied() }
+        workers.onLog = { [log] in log.log($0, $1) }
+        workers.onDrained = { [unowned self] in if ending == .draining { stopWorkers() } }
+        workers.onResolved = { [unowned self] name, addresses in
+            store.setClock()
+            store.setAddresses(addresses, of: name)
+            publish()
+        }
+        watch.onChange = { [unowned self] in filesChanged($0) }
+    }
+
+    private func startAdmin() throws(SystemError) {
+        guard let message = bootstrap.admin?.address else { return }
+        store.context.reset()
+        guard let address = store.context.address(message) else { return }
+        let router = AdminRouter(process: self)
+        let server = try AdminServer(address, loop: loop) { router.answer($0, $1) }
+        log.info("admin listens", ["address": server.display])
+        admin = server
+    }
+
+    // MARK: Configuration
+
+    private func filesChanged(_ paths: Set<String>) {
+        store.setClock()
+        for path in paths.sorted() { store.read(path) }
+        store.readWanted()
+        publish()
+    }
+
+    /// Hands the newest configuration to the workers, if there is a new one.
+    private func publish() {
+        watch.setFiles(store.files.values.map { ($0.state.path, $0.directory) })
+        resolver.setNames(store.hostNames)
+        guard let snapshot = store.commit() else { return }
+        accessLogs.setLogs(snapshot.accessLogs)
+        workers.send(.apply(snapshot))
+        log.log(.debug, "configuration sent", ["generation": "\(snapshot.generation)"])
+    }
+
+    private func workersApplied() {
+        guard !state.isReady, ending == .no, workers.appliedGeneration > 0 else { return }
+        let broken = workers.listenerErrors.filter { store.listeners[$0.key]?.origin == .bootstrap }
+        guard broken.isEmpty else {
+            // A static listener that cannot be opened is a configuration that cannot be served.
+            for (listener, error) in broken { log.error("ending", ["listener": listener, "error": error]) }
+            exitCode = 1
+            stopWorkers()
+            return
+        }
+        state.isReady = true
+        state.reason = "LIVE"
+        log.info("ready")
+    }
+
+    // MARK: Ending
+
+    func ready(_ readiness: Readiness) {
+        while let number = signals.next() {
+            switch number {
+            case SIGUSR1: accessLogs.reopenFiles()
+            case SIGHUP: filesChanged(Set(store.files.keys))
+            default: endRequested(number)
+            }
+        }
+    }
+
+    private func endRequested(_ signal: Int32) {
+        guard ending == .no else {
+            stopWorkers()
+            return
+        }
+        log.info("draining", ["signal": "\(signal)", "seconds": "\(options.drainSeconds)"])
+        ending = .draining
+        drainListeners(isGraceful: true)
+        let deadline = Instant.read().advanced(byNanoseconds: options.drainSeconds * 1_000_000_000)
+        if let key { loop.setTimer(key, deadline) }
+        if options.drainSeconds == 0 { stopWorkers() }
+    }
+
+    func drainListeners(isGraceful: Bool) {
+        state.isDraining = state.isDraining || isGraceful
+        workers.send(.drain(isGraceful: isGraceful, deadline: options.drainSeconds * 1_000_000_000))
+    }
+
+    /// Ends without draining.
+    func quit() { stopWorkers() }
+
+    private func stopWorkers() {
+        guard ending != .stopping else { return }
+        ending = .stopping
+        workers.send(.stop)
+        // The answer to a request for ending is still to be written; workers say `.stopped` meanwhile.
+        if let key { loop.setTimer(key, Instant.read().advanced(byNanoseconds: 20_000_000)) }
+        stopDeadline = Instant.read().advanced(byNanoseconds: Self.stopTime)
+    }
+
+    private var stopDeadline = Instant.distantFuture
+
+    func timerFired() {
+        switch ending {
+        case .no: break
+        case .draining: stopWorkers()
+        case .stopping:
+            if workers.hasStopped || Instant.read() >= stopDeadline {
+                loop.stop()
+            } else if let key {
+                loop.setTimer(key, Instant.read().advanced(byNanoseconds: 20_000_000))
+            }
+        }
+    }
+
+    func serverInfo() -> Value {
+        let name = state.isDraining ? "DRAINING" : state.isReady ? "LIVE" : state.reason
+        return [
+            "version": .string("weft-proxy/\(Self.version)"),
+            "state": .string(name),
+            "uptime_all_epochs": .string("\(state.uptimeSeconds)s"),
+            "uptime_current_epoch": .string("\(state.uptimeSeconds)s"),
+            "command_line_options": [
+                "concurrency": .int(Int64(state.workers)),
+                "config_path": .string(options.configPath ?? ""),
+                "mode": .string(options.mode.rawValue),
+                "log_level": .string(log.level.name),
+                "drain_time": .string("\(options.drainSeconds)s"),
+            ],
+            "node": bootstrap.node?.jsonValue ?? .object(Fields()),
+            "configuration_generation": .int(Int64(store.snapshot.generation)),
+            "applied_generation": .int(Int64(workers.appliedGeneration)),
+        ]
+    }
+}
+
+/// Why the proxy cannot start.
+struct StartError: Error {
+    let message: String
+}
