@@ -18,7 +18,10 @@ final class SQLiteDatabase {
 
     private let handle: OpaquePointer
     private let path: String
+    private let maximumPages: Int
     private var statements: [Statement: OpaquePointer] = [:]
+
+    private static let pageSize = 4096
 
     private enum Statement: String, CaseIterable {
         case begin = "BEGIN IMMEDIATE"
@@ -38,8 +41,11 @@ final class SQLiteDatabase {
     /// Opens or makes the file, and checks it for damage.
     ///
     /// - Throws: `APIError` that names the file, what is wrong with it and what to do.
-    init(path: String) throws(APIError) {
+    ///
+    /// - Parameter maximumBytes: beyond this the file does not grow; writes are refused as if the disk were full.
+    init(path: String, maximumBytes: Int) throws(APIError) {
         self.path = path
+        maximumPages = max(maximumBytes / Self.pageSize, 16)
         var handle: OpaquePointer?
         let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE
         let code = sqlite3_open_v2(path, &handle, flags, nil)
@@ -75,7 +81,11 @@ final class SQLiteDatabase {
         sqlite3_busy_timeout(handle, 500)
         // One process owns the file: nobody can change it below the cache.
         try execute("PRAGMA locking_mode=EXCLUSIVE")
+        // Before the first page is written: what is deleted gives its pages back.
+        try execute("PRAGMA page_size=\(Self.pageSize)")
+        try execute("PRAGMA auto_vacuum=INCREMENTAL")
         try execute("PRAGMA journal_mode=WAL")
+        try execute("PRAGMA max_page_count=\(maximumPages)")
         try execute("PRAGMA synchronous=FULL")
         try execute("PRAGMA wal_autocheckpoint=1000")
         try execute("PRAGMA journal_size_limit=4194304")
@@ -92,6 +102,7 @@ final class SQLiteDatabase {
             )
         }
         try makeTables()
+        try execute("PRAGMA incremental_vacuum")
     }
 
     private func makeTables() throws(APIError) {
@@ -236,7 +247,10 @@ final class SQLiteDatabase {
         let why = String(cString: sqlite3_errmsg(handle))
         switch sqlite3_errcode(handle) & 0xff {
         case SQLITE_FULL:
-            return .unavailable("the disk that holds the store \(path) is full: free some space; nothing was written")
+            return .unavailable(
+                "the store \(path) cannot grow: its disk is full, or it reached its limit of \(maximumPages / 256) MiB; free some "
+                    + "space or delete objects; nothing was written"
+            )
         case SQLITE_BUSY, SQLITE_LOCKED:
             return .unavailable("the store \(path) is in use by another process: stop that one (`weft down`) first")
         case SQLITE_CORRUPT, SQLITE_NOTADB:

@@ -15,6 +15,8 @@ package final class SQLiteStore: ObjectStore {
         package var events = 4096
         /// Writes that may wait for the writer: beyond, they are refused with 429.
         package var waitingWrites = 8192
+        /// Size of the file: beyond, writes are refused with 503.
+        package var fileBytes = 2 << 30
         /// Writes that share one transaction.
         package var batch = 256
 
@@ -71,7 +73,7 @@ package final class SQLiteStore: ObjectStore {
         limits: Limits,
         clock: @escaping @Sendable () -> Timestamp
     ) throws(APIError) {
-        let database = try SQLiteDatabase(path: path)
+        let database = try SQLiteDatabase(path: path, maximumBytes: limits.fileBytes)
         var objects: [(ObjectKey, Object)] = []
         for row in try database.rows() {
             guard let type = ResourceTypes.find(apiVersion: row.apiVersion, kind: row.kind) else { continue }

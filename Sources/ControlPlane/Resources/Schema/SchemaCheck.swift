@@ -31,6 +31,7 @@ package struct SchemaCheck: Sendable {
             return
         }
         pruned = walk(value, .record(type.kind), "") ?? .object(Fields())
+        warnings += Advice.warnings(pruned, of: type)
     }
 
     /// The checked value without unknown fields; nil when it is to be left out.
