@@ -1,3 +1,4 @@
 import Glibc
+import Proxy
 
-exit(0)
+exit(ProxyProgram.run(Array(CommandLine.arguments.dropFirst())))
