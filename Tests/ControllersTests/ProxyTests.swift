@@ -155,7 +155,7 @@ struct MeshPublisherTests {
 struct ProxySupervisorTests {
     func script(_ directory: String, _ text: String) -> ProxySupervisor.Settings {
         let path = "\(directory)/program"
-        try? ConfigurationFiles.replace(path, with: Array("#!/bin/sh\n\(text)\n".utf8))
+        try? ProxyDirectory.replace(path, with: Array("#!/bin/sh\n\(text)\n".utf8))
         chmod(path, 0o700)
         var settings = ProxySupervisor.Settings(
             program: path,

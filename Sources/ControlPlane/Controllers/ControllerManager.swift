@@ -20,6 +20,7 @@ package actor ControllerManager {
     /// - Parameters:
     ///   - cluster: what to work on.
     ///   - ingressPort: the port of the machine's ingress listener.
+    /// - Returns: the reconcilers, for `init`.
     package static func standardReconcilers(_ cluster: Cluster, ingressPort: Int = 80) -> [any Reconciler] {
         [
             DeploymentReconciler(cluster), ReplicaSetReconciler(cluster), PodBinder(cluster),

@@ -1,3 +1,4 @@
+package import Mesh
 import Resources
 import Wire
 
@@ -15,8 +16,6 @@ package struct MeshSurroundings: Sendable, Equatable {
 ///
 /// Bursts of changes are gathered for `gathering`; a pod that leaves does not wait for that.
 package actor MeshPublisher {
-    package typealias Compile = @Sendable (borrowing ClusterState, MeshSurroundings) -> [ConfigurationFile]
-
     /// Types whose changes reach the proxy.
     private static let relevantTypes: Set<ResourceType> = [
         ResourceTypes.services, ResourceTypes.pods, ResourceTypes.endpointSlices, ResourceTypes.ingresses,
@@ -28,29 +27,47 @@ package actor MeshPublisher {
 
     private let cluster: Cluster
     private let admin: any ProxyAdmin
-    private let compile: Compile
+    private let base: MeshState
     private let log: @Sendable (String) -> Void
     private let clock = ContinuousClock()
-    private var files: ConfigurationFiles
+    private var directory: ProxyDirectory
     private var surroundings = MeshSurroundings()
     private let changes: AsyncStream<Void>
     private nonisolated let changed: AsyncStream<Void>.Continuation
     private var reported: [String: String] = [:]
     private var lastFailure = ""
+    /// Nobody confirms any more: the proxy is being stopped.
+    private var isStopping = false
+    /// What objects ask for and do not get.
+    package private(set) var warnings: [MeshWarning] = []
 
+    /// - Parameters:
+    ///   - cluster: the objects.
+    ///   - base: what does not change: directory, admin address, ingress address.
+    ///   - admin: asked for what the proxy uses.
+    ///   - log: takes one line at a time.
     package init(
         cluster: Cluster,
-        directory: String,
+        base: MeshState,
         admin: any ProxyAdmin,
-        log: @escaping @Sendable (String) -> Void,
-        compile: @escaping Compile
+        log: @escaping @Sendable (String) -> Void
     ) {
         self.cluster = cluster
         self.admin = admin
-        self.compile = compile
+        self.base = base
         self.log = log
-        files = ConfigurationFiles(directory: directory)
+        directory = ProxyDirectory(path: base.directory)
         (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// Writes the file that the proxy is started with, and the first files that it reads; call before it starts.
+    ///
+    /// - Throws: `FileFailure`.
+    package func prepare() async throws(FileFailure) {
+        try directory.prepare()
+        let files = ConfigurationFiles(ProxyConfiguration(base))
+        try ProxyDirectory.replace("\(base.directory)/\(ConfigurationFiles.bootstrapFile)", with: files.bootstrap)
+        try directory.publish(files)
     }
 
     /// Listens to the cache; call before the cache runs.
@@ -84,18 +101,39 @@ package actor MeshPublisher {
     @discardableResult
     package func publish() async -> Int {
         let surroundings = surroundings
-        let compile = compile
-        let wanted = await cluster.read { compile($0, surroundings) }
+        let base = base
+        let state = await cluster.read { MeshState(base, $0, surroundings) }
         // Another call may have published a later state meanwhile: only the newest surroundings count.
         guard surroundings == self.surroundings else { return await publish() }
+        let configuration = ProxyConfiguration(state)
         do {
-            try files.publish(wanted)
+            try directory.publish(ConfigurationFiles(configuration))
             lastFailure = ""
         } catch {
             if lastFailure != error.description { log("mesh=failed error=\"\(error)\"") }
             lastFailure = error.description
         }
-        return files.revision
+        let revision = directory.revision
+        await tell(configuration.warnings)
+        return revision
+    }
+
+    /// Tells each new warning in an event on its object.
+    private func tell(_ current: [MeshWarning]) async {
+        let new = current.filter { !warnings.contains($0) }
+        warnings = current
+        for warning in new {
+            guard let type = ResourceTypes.all.first(where: { $0.kind == warning.kind }),
+                let object = await cluster.get(ObjectKey(type, namespace: warning.namespace, name: warning.name))
+            else { continue }
+            cluster.events.record(
+                object,
+                .warning,
+                reason: warning.reason,
+                message: warning.message,
+                component: "mesh"
+            )
+        }
     }
 
     // MARK: Pods
@@ -119,6 +157,9 @@ package actor MeshPublisher {
         await applied(await publish())
     }
 
+    /// Nothing waits for the proxy from now on.
+    package func stop() { isStopping = true }
+
     // MARK: Confirmation
 
     /// Suspends until the proxy uses this revision of every file, or refused it, or is silent, or too slow.
@@ -126,17 +167,18 @@ package actor MeshPublisher {
     /// - Returns: whether the proxy confirmed.
     @discardableResult
     package func applied(_ revision: Int) async -> Bool {
+        guard !isStopping else { return false }
         let start = clock.now
         var wait = Duration.milliseconds(1)
         var hasAnswered = false
-        while !Task.isCancelled {
+        while !Task.isCancelled, !isStopping {
             let elapsed = start.duration(to: clock.now)
             if let versions = await proxyVersions() {
                 hasAnswered = true
                 reportErrors(versions)
-                let needed = files.versions.filter { $0.value <= revision }
+                let needed = directory.versions.filter { $0.value <= revision }
                 let hasSettled = needed.allSatisfy { path, version in
-                    versions.hasSettled("\(files.directory)/\(path)", at: version)
+                    versions.hasSettled("\(base.directory)/\(path)", at: version)
                 }
                 if hasSettled { return true }
             } else if !hasAnswered, elapsed > Self.silenceLimit {

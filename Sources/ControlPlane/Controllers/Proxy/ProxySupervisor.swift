@@ -131,7 +131,7 @@ package actor ProxySupervisor {
             return nil
         }
         let text = "\(child) \(Self.startTime(of: child) ?? 0)\n"
-        try? ConfigurationFiles.replace(settings.pidFile, with: Array(text.utf8))
+        try? ProxyDirectory.replace(settings.pidFile, with: Array(text.utf8))
         return child
     }
 

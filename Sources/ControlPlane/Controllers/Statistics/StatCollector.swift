@@ -43,6 +43,7 @@ package actor StatCollector {
     ///   - window: how far back to look.
     ///   - services: every Service, so that idle ones are listed too.
     ///   - withEdges: also per caller and callee.
+    /// - Returns: what `TrafficReport` writes.
     package func report(
         window: Duration,
         services: [(namespace: String, name: String)],

@@ -16,6 +16,7 @@ struct PodCensus {
     /// - Parameters:
     ///   - pods: every pod of the owner.
     ///   - minReadySeconds: how long a pod must have been ready to count as available.
+    ///   - now: the time of day.
     init(_ pods: [Object], minReadySeconds: Int, now: Timestamp) {
         for pod in pods {
             let status = PodStatus(pod.status)

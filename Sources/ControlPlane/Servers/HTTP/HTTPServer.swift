@@ -57,6 +57,13 @@ package final class HTTPServer: Sendable {
         return own
     }
 
+    /// Serves a port of 127.0.0.1 (0 asks for any), and returns the one that it got.
+    package func listenOnLoopback(port: Int) async throws(SystemError) -> Int {
+        let wished = UInt16(exactly: port).flatMap { SocketAddress("127.0.0.1", port: $0) }
+        guard let address = wished else { throw SystemError(code: EINVAL, operation: "listen on port \(port)") }
+        return Int(try await listen(address).port)
+    }
+
     /// Stops accepting, lets requests end within `grace`, then closes what is left.
     package func shutdown(grace: Duration = .seconds(1)) async {
         await core.stopAccepting()

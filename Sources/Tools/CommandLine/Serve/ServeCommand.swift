@@ -1,1 +1,69 @@
-enum ServeCommand { static func run(_ words: [String]) async -> Int32 { 0 } }
+import Glibc
+
+/// The daemon's entry: everything behind `weft serve`.
+enum ServeCommand {
+    /// Runs until it is told to stop, by a signal or through its API.
+    ///
+    /// - Parameter words: `--state-dir DIR`.
+    /// - Returns: the exit code: 0 after an orderly end.
+    static func run(_ words: [String]) async -> Int32 {
+        guard let index = words.firstIndex(of: "--state-dir"), words.indices.contains(index + 1) else {
+            Terminal.warn("weft serve needs --state-dir DIR")
+            return ExitCode.usage.rawValue
+        }
+        let state = StateDirectory(path: words[index + 1])
+        signal(SIGPIPE, SIG_IGN)
+        raiseFileLimit()
+        do {
+            try makeDirectory(state.path)
+            let lock = try DaemonLock(state)
+            let log = ServeLog(path: state.log)
+            let daemon = Daemon(state: state, log: log)
+            return await supervise(daemon, lock, log)
+        } catch {
+            Terminal.warn("\(error)")
+            return ExitCode.failure.rawValue
+        }
+    }
+
+    private static func supervise(_ daemon: Daemon, _ lock: DaemonLock, _ log: ServeLog) async -> Int32 {
+        let signals = Task {
+            var count = 0
+            for await number in Interrupts.stream() {
+                count += 1
+                log.write("daemon=signalled", ["signal": "\(number)"])
+                daemon.requestStop(Daemon.Stop(removesState: false, hurries: count > 1))
+            }
+        }
+        defer { signals.cancel() }
+        do {
+            try await daemon.start()
+        } catch {
+            log.write("daemon=failed", ["error": "\(error)"])
+            Terminal.warn("\(error)")
+            await daemon.stopNow()
+            lock.release()
+            return ExitCode.failure.rawValue
+        }
+        await daemon.runUntilStopped { lock.release() }
+        return ExitCode.success.rawValue
+    }
+
+    /// Pods, their logs and their connections need descriptors: as many as the machine allows.
+    private static func raiseFileLimit() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = min(limit.rlim_max, 1 << 20)
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+
+    private static func makeDirectory(_ path: String) throws(CommandError) {
+        var made = ""
+        for part in path.split(separator: "/") {
+            made += "/\(part)"
+            guard mkdir(made, 0o700) == 0 || errno == EEXIST else {
+                throw CommandError("the state directory \(path) cannot be made: \(FileReader.describe(errno))")
+            }
+        }
+    }
+}

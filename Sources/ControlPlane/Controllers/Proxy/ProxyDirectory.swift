@@ -1,18 +1,6 @@
 import Glibc
+package import Mesh
 package import Wire
-
-/// One file of the proxy's configuration: a DiscoveryResponse without its version.
-package struct ConfigurationFile: Sendable, Equatable {
-    /// Below the directory of the proxy: `lds.json`, `eds/web.json`.
-    package var path: String
-    /// Each with its `@type`.
-    package var resources: [Value]
-
-    package init(path: String, resources: [Value]) {
-        self.path = path
-        self.resources = resources
-    }
-}
 
 /// A file that could not be written.
 package struct FileFailure: Error, Sendable, CustomStringConvertible {
@@ -24,50 +12,54 @@ package struct FileFailure: Error, Sendable, CustomStringConvertible {
 }
 
 /// The proxy's configuration on disk: changed files only are written, each replaced whole by a rename, each with the
-/// revision at which it changed.
-///
-/// Files are written from the bottom up (endpoints, clusters, routes, listeners), so that nothing ever names a thing that is
-/// not there yet; files that nobody needs go last.
-package struct ConfigurationFiles: Sendable {
-    package let directory: String
+/// revision at which it changed. Files that nobody needs go last.
+package struct ProxyDirectory: Sendable {
+    package let path: String
     /// The revision of the last change; 0 before the first.
     package private(set) var revision = 0
     /// For each file the revision at which it was last written.
     package private(set) var versions: [String: Int] = [:]
-    private var written: [String: [Value]] = [:]
+    private var last: ConfigurationFiles?
 
-    package init(directory: String) { self.directory = directory }
+    package init(path: String) { self.path = path }
+
+    /// Makes the directory empty, with the folders that files go into.
+    ///
+    /// - Throws: `FileFailure`.
+    package func prepare() throws(FileFailure) {
+        for folder in [path, "\(path)/eds", "\(path)/rds"] {
+            guard mkdir(folder, 0o700) == 0 || errno == EEXIST else { throw FileFailure("make", folder) }
+            guard let directory = opendir(folder) else { throw FileFailure("read", folder) }
+            defer { closedir(directory) }
+            while let entry = readdir(directory) {
+                let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                    String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+                }
+                if name.hasSuffix(".json") || name.hasSuffix(".tmp") { unlink("\(folder)/\(name)") }
+            }
+        }
+    }
 
     /// Brings the directory to the wished state.
     ///
     /// - Returns: the paths that were written; empty when nothing changed.
     /// - Throws: `FileFailure`; what was written before stays, and a repeated call goes on from there.
     @discardableResult
-    package mutating func publish(_ files: [ConfigurationFile]) throws(FileFailure) -> [String] {
-        let ordered = files.sorted { (Self.rank($0.path), $0.path) < (Self.rank($1.path), $1.path) }
-        let changed = ordered.filter { written[$0.path] != $0.resources }
-        let wanted = Set(files.map(\.path))
-        let gone = written.keys.filter { !wanted.contains($0) }
-        guard !changed.isEmpty || !gone.isEmpty else { return [] }
+    package mutating func publish(_ files: ConfigurationFiles) throws(FileFailure) -> [String] {
+        let (written, removed) = files.changes(since: last)
+        guard !written.isEmpty || !removed.isEmpty else { return [] }
         revision += 1
-        for file in changed {
-            let response: Value = ["version_info": .string(String(revision)), "resources": .array(file.resources)]
-            try Self.replace("\(directory)/\(file.path)", with: JSON.bytes(response))
-            written[file.path] = file.resources
-            versions[file.path] = revision
+        for file in written {
+            guard let bytes = files.bytes(of: file, version: revision) else { continue }
+            try Self.replace("\(path)/\(file)", with: bytes)
+            versions[file] = revision
         }
-        for path in gone {
-            unlink("\(directory)/\(path)")
-            written[path] = nil
-            versions[path] = nil
+        for file in removed {
+            unlink("\(path)/\(file)")
+            versions[file] = nil
         }
-        return changed.map(\.path)
-    }
-
-    private static func rank(_ path: String) -> Int {
-        if path.hasPrefix("eds/") { return 0 }
-        if path.hasPrefix("cds") { return 1 }
-        return path.hasPrefix("rds/") ? 2 : 3
+        last = files
+        return written
     }
 
     /// Writes a file beside its place and moves it there: a reader sees the old bytes or the new ones.

@@ -1,0 +1,282 @@
+import Agent
+import Controllers
+import Glibc
+import Mesh
+import Resources
+import Sandbox
+import Servers
+import Store
+import Synchronization
+import Wire
+
+/// Everything that runs behind `weft serve`, from the store to the proxy.
+actor Daemon {
+    /// How to end.
+    struct Stop: Sendable, Equatable {
+        /// Remove every file, objects included.
+        var removesState: Bool
+        /// Do not wait for open requests and grace periods.
+        var hurries: Bool
+    }
+
+    /// The running parts.
+    struct Parts: Sendable {
+        let store: SQLiteStore
+        let cluster: Cluster
+        let manager: ControllerManager
+        let publisher: MeshPublisher
+        let names: DNSServer
+        let supervisor: ProxySupervisor
+        let collector: StatCollector
+        let agent: Agent
+        let admin: UnixProxyAdmin
+        let ingressPort: Int
+    }
+
+    nonisolated let state: StateDirectory
+    nonisolated let log: ServeLog
+    nonisolated let startTime = SQLiteStore.now()
+    private nonisolated let stops: AsyncStream<Stop>
+    private nonisolated let stopInput: AsyncStream<Stop>.Continuation
+    nonisolated let progress = ProgressHub()
+    private(set) var parts: Parts?
+    private(set) var metricsAddress: String?
+    private(set) var problems: [String] = []
+    private var api: HTTPServer?
+    private var metrics: HTTPServer?
+    private var tasks: [Task<Void, Never>] = []
+    private var agentTask: Task<Void, Never>?
+
+    init(state: StateDirectory, log: ServeLog) {
+        self.state = state
+        self.log = log
+        (stops, stopInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(4))
+    }
+
+    nonisolated var proxyDirectory: String { "\(state.path)/proxy" }
+    nonisolated var adminSocket: String { "\(proxyDirectory)/admin.sock" }
+
+    // MARK: Start
+
+    /// Starts every part; returns when the API answers.
+    func start() async throws {
+        log.write("daemon=starting", ["pid": "\(getpid())", "version": Version.current, "state": state.path])
+        let parts = try await assemble()
+        self.parts = parts
+        await parts.publisher.attach()
+        let names = NamePublisher(cluster: parts.cluster, server: parts.names)
+        await names.attach()
+        await parts.manager.start()
+        try await parts.publisher.prepare()
+        await parts.supervisor.start()
+        run { await names.run() }
+        run { await parts.publisher.run() }
+        run { await parts.collector.run() }
+        let log = log
+        agentTask = Task {
+            await parts.agent.run { messages in
+                for message in messages { log.write("agent=leftover", ["error": message]) }
+            }
+        }
+        try await serve(parts)
+        log.write("daemon=ready", ["socket": state.socket, "ingress": "127.0.0.1:\(parts.ingressPort)"])
+    }
+
+    private func run(_ body: @escaping @Sendable () async -> Void) { tasks.append(Task { await body() }) }
+
+    private func assemble() async throws -> Parts {
+        ProxySupervisor.sweep(pidFile: "\(proxyDirectory)/weft-proxy.pid")
+        let store = try await SQLiteStore.open(path: "\(state.path)/store.db")
+        let first = FirstObjects(store: store, now: SQLiteStore.now())
+        try await first.resetPods()
+        try await first.ensure()
+        let cluster = Cluster(store: store, now: { SQLiteStore.now() })
+        let ingressPort = HostPorts.free([80, 8000])
+        if ingressPort != 80 {
+            problems.append("port 80 of 127.0.0.1 is taken or not allowed: Ingresses are served on port \(ingressPort)")
+        }
+        let log = log
+        let say: @Sendable (String) -> Void = { log.write($0) }
+        let admin = UnixProxyAdmin(path: adminSocket)
+        let publisher = MeshPublisher(
+            cluster: cluster,
+            base: MeshState(
+                directory: proxyDirectory,
+                admin: .pipe(path: adminSocket),
+                ingressAddress: HostAddress(address: "127.0.0.1", port: ingressPort),
+                accessLogPath: "\(proxyDirectory)/access.log"
+            ),
+            admin: admin,
+            log: say
+        )
+        let names = DNSServer()
+        let ports = MeshPorts(publisher: publisher, entersNamespaces: geteuid() == 0)
+        let agent = Agent(
+            store: store,
+            settings: AgentSettings(stateDirectory: state.path),
+            ports: AgentPorts(
+                gate: ports,
+                dns: NamePorts(server: names),
+                places: ports,
+                events: EventPorts(recorder: cluster.events)
+            ),
+            now: { SQLiteStore.now() }
+        )
+        return Parts(
+            store: store,
+            cluster: cluster,
+            manager: ControllerManager(
+                cluster,
+                ControllerManager.standardReconcilers(cluster, ingressPort: ingressPort),
+                log: say
+            ),
+            publisher: publisher,
+            names: names,
+            supervisor: makeSupervisor(cluster),
+            collector: StatCollector(admin: admin),
+            agent: agent,
+            admin: admin,
+            ingressPort: ingressPort
+        )
+    }
+
+    private func makeSupervisor(_ cluster: Cluster) -> ProxySupervisor {
+        let settings = ProxySupervisor.Settings(
+            program: Self.proxyProgram,
+            arguments: ["-c", "\(proxyDirectory)/\(ConfigurationFiles.bootstrapFile)"],
+            logFile: "\(proxyDirectory)/proxy.log",
+            pidFile: "\(proxyDirectory)/weft-proxy.pid"
+        )
+        let log = log
+        let progress = progress
+        return ProxySupervisor(settings) { event in
+            switch event {
+            case .started(let pid): log.write("proxy=started", ["pid": "\(pid)"])
+            case .failed(let why): log.write("proxy=failed", ["error": why])
+            case .ended(let pid, let status):
+                log.write("proxy=ended", ["pid": "\(pid)", "status": status])
+                guard !progress.hasBegun else { return }
+                let node = Object(ResourceTypes.nodes, name: PodBinder.nodeName)
+                cluster.events.record(
+                    node,
+                    .warning,
+                    reason: "ProxyEnded",
+                    message: "weft-proxy ended (\(status)) and is started again; see proxy/proxy.log",
+                    component: "weft"
+                )
+            }
+        }
+    }
+
+    /// `weft-proxy` beside this program.
+    private static var proxyProgram: String {
+        var buffer = [CChar](repeating: 0, count: 4096)
+        let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+        guard count > 0 else { return "/usr/bin/weft-proxy" }
+        let path = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return path.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" } + "/weft-proxy"
+    }
+
+    private func serve(_ parts: Parts) async throws {
+        var handler = KubernetesAPI(
+            store: parts.store,
+            logs: LogPorts(logs: parts.agent.logs),
+            version: Version.current
+        )
+        let routes = DaemonRoutes(daemon: self, parts: parts)
+        handler.add("stat") { request, _ in await routes.stat(request) }
+        handler.add("status") { _, _ in await routes.status() }
+        handler.add("shutdown") { request, _ in await routes.shutdown(request) }
+        handler.add(path: "metrics") { _, _ in await routes.metrics() }
+        let answers = handler
+        let server = HTTPServer { await answers.handle($0) }
+        try await server.listen(unix: state.socket)
+        api = server
+        let metrics = HTTPServer { request in
+            request.path == "/metrics" && request.method == "GET"
+                ? await routes.metrics() : .text("only GET /metrics is here\n", status: 404)
+        }
+        for port in [4191, 0] {
+            guard let bound = try? await metrics.listenOnLoopback(port: port) else { continue }
+            metricsAddress = "127.0.0.1:\(bound)"
+            break
+        }
+        self.metrics = metrics
+    }
+
+    // MARK: End
+
+    /// Asks for the end; may be called from anywhere, again and again.
+    nonisolated func requestStop(_ stop: Stop) { stopInput.yield(stop) }
+
+    /// Waits for a request to end, and ends.
+    ///
+    /// - Parameter released: called when the files are gone, before the API stops to answer.
+    func runUntilStopped(_ released: @Sendable () -> Void) async {
+        var requests = stops.makeAsyncIterator()
+        guard let first = await requests.next() else { return }
+        var removesState = first.removesState
+        let work = Task { await self.stopParts(hurries: first.hurries) }
+        let impatience = Task {
+            for await further in stops {
+                if further.hurries { await self.hurry() }
+                if further.removesState { return true }
+            }
+            return false
+        }
+        await work.value
+        stopInput.finish()
+        if await impatience.value { removesState = true }
+        await finish(removesState: removesState, released)
+    }
+
+    /// Ends what was started, without grace: for a start that failed.
+    func stopNow() async {
+        await stopParts(hurries: true)
+        await finish(removesState: false) {}
+    }
+
+    private func hurry() async {
+        guard let parts else { return }
+        progress.say("hurrying")
+        await parts.publisher.stop()
+        await parts.supervisor.shutdown(grace: .zero)
+        await parts.agent.hurry()
+    }
+
+    private func stopParts(hurries: Bool) async {
+        guard let parts else { return }
+        let count = await parts.agent.podCount
+        progress.begin()
+        progress.say("stopping \(count) pod\(count == 1 ? "" : "s")")
+        log.write("daemon=stopping", ["pods": "\(count)", "hurry": "\(hurries)"])
+        await parts.manager.shutdown()
+        // The proxy first: it takes no new connections, lets requests end, and nothing is sent to pods that are ending.
+        await parts.publisher.stop()
+        await parts.supervisor.shutdown(grace: hurries ? .milliseconds(100) : .seconds(10))
+        progress.say("the proxy has drained")
+        if hurries { await parts.agent.hurry() } else { await parts.agent.shutdown() }
+        progress.say("all pods have ended")
+        agentTask?.cancel()
+        await agentTask?.value
+        for task in tasks { task.cancel() }
+        for task in tasks { await task.value }
+        tasks = []
+        await parts.names.shutdown()
+    }
+
+    private func finish(removesState: Bool, _ released: @Sendable () -> Void) async {
+        await metrics?.shutdown(grace: .zero)
+        await parts?.store.shutdown()
+        if removesState {
+            StateFiles(state: state).remove()
+            progress.say("the state is removed")
+        }
+        released()
+        log.write("daemon=stopped")
+        progress.finish()
+        await api?.shutdown(grace: .seconds(2))
+        unlink(state.socket)
+        if removesState { rmdir(state.path) }
+    }
+}

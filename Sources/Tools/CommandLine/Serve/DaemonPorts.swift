@@ -1,0 +1,123 @@
+import Agent
+import Controllers
+import Glibc
+import Resources
+import Servers
+
+/// The proxy's admin over its Unix socket.
+struct UnixProxyAdmin: ProxyAdmin {
+    let path: String
+
+    func get(_ target: String, timeout: Duration) async throws -> (status: Int, body: [UInt8]) {
+        let answer = try await HTTPClient.send(
+            HTTPRequest("GET", target),
+            to: .unix(path),
+            target: target,
+            timeout: timeout
+        )
+        return (answer.status, answer.body)
+    }
+}
+
+/// What the agent asks of the mesh: confirm that traffic left a pod, hear where pods are.
+struct MeshPorts: TrafficGate, PodPlaceListener {
+    let publisher: MeshPublisher
+    /// Whether the proxy may enter namespaces itself; else it asks the pods' brokers for sockets.
+    let entersNamespaces: Bool
+
+    func podLeavesTraffic(uid: String) async { await publisher.podLeaves(uid: uid) }
+
+    func podPlaced(_ place: PodPlace) async {
+        await publisher.podPlaced(
+            PodNetwork(
+                uid: place.uid,
+                namespace: place.namespace,
+                name: place.name,
+                address: place.address,
+                namespacePath: entersNamespaces ? place.networkNamespacePath : place.brokerPath
+            )
+        )
+    }
+
+    func podGone(uid: String) async { await publisher.podGone(uid: uid) }
+}
+
+/// Gives the pods' name sockets to the server of names.
+struct NamePorts: PodDNS {
+    let server: DNSServer
+
+    func podStarted(uid: String, namespace: String, udp: Int32, tcp: Int32) async {
+        server.add(uid, udp: udp, tcp: tcp)
+    }
+
+    func podStopped(uid: String) async { server.remove(uid) }
+}
+
+/// Writes the agent's events.
+struct EventPorts: PodEventSink {
+    let recorder: EventRecorder
+
+    func record(_ pod: Object, isWarning: Bool, reason: String, message: String) {
+        recorder.record(pod, isWarning ? .warning : .normal, reason: reason, message: message, component: "kubelet")
+    }
+}
+
+/// Reads logs for the API.
+struct LogPorts: PodLogSource {
+    let logs: PodLogs
+
+    func logs(
+        of pod: Object,
+        container: String,
+        options: Servers.PodLogOptions
+    ) async throws(APIError) -> AsyncThrowingStream<[UInt8], any Error> {
+        var wanted = AgentLogOptions()
+        wanted.container = container
+        wanted.follows = options.follow
+        wanted.isPrevious = options.previous
+        wanted.hasTimestamps = options.timestamps
+        wanted.tailLines = options.tailLines
+        wanted.since = options.since
+        wanted.byteLimit = options.limitBytes
+        let pieces = try await logs.open(namespace: pod.namespace, pod: pod.name, wanted)
+        let (stream, output) = AsyncThrowingStream.makeStream(of: [UInt8].self, throwing: (any Error).self)
+        let pump = Task {
+            for await piece in pieces { output.yield(piece) }
+            output.finish()
+        }
+        output.onTermination = { _ in pump.cancel() }
+        return stream
+    }
+}
+
+/// Ports of the host.
+enum HostPorts {
+    /// The first of `wished` on which 127.0.0.1 can be listened on, else any free one.
+    static func free(_ wished: [Int]) -> Int {
+        for port in wished + [0] {
+            if let found = tryBind(port) { return found }
+        }
+        return wished.last ?? 0
+    }
+
+    private static func tryBind(_ port: Int) -> Int? {
+        let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard fd >= 0 else { return nil }
+        defer { close(fd) }
+        var yes: Int32 = 1
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(UInt16(clamping: port).bigEndian)
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        return withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic -> Int? in
+                guard bind(fd, __CONST_SOCKADDR_ARG(__sockaddr__: generic), length) == 0, listen(fd, 1) == 0, getsockname(fd, __SOCKADDR_ARG(__sockaddr__: generic), &length) == 0 else {
+                    return nil
+                }
+                return Int(UInt16(bigEndian: pointer.pointee.sin_port))
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+import CWeft
+import Controllers
+import Glibc
+import Resources
+import Sandbox
+import Store
+import Wire
+
+/// The objects that a cluster always has, and what a daemon's start changes in those that an earlier one left.
+struct FirstObjects {
+    let store: any ObjectStore
+    let now: Timestamp
+
+    /// Makes the node, and the Services `kubernetes` and `kube-dns`.
+    func ensure() async throws(APIError) {
+        try await ensureNode()
+        try await ensureService(
+            "kubernetes",
+            namespace: "default",
+            address: "10.96.0.1",
+            ports: [["name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443]]
+        )
+        try await ensureService(
+            "kube-dns",
+            namespace: "kube-system",
+            address: "10.96.0.10",
+            ports: [
+                ["name": "dns", "port": 53, "protocol": "UDP"], ["name": "dns-tcp", "port": 53, "protocol": "TCP"],
+            ]
+        )
+    }
+
+    private func ensureService(
+        _ name: String,
+        namespace: String,
+        address: String,
+        ports: [Value]
+    ) async throws(APIError) {
+        let key = ObjectKey(ResourceTypes.services, namespace: namespace, name: name)
+        guard try await store.find(key) == nil else { return }
+        var service = Object(ResourceTypes.services, namespace: namespace, name: name)
+        service.labels = ["component": "weft"]
+        service.spec = ["clusterIP": .string(address), "ports": .array(ports)]
+        try await store.create(service)
+    }
+
+    private func ensureNode() async throws(APIError) {
+        let key = ObjectKey(ResourceTypes.nodes, name: PodBinder.nodeName)
+        if try await store.find(key) == nil {
+            var node = Object(ResourceTypes.nodes, name: PodBinder.nodeName)
+            node.labels = ["kubernetes.io/hostname": PodBinder.nodeName, "kubernetes.io/os": "linux"]
+            node.spec = ["podCIDR": "10.244.0.0/16"]
+            try await store.create(node)
+        }
+        let status = nodeStatus()
+        try await store.modifyStatus(key) { (node) throws(APIError) in node.status = status }
+    }
+
+    private func nodeStatus() -> Value {
+        let resources: Value = [
+            "cpu": .string("\(max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))))"),
+            "memory": .string("\(sysconf(Int32(_SC_PHYS_PAGES)) * (sysconf(Int32(_SC_PAGESIZE)) / 1024))Ki"),
+            "pods": "1000",
+        ]
+        let time = Value.string(now.description)
+        return [
+            "capacity": resources, "allocatable": resources,
+            "addresses": [
+                ["type": "InternalIP", "address": "127.0.0.1"],
+                ["type": "Hostname", "address": .string(PodBinder.nodeName)],
+            ],
+            "conditions": [
+                [
+                    "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "weft runs pods here",
+                    "lastHeartbeatTime": time, "lastTransitionTime": time,
+                ]
+            ],
+            "nodeInfo": [
+                "operatingSystem": "linux", "kubeletVersion": .string("v\(Version.current)"),
+                "kernelVersion": .string(Self.kernel), "architecture": "amd64", "osImage": "host",
+                "containerRuntimeVersion": .string("weft://\(Version.current)"), "machineID": "", "systemUUID": "",
+                "bootID": "", "kubeProxyVersion": "",
+            ],
+        ]
+    }
+
+    private static var kernel: String {
+        (readFile("/proc/sys/kernel/osrelease", limit: 256) ?? "unknown").split(separator: "\n").first.map(String.init)
+            ?? "unknown"
+    }
+
+    /// Pods of an earlier daemon do not run any more: those that should run begin again, and nobody takes their old
+    /// status for true meanwhile.
+    func resetPods() async throws(APIError) {
+        for pod in try await store.list(ResourceTypes.pods) {
+            let status = PodStatus(pod.status)
+            guard !["Succeeded", "Failed"].contains(status.phase), !pod.status.isNull,
+                pod.status != ["phase": "Pending"]
+            else { continue }
+            let key = ObjectKey(ResourceTypes.pods, namespace: pod.namespace, name: pod.name)
+            try await store.modifyStatus(key) { (pod) throws(APIError) in pod.status = ["phase": "Pending"] }
+        }
+    }
+}

@@ -1,0 +1,18 @@
+import CWeft
+import Glibc
+import Sandbox
+
+/// The files of a state directory, and their removal.
+struct StateFiles {
+    let state: StateDirectory
+
+    /// What a daemon makes; anything else in the directory belongs to somebody else and stays.
+    private static let names = [
+        "store.db", "store.db-wal", "store.db-shm", "store.db-journal", "serve.log", "serve.log.1", "pods", "proxy",
+    ]
+
+    /// Removes everything but the socket and the pid file, which say until the end that somebody is there.
+    func remove() {
+        for name in Self.names { _ = cweft_remove_tree("\(state.path)/\(name)") }
+    }
+}
