@@ -1,5 +1,6 @@
 import Controllers
 import Glibc
+import Mesh
 import Resources
 import Store
 import Synchronization
@@ -13,8 +14,15 @@ func withTemporaryDirectory(_ body: (String) async throws -> Void) async throws 
     defer { _ = remove(path) }
     for name in ["eds", "rds"] { mkdir("\(path)/\(name)", 0o700) }
     try await body(path)
-    for entry in ["eds/a.json", "eds/b.json", "cds.json", "lds.json", "eds", "rds", "log", "pid", "program"] {
-        remove("\(path)/\(entry)")
+    for folder in ["eds", "rds", ""] {
+        guard let handle = opendir("\(path)/\(folder)") else { continue }
+        while let entry = readdir(handle) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            remove("\(path)/\(folder)/\(name)")
+        }
+        closedir(handle)
     }
 }
 
@@ -26,48 +34,76 @@ func text(of path: String) -> String? {
     return String(decoding: buffer[..<count], as: UTF8.self)
 }
 
-@Suite("Configuration files")
-struct ConfigurationFilesTests {
+/// A Service `name` with one pod behind it.
+func meshState(_ directory: String, ports: [String: Int]) -> MeshState {
+    MeshState(
+        directory: directory,
+        admin: .pipe(path: "\(directory)/admin.sock"),
+        services: ports.keys.map { name in
+            MeshService(
+                namespace: "default",
+                name: name,
+                clusterIP: "10.96.0.\(name.utf8.first ?? 0)",
+                selector: ["app": name],
+                ports: [MeshService.Port(name: "http", port: 80, target: .number(ports[name] ?? 0))]
+            )
+        },
+        pods: ports.keys.map { name in
+            MeshPod(
+                namespace: "default",
+                name: name,
+                ip: "10.244.0.\(name.utf8.first ?? 0)",
+                networkNamespace: "/proc/1/ns/net",
+                labels: ["app": name]
+            )
+        }
+    )
+}
+
+@Suite("Proxy directory")
+struct ProxyDirectoryTests {
+    func files(_ directory: String, _ ports: [String: Int]) -> ConfigurationFiles {
+        ConfigurationFiles(ProxyConfiguration(meshState(directory, ports: ports)))
+    }
+
     @Test("only what changed is written again, under a new revision")
     func writesChanges() async throws {
-        try await withTemporaryDirectory { directory in
-            var files = ConfigurationFiles(directory: directory)
-            let a = ConfigurationFile(path: "eds/a.json", resources: [["name": "a"]])
-            var b = ConfigurationFile(path: "eds/b.json", resources: [["name": "b"]])
-            #expect(try files.publish([b, a]) == ["eds/a.json", "eds/b.json"])
-            #expect(try files.publish([a, b]) == [])
-            #expect(files.revision == 1)
-            b.resources.append(["name": "c"])
-            #expect(try files.publish([a, b]) == ["eds/b.json"])
-            #expect(files.versions == ["eds/a.json": 1, "eds/b.json": 2])
-            let value = try JSON.parse(try #require(text(of: "\(directory)/eds/b.json")))
-            #expect(value == ["version_info": "2", "resources": [["name": "b"], ["name": "c"]]])
-            #expect(try files.publish([a]) == [])
-            #expect(text(of: "\(directory)/eds/b.json") == nil)
-            #expect(files.revision == 3)
+        try await withTemporaryDirectory { path in
+            var directory = ProxyDirectory(path: path)
+            try directory.prepare()
+            let first = try directory.publish(files(path, ["a": 8080, "b": 8080]))
+            #expect(first.contains("lds.json") && first.contains("cds.json"))
+            #expect(try directory.publish(files(path, ["b": 8080, "a": 8080])) == [])
+            #expect(directory.revision == 1)
+            let changed = try directory.publish(files(path, ["a": 8080, "b": 9090]))
+            #expect(changed.count == 1 && changed[0].hasPrefix("eds/"))
+            let value = try JSON.parse(try #require(text(of: "\(path)/\(changed[0])")))
+            #expect(value["version_info"]?.stringValue == "2")
+            #expect(directory.versions[changed[0]] == 2 && directory.versions["lds.json"] == 1)
+            try directory.publish(files(path, ["a": 8080]))
+            #expect(text(of: "\(path)/\(changed[0])") == nil)
+            #expect(directory.versions[changed[0]] == nil)
         }
     }
 
-    @Test("what is pointed at is written before what points at it")
-    func order() async throws {
-        try await withTemporaryDirectory { directory in
-            var files = ConfigurationFiles(directory: directory)
-            let paths = ["lds.json", "cds.json", "eds/a.json"]
-            let written = try files.publish(paths.map { ConfigurationFile(path: $0, resources: []) })
-            #expect(written == ["eds/a.json", "cds.json", "lds.json"])
+    @Test("files of an earlier run are taken away")
+    func prepares() async throws {
+        try await withTemporaryDirectory { path in
+            try ProxyDirectory.replace("\(path)/eds/old.json", with: [0x7b])
+            try ProxyDirectory(path: path).prepare()
+            #expect(text(of: "\(path)/eds/old.json") == nil)
         }
     }
 
-    @Test("a file that cannot be written is named, and tried again")
+    @Test("a directory that cannot be written is named, and tried again")
     func failure() {
-        var files = ConfigurationFiles(directory: "/nonexistent")
-        let file = ConfigurationFile(path: "cds.json", resources: [])
+        var directory = ProxyDirectory(path: "/nonexistent")
         for _ in 0..<2 {
-            do {
-                try files.publish([file])
+            do throws(FileFailure) {
+                try directory.publish(files("/nonexistent", ["a": 1]))
                 Issue.record("written into nothing")
             } catch {
-                #expect(error.description.contains("/nonexistent/cds.json"))
+                #expect(error.description.contains("/nonexistent/"))
             }
         }
     }
@@ -91,22 +127,54 @@ struct ProxyVersionsTests {
     }
 }
 
-/// A proxy that applies what it is told to.
+/// A proxy that reads its files when it is asked, up to a revision.
 final class FakeAdmin: ProxyAdmin {
-    let versions = Mutex<Value>([:])
+    private let highest = Mutex(0)
     let asked = Mutex(0)
     let directory: String
 
     init(directory: String) { self.directory = directory }
 
-    func get(_ path: String, timeout: Duration) async throws -> (status: Int, body: [UInt8]) {
-        asked.withLock { $0 += 1 }
-        return (200, JSON.bytes(versions.withLock { $0 }))
+    func applyEverything() { highest.withLock { $0 = .max } }
+
+    /// What is written from now on is not applied.
+    func applyNothingNew() {
+        let current = files().compactMap { Int($0.1["version_info"]?.stringValue ?? "") }.max() ?? 0
+        highest.withLock { $0 = current }
     }
 
-    func apply(_ path: String, version: Int) {
-        versions.withLock {
-            $0["\(directory)/\(path)"] = ["version": .string(String(version)), "applied": true, "error": ""]
+    func get(_ path: String, timeout: Duration) async throws -> (status: Int, body: [UInt8]) {
+        asked.withLock { $0 += 1 }
+        let limit = highest.withLock { $0 }
+        var answer: Value = [:]
+        for (path, value) in files() {
+            let version = Int(value["version_info"]?.stringValue ?? "") ?? 0
+            answer[path] = [
+                "version": .string(String(min(version, limit))), "applied": .bool(version <= limit), "error": "",
+            ]
+        }
+        return (200, JSON.bytes(answer))
+    }
+
+    /// The text of all endpoint files.
+    func endpoints() -> String { files().filter { $0.0.contains("/eds/") }.map { JSON.write($0.1) }.joined() }
+
+    private func files() -> [(String, Value)] {
+        ["", "/eds", "/rds"].flatMap { folder -> [(String, Value)] in
+            guard let handle = opendir("\(directory)\(folder)") else { return [] }
+            defer { closedir(handle) }
+            var found: [(String, Value)] = []
+            while let entry = readdir(handle) {
+                let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                    String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+                }
+                let path = "\(directory)\(folder)/\(name)"
+                guard name.hasSuffix(".json"), name != "bootstrap.json", let content = text(of: path),
+                    let value = try? JSON.parse(content)
+                else { continue }
+                found.append((path, value))
+            }
+            return found
         }
     }
 }
@@ -119,33 +187,47 @@ struct MeshPublisherTests {
             let store = try await SQLiteStore.open(path: ":memory:")
             let cluster = Cluster(store: store, now: { .systemNow() })
             let admin = FakeAdmin(directory: directory)
-            let publisher = MeshPublisher(cluster: cluster, directory: directory, admin: admin, log: { _ in }) {
-                _,
-                around in
-                [
-                    ConfigurationFile(
-                        path: "eds/a.json",
-                        resources: around.networks.keys.filter { !around.leaving.contains($0) }.sorted()
-                            .map { .string($0) }
-                    )
+            let base = MeshState(directory: directory, admin: .pipe(path: "\(directory)/admin.sock"))
+            let publisher = MeshPublisher(cluster: cluster, base: base, admin: admin) { _ in }
+            try await publisher.prepare()
+            let loops = Task { await cluster.cache.run() }
+            await cluster.cache.synced()
+            try await cluster.create(LoopKit.service("web"))
+            var pod = Object(ResourceTypes.pods, namespace: "default", name: "web")
+            pod.labels = ["app": "web"]
+            pod.spec = [
+                "containers": [
+                    ["name": "main", "image": "x", "ports": [["name": "http", "containerPort": 8080]]]
                 ]
-            }
-            admin.apply("eds/a.json", version: 1)
+            ]
+            pod = try await cluster.create(pod)
+            let old = pod
+            pod.status = [
+                "phase": "Running", "podIP": "10.244.0.1", "conditions": [["type": "Ready", "status": "True"]],
+            ]
+            try await cluster.updateStatus(pod, from: old)
+            admin.applyEverything()
+            let uid = pod.uid
             await publisher.podPlaced(
-                PodNetwork(uid: "u1", namespace: "default", name: "web", address: "10.244.0.1", namespacePath: "/x")
+                PodNetwork(uid: uid, namespace: "default", name: "web", address: "10.244.0.1", namespacePath: "/x")
             )
+            func endpoints() -> String { admin.endpoints() }
+            #expect(endpoints().contains("10.244.0.1"))
+            admin.applyNothingNew()
             let isGone = Mutex(false)
             async let leaving: Void = {
-                await publisher.podLeaves(uid: "u1")
+                await publisher.podLeaves(uid: uid)
                 isGone.withLock { $0 = true }
             }()
             let before = admin.asked.withLock { $0 }
             while admin.asked.withLock({ $0 }) < before + 3 { await Task.yield() }
             #expect(isGone.withLock { $0 } == false)
-            #expect(text(of: "\(directory)/eds/a.json")?.contains("u1") == false)
-            admin.apply("eds/a.json", version: 2)
+            #expect(!endpoints().contains("10.244.0.1"))
+            admin.applyEverything()
             await leaving
             #expect(isGone.withLock { $0 })
+            loops.cancel()
+            await loops.value
             await store.shutdown()
         }
     }

@@ -11,7 +11,7 @@ struct FirstObjects {
     let store: any ObjectStore
     let now: Timestamp
 
-    /// Makes the node, and the Services `kubernetes` and `kube-dns`.
+    /// Makes the node and the Service `kubernetes`. The address of names, 10.96.0.10, is the store's own.
     func ensure() async throws(APIError) {
         try await ensureNode()
         try await ensureService(
@@ -19,14 +19,6 @@ struct FirstObjects {
             namespace: "default",
             address: "10.96.0.1",
             ports: [["name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443]]
-        )
-        try await ensureService(
-            "kube-dns",
-            namespace: "kube-system",
-            address: "10.96.0.10",
-            ports: [
-                ["name": "dns", "port": 53, "protocol": "UDP"], ["name": "dns-tcp", "port": 53, "protocol": "TCP"],
-            ]
         )
     }
 
