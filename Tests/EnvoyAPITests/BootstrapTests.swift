@@ -34,7 +34,10 @@ struct BootstrapTests {
         let host = try #require(routes.virtualHosts.first)
         #expect(host.domains == ["shop.example", "*.shop.example"])
         #expect(host.routes[0].match?.pathSpecifier == .pathSeparatedPrefix("/api"))
-        #expect(host.routes[0].match?.headers.first?.headerMatchSpecifier == .stringMatch(.init(matchPattern: .exact("GET"))))
+        #expect(
+            host.routes[0].match?.headers.first?.headerMatchSpecifier
+                == .stringMatch(.init(matchPattern: .exact("GET")))
+        )
         guard case .route(let action)? = host.routes[0].action else {
             Issue.record("no route action")
             return
@@ -48,7 +51,9 @@ struct BootstrapTests {
         #expect(action.retryPolicy?.numRetries == 2)
         #expect(action.retryPolicy?.retriableStatusCodes == [503, 504])
         #expect(host.routes[1].action == .redirect(.init(schemeRewriteSpecifier: .httpsRedirect(true))))
-        #expect(host.routes[2].action == .directResponse(.init(status: 404, body: .init(specifier: .inlineString("no")))))
+        #expect(
+            host.routes[2].action == .directResponse(.init(status: 404, body: .init(specifier: .inlineString("no"))))
+        )
     }
 
     @Test("clusters keep presence apart from zero")
@@ -60,7 +65,9 @@ struct BootstrapTests {
         #expect(clusters[0].circuitBreakers?.thresholds.first?.retryBudget?.budgetPercent == .init(value: 20))
         #expect(clusters[0].outlierDetection?.enforcingConsecutive5xx == 0)
         #expect(clusters[0].outlierDetection?.enforcingSuccessRate == nil)
-        #expect(clusters[0].loadBalancingPolicy?.policies.first?.typedExtensionConfig?.typedConfig == .peakEwma(.init()))
+        #expect(
+            clusters[0].loadBalancingPolicy?.policies.first?.typedExtensionConfig?.typedConfig == .peakEwma(.init())
+        )
         let endpoint = try #require(clusters[0].loadAssignment?.endpoints.first?.lbEndpoints.first)
         #expect(endpoint.loadBalancingWeight == 3)
         #expect(endpoint.metadata?.filterMetadata["weft.dev/labels"] == ["dst_pod": "web-1"])

@@ -287,7 +287,7 @@ extension Envoy {
             empty: TypedExtensionConfig()
         ) { schema in
             schema.field(1, "name", \.name, .string, [.minLength(1)])
-            schema.optional(2, "typed_config", \.typedConfig, .any, [.required])
+            schema.optional(2, "typed_config", \.typedConfig, .any)
         }
     }
 }

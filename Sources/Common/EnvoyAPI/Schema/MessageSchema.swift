@@ -9,6 +9,8 @@ package struct MessageSchema<Message: Sendable & Equatable>: Sendable {
     private let oneofs: [Oneof]
     private let indexOfName: [String: Int]
     private let indexOfNumber: [Int: Int]
+    /// Indices of the fields in the order of their numbers.
+    private let byNumber: [Int]
     private let verify: @Sendable (Message, inout SchemaReader) -> Void
 
     /// - Parameters:
@@ -32,6 +34,7 @@ package struct MessageSchema<Message: Sendable & Equatable>: Sendable {
         }
         indexOfName = names
         indexOfNumber = numbers
+        byNumber = numbers.sorted { $0.key < $1.key }.map(\.value)
         verify = { Message.verify($0, &$1) }
     }
 
@@ -110,7 +113,7 @@ package struct MessageSchema<Message: Sendable & Equatable>: Sendable {
     }
 
     func encode(_ message: Message, _ writer: inout ProtobufWriter) {
-        for field in fields.sorted(by: { $0.number < $1.number }) { field.encode(message, &writer) }
+        for index in byNumber { fields[index].encode(message, &writer) }
     }
 
     // MARK: rules
