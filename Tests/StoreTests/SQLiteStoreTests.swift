@@ -116,6 +116,28 @@ struct SQLiteStoreTests {
         #expect(error?.details?.causes.map(\.path) == ["spec.containers[0].name", "spec.containers[0].image"])
     }
 
+    @Test("an object too deep or too large to be read again is refused, in status too")
+    func tooLarge() async throws {
+        let store = try await makeStore()
+        var deep: Value = [:]
+        for _ in 0..<60 { deep = ["a": deep] }
+        var job = Object(
+            ResourceTypes.all.first { $0.kind == "Job" } ?? ResourceTypes.pods,
+            namespace: "default",
+            name: "j"
+        )
+        job.spec = deep
+        let wanted = job
+        #expect(await refusal { try await store.create(wanted) }?.code == 422)
+        let large = configMap("large", ["k": String(repeating: "x", count: 2_000_000)])
+        #expect(await refusal { try await store.create(large) }?.code == 413)
+        try await store.create(pod("p"))
+        let error = await refusal {
+            try await store.modifyStatus(key(ResourceTypes.pods, "p")) { $0.status = ["phase": deep] }
+        }
+        #expect(error?.code == 422)
+    }
+
     @Test("modify repeats itself when somebody else wrote in between")
     func modify() async throws {
         let store = try await makeStore()

@@ -38,11 +38,10 @@ final class SQLiteDatabase {
     /// The layout of the tables; a newer one is refused.
     private static let layout: Int64 = 1
 
-    /// Opens or makes the file, and checks it for damage.
+    /// Opens or makes the file, and checks it for damage. Beyond `maximumBytes` it will not grow: writes are refused as if
+    /// the disk were full.
     ///
     /// - Throws: `APIError` that names the file, what is wrong with it and what to do.
-    ///
-    /// - Parameter maximumBytes: beyond this the file does not grow; writes are refused as if the disk were full.
     init(path: String, maximumBytes: Int) throws(APIError) {
         self.path = path
         maximumPages = max(maximumBytes / Self.pageSize, 16)

@@ -173,7 +173,7 @@ struct WriteBatch: StoreView {
     private mutating func status(_ wanted: Object) throws(APIError) -> Object {
         let type = try Self.type(of: wanted)
         let (key, old) = try stored(wanted, type)
-        let object = ObjectRules.prepareStatus(wanted, of: type, stored: old)
+        let object = try ObjectRules.prepareStatus(wanted, of: type, stored: old)
         return object == old ? old : record(key, old: old, new: object)
     }
 

@@ -70,7 +70,14 @@ package enum ObjectRules {
     }
 
     /// A stored object with another's status.
-    package static func prepareStatus(_ object: Object, of type: ResourceType, stored: Object) -> Object {
+    ///
+    /// - Throws: `APIError` 413 or 422 for a status that is too large or too deep.
+    package static func prepareStatus(
+        _ object: Object,
+        of type: ResourceType,
+        stored: Object
+    ) throws(APIError) -> Object {
+        try checkSize(object, of: type)
         var result = stored
         result.value["status"] = object.value["status"].map(SchemaCheck.withoutNulls)
         return result
@@ -86,7 +93,52 @@ package enum ObjectRules {
         if !errors.isEmpty { throw .invalid(type, object.name, errors) }
     }
 
+    /// Deeper or larger objects are refused: what is stored must be read again, with the readers' limits to spare, and
+    /// Kubernetes' own store takes no more than 1.5 MiB.
+    package static let maximumDepth = 48
+    /// The largest object, roughly as bytes of JSON.
+    package static let maximumSize = 1_572_864
+
+    /// Refuses an object that is too large or too deep to keep.
+    ///
+    /// - Throws: `APIError` 413 or 422.
+    package static func checkSize(_ object: Object, of type: ResourceType) throws(APIError) {
+        var size = 0
+        guard measure(object.value, depth: 0, &size) else {
+            let why = "the object is nested deeper than \(maximumDepth) levels"
+            throw .invalid(type, object.name, [FieldError("", .invalid, why)])
+        }
+        guard size <= maximumSize else {
+            throw APIError(
+                code: 413,
+                reason: .requestEntityTooLarge,
+                message: "\(type.qualifiedPlural) \"\(object.name)\" is too large: about \(size) bytes, the limit is "
+                    + "\(maximumSize)"
+            )
+        }
+    }
+
+    /// Adds up the texts of a value; false when it is too deep.
+    private static func measure(_ value: Value, depth: Int, _ size: inout Int) -> Bool {
+        guard depth <= maximumDepth else { return false }
+        switch value {
+        case .string(let text): size += text.utf8.count + 3
+        case .array(let elements):
+            size += 2
+            for element in elements where !measure(element, depth: depth + 1, &size) { return false }
+        case .object(let fields):
+            size += 2
+            for (name, item) in fields {
+                size += name.utf8.count + 4
+                guard measure(item, depth: depth + 1, &size) else { return false }
+            }
+        default: size += 8
+        }
+        return true
+    }
+
     private static func checked(_ object: Object, of type: ResourceType) throws(APIError) -> Value {
+        try checkSize(object, of: type)
         let check = SchemaCheck(object.value, of: type)
         if !check.errors.isEmpty { throw .invalid(type, object.name, check.errors) }
         return check.pruned
