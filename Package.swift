@@ -117,7 +117,7 @@ var targets: [Target] = [
     tests("ControllersTests", ["Controllers", "Mesh", "Resources", "Store", "Wire"]),
     tests("ServersTests", ["Servers", "HTTP", "Reactor", "Resources", "Store", "Wire"]),
     tests("SandboxTests", ["Sandbox", "CWeft"]),
-    tests("AgentTests", ["Agent", "Sandbox", "Resources", "Store", "Wire"]),
+    tests("AgentTests", ["Agent", "CWeft", "Sandbox", "Resources", "Servers", "Store", "Wire"]),
     tests("CommandLineTests", ["CommandLine", "Resources", "Wire"]),
 ]
 

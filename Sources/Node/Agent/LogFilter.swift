@@ -1,5 +1,6 @@
 import Glibc
 import Resources
+package import Servers
 
 /// From log lines (`2026-01-31T12:00:00.000000000Z stdout F text`) to what a reader asked for.
 ///
@@ -16,8 +17,8 @@ package struct LogFilter: Sendable {
 
     package init(_ options: PodLogOptions) {
         since = options.since?.nanoDescription
-        hasTimestamps = options.hasTimestamps
-        bytesLeft = options.byteLimit
+        hasTimestamps = options.timestamps
+        bytesLeft = options.limitBytes
     }
 
     /// Whether the reader's limit is reached.

@@ -2,27 +2,11 @@ import CWeft
 import Glibc
 package import Resources
 import Sandbox
+package import Servers
 import Store
 
-/// What of a container's log is wanted (`kubectl logs`).
-package struct PodLogOptions: Sendable {
-    /// Needed when the pod has several containers.
-    package var container: String?
-    package var follows = false
-    /// The run before the present one.
-    package var isPrevious = false
-    /// Only the last so many lines; nil for all.
-    package var tailLines: Int?
-    /// Only lines from this moment on.
-    package var since: Timestamp?
-    package var hasTimestamps = false
-    package var byteLimit: Int?
-
-    package init() {}
-}
-
 /// Reads the logs that the pod inits write: `pods/UID/logs/CONTAINER/ATTEMPT.log`, and its rotated forms.
-package struct PodLogs: Sendable {
+package struct PodLogs: PodLogSource {
     private let stateDirectory: String
     private let store: any ObjectStore
 
@@ -31,52 +15,29 @@ package struct PodLogs: Sendable {
         self.store = store
     }
 
-    /// The log's text in pieces, for one reader; with `follows` until the container's run has ended or the reader stops.
-    ///
-    /// - Throws: `APIError` 404 without such a pod, 400 without such a container or log, with Kubernetes' words.
-    package func open(
-        namespace: String,
-        pod name: String,
-        _ options: PodLogOptions = PodLogOptions()
-    ) async throws(APIError) -> AsyncStream<[UInt8]> {
-        let pod = try await store.get(ObjectKey(ResourceTypes.pods, namespace: namespace, name: name))
-        let container = try choose(pod, options.container)
+    package func logs(
+        of pod: Object,
+        container: String,
+        options: PodLogOptions
+    ) async throws(APIError) -> AsyncThrowingStream<[UInt8], any Error> {
         let directory = "\(stateDirectory)/pods/\(pod.uid)/logs/\(container)"
         let attempts = Self.attempts(in: directory)
-        guard let attempt = options.isPrevious ? attempts.dropLast().last : attempts.last else {
-            throw .badRequest(missing(pod, container, options.isPrevious))
+        guard let attempt = options.previous ? attempts.dropLast().last : attempts.last else {
+            throw .badRequest(missing(pod, container, options.previous))
         }
-        let reader = LogFollower(
+        let follower = LogFollower(
             directory: directory,
             attempt: attempt,
             options: options,
-            key: ObjectKey(ResourceTypes.pods, namespace: namespace, name: name),
+            key: ObjectKey(ResourceTypes.pods, namespace: pod.namespace, name: pod.name),
             uid: pod.uid,
             container: container,
             store: store
         )
-        let (stream, output) = AsyncStream<[UInt8]>.makeStream()
-        let work = Task { await reader.run(output) }
+        let (stream, output) = AsyncThrowingStream<[UInt8], any Error>.makeStream()
+        let work = Task { await follower.run(output) }
         output.onTermination = { _ in work.cancel() }
         return stream
-    }
-
-    private func choose(_ pod: Object, _ wanted: String?) throws(APIError) -> String {
-        let spec = PodSpec(pod.spec)
-        let names = spec.containers.map(\.name)
-        let all = spec.initContainers.map(\.name) + names
-        if let wanted, !wanted.isEmpty {
-            guard all.contains(wanted) else {
-                throw .badRequest("container \(wanted) is not valid for pod \(pod.name)")
-            }
-            return wanted
-        }
-        guard let first = names.first, names.count == 1 else {
-            throw .badRequest(
-                "a container name must be specified for pod \(pod.name), choose one of: [\(all.joined(separator: " "))]"
-            )
-        }
-        return first
     }
 
     private func missing(_ pod: Object, _ container: String, _ isPrevious: Bool) -> String {
@@ -110,7 +71,7 @@ private struct LogFollower: Sendable {
     /// Without notice of the kernel a follower looks this often.
     private static let pause: Duration = .milliseconds(500)
 
-    func run(_ output: AsyncStream<[UInt8]>.Continuation) async {
+    func run(_ output: AsyncThrowingStream<[UInt8], any Error>.Continuation) async {
         defer { output.finish() }
         var filter = LogFilter(options)
         if let tail = options.tailLines {
@@ -131,14 +92,18 @@ private struct LogFollower: Sendable {
         return rotated.reversed() + [base]
     }
 
-    private func follow(_ path: String, _ filter: inout LogFilter, _ output: AsyncStream<[UInt8]>.Continuation) async {
-        let notice = options.follows ? inotify_init1(Int32(IN_CLOEXEC) | Int32(IN_NONBLOCK)) : -1
+    private func follow(
+        _ path: String,
+        _ filter: inout LogFilter,
+        _ output: AsyncThrowingStream<[UInt8], any Error>.Continuation
+    ) async {
+        let notice = options.follow ? inotify_init1(Int32(IN_CLOEXEC) | Int32(IN_NONBLOCK)) : -1
         defer { if notice >= 0 { close(notice) } }
         if notice >= 0 { inotify_add_watch(notice, path, UInt32(IN_MODIFY | IN_MOVE_SELF)) }
         var position = 0
         while !Task.isCancelled {
             // Asked first: what is written before the end is read after it was seen.
-            let isOver = options.follows ? await hasEnded() : true
+            let isOver = options.follow ? await hasEnded() : true
             let inode = Self.inode(path)
             guard read(path, from: &position, &filter, output), !isOver else { return }
             await wait(notice)
@@ -179,7 +144,7 @@ private struct LogFollower: Sendable {
         _ path: String,
         from position: inout Int,
         _ filter: inout LogFilter,
-        _ output: AsyncStream<[UInt8]>.Continuation
+        _ output: AsyncThrowingStream<[UInt8], any Error>.Continuation
     ) -> Bool {
         let fd = Glibc.open(path, O_RDONLY | O_CLOEXEC)
         guard fd >= 0 else { return true }

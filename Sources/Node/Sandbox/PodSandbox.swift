@@ -117,7 +117,7 @@ package actor PodSandbox {
         row.add("grace", String(grace.milliseconds))
         if (try? await ask(row)) != nil {
             let outcome = await Poller.shared.wait(pidfd, .readable, until: .now + grace + .seconds(2))
-            if outcome == .ready { return await finish() }
+            if outcome == .ready { return finish() }
         }
         await kill()
     }
@@ -125,15 +125,20 @@ package actor PodSandbox {
     /// Kills every process of the pod and waits until they are gone.
     package func kill() async {
         if process.isAlive { _ = cweft_pidfd_signal(pidfd, SIGKILL) }
+        // Cancelled or not: nothing may be left behind. Killing needs no one's consent, so this ends.
         while !hasEnded {
-            // Cancelled or not: nothing may be left behind. Killing needs no one's consent, so this ends.
+            guard process.isAlive else { return finish() }
             switch await Poller.shared.wait(pidfd, .readable, until: .now + .milliseconds(200)) {
-            case .ready, .failed: await finish()
-            case .timedOut: continue
-            case .cancelled:
-                if !process.isAlive { await finish() } else { await Task.yield() }
+            case .ready, .timedOut: continue
+            // Another task waits already, or this one was cancelled.
+            case .failed, .cancelled: await Self.breathe()
             }
         }
+    }
+
+    /// A short wait that no cancellation cuts short.
+    private static func breathe() async {
+        await Task { try? await Task.sleep(for: .milliseconds(1)) }.value
     }
 
     /// Ends the pod, if it has not ended, and removes its directory.
@@ -143,7 +148,8 @@ package actor PodSandbox {
         try Leftovers.remove(spec.directory)
     }
 
-    private func finish() async {
+    /// Reaps the pod init, which is dead, and tells everybody who waits.
+    private func finish() {
         guard !hasEnded else { return }
         hasEnded = true
         var status: Int32 = 0

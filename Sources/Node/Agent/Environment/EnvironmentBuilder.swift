@@ -7,8 +7,12 @@ import Wire
 /// what stands before it; `$$` is a dollar; a name that is not known stays as it was written.
 package struct EnvironmentBuilder: Sendable {
     /// What a container cannot be started without.
-    package struct Missing: Error, Sendable, Equatable {
+    package struct Missing: Error, Sendable, Equatable, CustomStringConvertible {
         package let message: String
+
+        package init(message: String) { self.message = message }
+
+        package var description: String { message }
     }
 
     package var pod: Object

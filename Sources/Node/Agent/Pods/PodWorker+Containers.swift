@@ -234,7 +234,7 @@ extension PodWorker {
                 event("Failed", "Error: \(error.message)", isWarning: true)
                 publish()
                 // Whatever is missing may be applied any moment: the agent pokes.
-                await changed(until: .now + .seconds(10))
+                await awaitPoke(until: .now + .seconds(10))
             }
         }
         return nil

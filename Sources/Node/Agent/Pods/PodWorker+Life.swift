@@ -67,6 +67,7 @@ extension PodWorker {
             }
             await reportImages(problems, isFirst: isFirst)
             isFirst = false
+            guard !isStopping else { return nil }
             let deadline = ContinuousClock.now + backOff.delay()
             await awaitImageChange(known, until: deadline)
         }
@@ -95,7 +96,7 @@ extension PodWorker {
         publish()
         await flush()
         guard isFirst else { return }
-        await changed(until: .now + .seconds(2))
+        await awaitPoke(until: .now + .seconds(2))
         for (name, problem) in problems where !isStopping {
             change(name) { $0.enter(.waiting(reason: "ImagePullBackOff", message: problem)) }
         }

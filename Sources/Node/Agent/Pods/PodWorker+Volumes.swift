@@ -72,7 +72,7 @@ extension PodWorker {
             } catch {
                 event("FailedMount", "\(error)", isWarning: true)
                 publish()
-                await changed(until: .now + .seconds(10))
+                await awaitPoke(until: .now + .seconds(10))
             }
         }
         return false

@@ -38,6 +38,8 @@ actor PodWorker {
     var writtenStatus = 0
     var isGoneFromStore = false
 
+    /// Counts the agent's hints that something referred to may have changed.
+    private var pokes = 0
     private var waiters: [Int: CheckedContinuation<Void, Never>] = [:]
     private var nextWaiter = 0
 
@@ -98,6 +100,7 @@ actor PodWorker {
 
     /// Something that the pod refers to may have changed.
     func poke() async {
+        pokes += 1
         await refreshVolumes()
         wake()
     }
@@ -146,6 +149,14 @@ actor PodWorker {
         }
         await withCheckedContinuation { waiters[id] = $0 }
         timer?.cancel()
+    }
+
+    /// Waits until something that the pod refers to may have changed, the pod has to end, or the deadline.
+    func awaitPoke(until deadline: ContinuousClock.Instant) async {
+        let before = pokes
+        while pokes == before, !isStopping, !isSandboxLost, ContinuousClock.now < deadline {
+            await changed(until: deadline)
+        }
     }
 
     private func wake(_ id: Int) { waiters.removeValue(forKey: id)?.resume() }

@@ -93,13 +93,12 @@ package struct ProbeSchedule: Sendable {
             early = nil
             return period
         }
-        elapsed += pause
-        let following = pause * 2
-        if elapsed + following >= period {
+        guard elapsed + pause < period else {
             early = nil
             return max(period - elapsed, .zero)
         }
-        early = following
+        elapsed += pause
+        early = pause * 2
         return pause
     }
 }

@@ -4,9 +4,7 @@ import Sandbox
 /// Writes the files of a volume so that a container sees all old or all new ones: they lie in a directory of their own
 /// behind the link `..data`, which is replaced in one step, as in Kubernetes.
 enum VolumeWriter {
-    /// Brings the directory to hold the content; does nothing when it does already.
-    ///
-    /// - Parameter serial: tells this version's directory from the one before.
+    /// Brings the directory to hold the content. `serial` tells this version's directory from the one before.
     static func write(_ content: VolumeContent, to directory: String, serial: Int) throws(SandboxError) {
         try makeDirectory(directory)
         chmod(directory, 0o755)
