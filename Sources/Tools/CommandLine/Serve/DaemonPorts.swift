@@ -69,24 +69,9 @@ struct LogPorts: PodLogSource {
     func logs(
         of pod: Object,
         container: String,
-        options: Servers.PodLogOptions
+        options: PodLogOptions
     ) async throws(APIError) -> AsyncThrowingStream<[UInt8], any Error> {
-        var wanted = AgentLogOptions()
-        wanted.container = container
-        wanted.follows = options.follow
-        wanted.isPrevious = options.previous
-        wanted.hasTimestamps = options.timestamps
-        wanted.tailLines = options.tailLines
-        wanted.since = options.since
-        wanted.byteLimit = options.limitBytes
-        let pieces = try await logs.open(namespace: pod.namespace, pod: pod.name, wanted)
-        let (stream, output) = AsyncThrowingStream.makeStream(of: [UInt8].self, throwing: (any Error).self)
-        let pump = Task {
-            for await piece in pieces { output.yield(piece) }
-            output.finish()
-        }
-        output.onTermination = { _ in pump.cancel() }
-        return stream
+        try await logs.logs(of: pod, container: container, options: options)
     }
 }
 
