@@ -13,7 +13,7 @@ enum StatCommand {
             """,
         options: [
             Option("edges", help: "one line per caller and callee"),
-            Option("window", value: "DURATION", help: "the time looked back on: 1s to 10m (default: 10s)"),
+            Option("window", value: "DURATION", help: "the time looked back on: 1s to 2m (default: 10s)"),
             Option("watch", short: "w", help: "print again every two seconds until interrupted"),
             .namespace, .allNamespaces, .jsonOutput, .stateDirectory,
         ],
@@ -22,8 +22,8 @@ enum StatCommand {
     ) { arguments in
         let format = try OutputFormat(arguments.value("output"), allowed: [.json, .yaml])
         let window = arguments.value("window") ?? "10s"
-        guard let seconds = LogReader.seconds(window), (1...600).contains(seconds) else {
-            throw UsageError("--window takes a time from 1s to 10m, not '\(window)'")
+        guard let seconds = LogReader.seconds(window), (1...120).contains(seconds) else {
+            throw UsageError("--window takes a time from 1s to 2m, not '\(window)'")
         }
         let client = try await APIClient.connected(arguments)
         var screen = LiveScreen()
