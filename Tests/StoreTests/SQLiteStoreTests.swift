@@ -223,6 +223,18 @@ struct StoreFileTests {
         await store.shutdown()
     }
 
+    @Test("nobody else may read the file or its log")
+    func permissions() async throws {
+        let directory = TemporaryDirectory()
+        let store = try await SQLiteStore.open(path: "\(directory.path)/store.db")
+        for name in ["store.db", "store.db-wal"] {
+            var status = stat()
+            #expect(stat("\(directory.path)/\(name)", &status) == 0)
+            #expect(status.st_mode & 0o777 == 0o600)
+        }
+        await store.shutdown()
+    }
+
     @Test("a damaged file is refused in plain words")
     func damaged() async throws {
         let directory = TemporaryDirectory()

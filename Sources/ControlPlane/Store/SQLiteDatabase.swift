@@ -1,4 +1,5 @@
 import CSQLite
+import Glibc
 import Resources
 
 /// One connection to the database file: the only one there is, used by the store's writer alone.
@@ -45,6 +46,7 @@ final class SQLiteDatabase {
     init(path: String, maximumBytes: Int) throws(APIError) {
         self.path = path
         maximumPages = max(maximumBytes / Self.pageSize, 16)
+        Self.keepPrivate(path)
         var handle: OpaquePointer?
         let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE
         let code = sqlite3_open_v2(path, &handle, flags, nil)
@@ -63,6 +65,15 @@ final class SQLiteDatabase {
     }
 
     deinit { close() }
+
+    /// Secrets are in the file: only its owner may read it. SQLite gives its log the same mode.
+    private static func keepPrivate(_ path: String) {
+        guard path != ":memory:" else { return }
+        let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { return }
+        fchmod(descriptor, 0o600)
+        Glibc.close(descriptor)
+    }
 
     private var isClosed = false
 
