@@ -1,3 +1,4 @@
+import Glibc
 import Wire
 
 /// `weft down`: stops everything that runs and removes its state.
@@ -30,6 +31,7 @@ enum DownCommand {
 enum Shutdown {
     /// Asks the daemon to stop, shows what it says, and returns when it is gone.
     static func run(_ client: APIClient, removesState: Bool, hurries: Bool) async throws {
+        let status = try? await client.get("/apis/weft.dev/v1alpha1/status", timeout: .seconds(5))
         let body: Value = ["removeState": .bool(removesState), "hurry": .bool(hurries)]
         let stream = try await client.transport.open(
             "POST",
@@ -46,5 +48,15 @@ enum Shutdown {
             // The daemon closes the socket when it is done; what matters is that it is gone.
         }
         while await client.isAnswering() { try await Task.sleep(for: .milliseconds(50)) }
+        guard let pid = status?["pid"]?.intValue.flatMap(pid_t.init(exactly:)), pid > 1 else { return }
+        // The files are gone before the process is, by a few milliseconds; a caller who looks then must find neither.
+        let end = ContinuousClock.now + .seconds(5)
+        while isRunning(pid), ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(2)) }
+    }
+
+    private static func isRunning(_ pid: pid_t) -> Bool {
+        // `weft up` is the daemon's parent: without this the ended daemon would stay as a zombie.
+        waitpid(pid, nil, WNOHANG)
+        return kill(pid, 0) == 0 || errno == EPERM
     }
 }

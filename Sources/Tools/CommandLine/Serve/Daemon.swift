@@ -268,15 +268,16 @@ actor Daemon {
     private func finish(removesState: Bool, _ released: @Sendable () -> Void) async {
         await metrics?.shutdown(grace: .zero)
         await parts?.store.shutdown()
+        log.write("daemon=stopped")
         if removesState {
             StateFiles(state: state).remove()
             progress.say("the state is removed")
         }
         released()
-        log.write("daemon=stopped")
-        progress.finish()
-        await api?.shutdown(grace: .seconds(2))
+        // The API still answers whoever waits on an open connection; by then nothing is left on the disk.
         unlink(state.socket)
         if removesState { rmdir(state.path) }
+        progress.finish()
+        await api?.shutdown(grace: .seconds(2))
     }
 }

@@ -98,7 +98,11 @@ enum HostPorts {
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         return withUnsafeMutablePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic -> Int? in
-                guard bind(fd, __CONST_SOCKADDR_ARG(__sockaddr__: generic), length) == 0, listen(fd, 1) == 0, getsockname(fd, __SOCKADDR_ARG(__sockaddr__: generic), &length) == 0 else {
+                guard
+                    bind(fd, __CONST_SOCKADDR_ARG(__sockaddr__: generic), length) == 0,
+                    listen(fd, 1) == 0,
+                    getsockname(fd, __SOCKADDR_ARG(__sockaddr__: generic), &length) == 0
+                else {
                     return nil
                 }
                 return Int(UInt16(bigEndian: pointer.pointee.sin_port))
