@@ -10,13 +10,15 @@ extension Worker {
         let old = current
         current = holder
         holders.append(holder)
+        // Its last chain may let it go below; it must live until this is done with it.
+        hold(old)
         old.pointee.isCurrent = false
         applyClusters(snapshot)
         applyChains(snapshot)
         applyListeners(snapshot)
         let used = usedPlaces(snapshot)
         places = places.filter { used.contains($0.key) }
-        releaseIfUnused(old)
+        letGo(old)
         control.post(.applied(worker: number, generation: snapshot.generation))
     }
 
