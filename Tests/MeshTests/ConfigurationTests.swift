@@ -193,6 +193,22 @@ struct ConfigurationTests {
         #expect(configuration.warnings.first?.message == "127.10.0.1:80 belongs to Service shop/users already")
     }
 
+    @Test(
+        "an address that is none costs its own listener only",
+        arguments: ["", "1.2.3", "1.2.3.256", "01.2.3.4", "::1", "a.b.c.d"]
+    )
+    func oddAddress(address: String) throws {
+        var state = shop()
+        state.services[1].clusterIP = address
+        state.services[0].loadBalancerAddresses = [address]
+        state.pods[0].ip = address
+        let configuration = ProxyConfiguration(state)
+        #expect(configuration.warnings.map(\.reason) == ["AddressNotCarried"])
+        let names = configuration.listeners.map(\.name)
+        #expect(names.contains("service/shop/web/80") && names.contains("pod/shop/web-1"))
+        #expect(!names.contains { $0 == "service/shop/users/9000" || $0.hasPrefix("lb/") || $0.hasSuffix("web-2") })
+    }
+
     @Test("UDP ports and session affinity are warned of")
     func notCarried() {
         var state = shop()

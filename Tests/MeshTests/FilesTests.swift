@@ -44,6 +44,16 @@ struct FilesTests {
         #expect(changes.written.isEmpty && changes.removed.isEmpty)
     }
 
+    @Test("files made with the help of the last ones are the same")
+    func reuse() {
+        var state = shop()
+        let last = ConfigurationFiles(ProxyConfiguration(state))
+        state.pods[2].isReady = true
+        state.services[0].annotations["weft.dev/retries"] = "0"
+        let configuration = ProxyConfiguration(state)
+        #expect(ConfigurationFiles(configuration, last: last) == ConfigurationFiles(configuration))
+    }
+
     @Test("a pod that becomes ready changes the endpoints of its Service alone")
     func onePod() {
         var state = shop()

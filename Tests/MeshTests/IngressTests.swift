@@ -146,6 +146,17 @@ struct IngressTests {
         )
     }
 
+    @Test(
+        "a host or path that the proxy would refuse is left out with a warning",
+        arguments: ["a.*.b", "*", "a b", "*.*.a", "ä"]
+    )
+    func oddHost(host: String) throws {
+        let rule = MeshIngress.Rule(host: host, paths: [path("/", "Prefix", "web", .number(80))])
+        let configuration = ProxyConfiguration(state([MeshIngress(namespace: "shop", name: "x", rules: [rule])]))
+        #expect(configuration.warnings.map(\.reason) == ["InvalidHost"])
+        #expect(try configuration.ingressTable() == ["* /* -> 404"])
+    }
+
     @Test("without an address there is no entrance")
     func noAddress() {
         var state = state([MeshIngress(namespace: "shop", name: "shop")])

@@ -80,11 +80,12 @@ struct ClusterBuilder {
     ) -> Envoy.ClusterLoadAssignment {
         var endpoints: [Envoy.LbEndpoint] = []
         for pod in pods where service.publishesNotReady || (pod.isReady && !pod.isTerminating) {
-            guard let number = Self.resolve(port, pod) else { continue }
+            guard let number = Self.resolve(port, pod), (1...65535).contains(number) else { continue }
             endpoints.append(Self.endpoint(pod, port: number))
         }
-        for manual in service.manualEndpoints.sorted(by: { $0.address < $1.address }) {
-            guard let number = manual.ports[port.name] ?? (manual.ports.count == 1 ? manual.ports.values.first : nil)
+        for manual in service.manualEndpoints.sorted(by: { $0.address < $1.address }) where isIPv4(manual.address) {
+            guard let number = manual.ports[port.name] ?? (manual.ports.count == 1 ? manual.ports.values.first : nil),
+                (1...65535).contains(number)
             else {
                 continue
             }

@@ -12,20 +12,36 @@ package struct ConfigurationFiles: Sendable, Equatable {
 
     /// The bytes of `bootstrap.json`.
     package let bootstrap: [UInt8]
+    private let configuration: ProxyConfiguration
     /// The JSON array of the resources of each other file, by the file's path below the proxy's directory.
     private let resources: [String: [UInt8]]
 
-    package init(_ configuration: ProxyConfiguration) {
+    /// The files of a configuration. What is equal to `last` is taken from there instead of written anew.
+    package init(_ configuration: ProxyConfiguration, last: ConfigurationFiles? = nil) {
+        self.configuration = configuration
         bootstrap = JSON.bytes(configuration.bootstrap.jsonValue, pretty: true)
-        var resources = [
-            Self.listeners: Self.bytes(configuration.listeners.map { .listener($0) }),
-            Self.clusters: Self.bytes(configuration.clusters.map { .cluster($0) }),
-        ]
+        var resources: [String: [UInt8]] = [:]
+        func add(_ path: String, isEqual: Bool, _ messages: @autoclosure () -> [Envoy.Resource]) {
+            resources[path] = isEqual ? last?.resources[path] : nil
+            if resources[path] == nil { resources[path] = Self.bytes(messages()) }
+        }
+        let old = last?.configuration
+        add(
+            Self.listeners,
+            isEqual: old?.listeners == configuration.listeners,
+            configuration.listeners.map { .listener($0) }
+        )
+        add(
+            Self.clusters,
+            isEqual: old?.clusters == configuration.clusters,
+            configuration.clusters.map { .cluster($0) }
+        )
         for (name, routes) in configuration.routes {
-            resources[MeshNames.routeFile(name)] = Self.bytes([.routeConfiguration(routes)])
+            add(MeshNames.routeFile(name), isEqual: old?.routes[name] == routes, [.routeConfiguration(routes)])
         }
         for (name, endpoints) in configuration.endpoints {
-            resources[MeshNames.endpointFile(name)] = Self.bytes([.clusterLoadAssignment(endpoints)])
+            let isEqual = old?.endpoints[name] == endpoints
+            add(MeshNames.endpointFile(name), isEqual: isEqual, [.clusterLoadAssignment(endpoints)])
         }
         self.resources = resources
     }

@@ -55,6 +55,10 @@ struct IngressBuilder {
     private mutating func add(_ ingress: MeshIngress, to hosts: inout [String: [Entry]]) {
         for rule in ingress.rules {
             let host = rule.host.lowercased()
+            guard host.isEmpty || Self.isHost(host) else {
+                warn(ingress, "InvalidHost", "\"\(host.prefix(80))\" is no host name: only the first label may be *")
+                continue
+            }
             for path in rule.paths {
                 guard let entry = entry(path, ingress) else { continue }
                 let isTaken = hosts[host, default: []].contains { $0.kind == entry.kind && $0.path == entry.path }
@@ -68,12 +72,22 @@ struct IngressBuilder {
         }
     }
 
+    private static func isHost(_ host: String) -> Bool {
+        let name = host.hasPrefix("*.") ? host.dropFirst(2) : host[...]
+        return !name.isEmpty && name.utf8.count <= 253
+            && name.utf8.allSatisfy { byte in
+                (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == 0x2D || byte == 0x2E
+                    || byte == 0x5F
+            }
+    }
+
     private mutating func entry(_ path: MeshIngress.Path, _ ingress: MeshIngress) -> Entry? {
-        guard path.path.hasPrefix("/"), !path.path.contains(where: { $0 == "?" || $0 == "#" }) else {
+        let isPlain = path.path.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F && $0 != 0x3F && $0 != 0x23 }
+        guard path.path.hasPrefix("/"), path.path.utf8.count <= 4096, isPlain else {
             warn(
                 ingress,
                 "InvalidPath",
-                "\"\(path.path.prefix(80))\" is no path: it begins with / and has neither ? nor #"
+                "\"\(path.path.prefix(80))\" is no path: it begins with / and has no space, ? or #"
             )
             return nil
         }
@@ -111,9 +125,10 @@ struct IngressBuilder {
                     match: match
                 )
             }
-            problem = "Service \(backend.service) has no TCP port \(backend.port.map { "\($0)" } ?? "by default")"
+            problem =
+                "Service \(backend.service.prefix(64)) has no TCP port \(backend.port.map { "\($0)" } ?? "by default")"
         } else {
-            problem = "there is no Service \(backend.service.isEmpty ? "named" : backend.service)"
+            problem = "there is no Service \(backend.service.isEmpty ? "named" : "\(backend.service.prefix(64))")"
         }
         warn(ingress, "BackendNotFound", problem)
         let text = "weft: Ingress \(ingress.namespace)/\(ingress.name): \(problem)\n"
@@ -141,7 +156,7 @@ struct IngressBuilder {
         }
         var text = "weft: no Ingress has a rule for this host and path"
         if !knownHosts.isEmpty {
-            text += "; hosts with rules: \(knownHosts.prefix(20).joined(separator: ", "))"
+            text += "; hosts with rules: \(knownHosts.prefix(8).joined(separator: ", "))"
         }
         return [
             .init(

@@ -52,7 +52,7 @@ private struct Assembly {
         self.state = state
         clusterBuilder = ClusterBuilder(directory: state.directory)
         listenerBuilder = ListenerBuilder(state)
-        pods = state.pods.sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
+        pods = state.pods.filter { isIPv4($0.ip) }.sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
         podsOfNamespace = Dictionary(grouping: pods, by: \.namespace)
         podsByAddress = Dictionary(pods.map { ($0.ip, $0) }, uniquingKeysWith: { first, _ in first })
     }
@@ -89,8 +89,11 @@ private struct Assembly {
         let chosen =
             service.selector.isEmpty
             ? [] : (podsOfNamespace[service.namespace] ?? []).filter { $0.isChosen(by: service.selector) }
+        if let address = service.clusterIP, !isIPv4(address) {
+            warn(service, "AddressNotCarried", "clusterIP \(address.prefix(64)) is no IPv4 address")
+        }
         var seen: Set<Int> = []
-        for port in service.ports {
+        for port in service.ports where (1...65535).contains(port.port) {
             guard port.protocolName == "TCP" else {
                 warn(
                     service,
@@ -103,7 +106,7 @@ private struct Assembly {
             let name = MeshNames.service(service.namespace, service.name, port.port)
             clusters.append(clusterBuilder.service(service, port, policy))
             endpoints[name] = clusterBuilder.endpoints(service, port, pods: chosen, podsByAddress: podsByAddress)
-            if let address = service.clusterIP {
+            if let address = service.clusterIP, isIPv4(address) {
                 if ServiceProtocol(port) != .tcp { routes[name] = routeBuilder.service(service, port, policy) }
                 listeners.append(listenerBuilder.service(service, port, at: address, policy))
             }
@@ -119,7 +122,7 @@ private struct Assembly {
     ) {
         guard service.type == "NodePort" || service.type == "LoadBalancer" else { return }
         let kind = ServiceProtocol(port)
-        if let number = port.nodePort {
+        if let number = port.nodePort, (1...65535).contains(number) {
             let address = HostAddress(address: state.nodeAddress, port: number)
             if take(address, service) {
                 let name = MeshNames.nodePort(service.namespace, service.name, port.port)
@@ -128,9 +131,9 @@ private struct Assembly {
                 )
             }
         }
-        guard service.type == "LoadBalancer", let ip = service.loadBalancerAddresses.first else { return }
+        guard service.type == "LoadBalancer", let ip = service.loadBalancerAddresses.first, isIPv4(ip) else { return }
         let address = HostAddress(address: ip, port: service.loadBalancerPorts[port.port] ?? port.port)
-        guard take(address, service) else { return }
+        guard (1...65535).contains(address.port), take(address, service) else { return }
         let name = MeshNames.loadBalancer(service.namespace, service.name, port.port)
         listeners.append(listenerBuilder.host(name, at: address, label: "loadbalancer", to: cluster, kind, policy))
     }
@@ -152,27 +155,37 @@ private struct Assembly {
         listeners.append(listenerBuilder.pod(pod))
         clusters.append(clusterBuilder.pod(pod))
         guard !pod.isTerminating else { return }
-        for port in pod.ports where port.protocolName == "TCP" {
-            guard let number = port.hostPort else { continue }
-            let given = port.hostIP.flatMap { $0.isEmpty || $0 == "0.0.0.0" ? nil : $0 }
-            let address = HostAddress(address: given ?? state.nodeAddress, port: number)
-            let place = "\(address.address):\(address.port)"
-            guard taken[place] == nil else {
-                warnings.append(
-                    MeshWarning(
-                        kind: "Pod",
-                        namespace: pod.namespace,
-                        name: pod.name,
-                        reason: "AddressTaken",
-                        message: "hostPort \(place) belongs to \(taken[place] ?? "") already"
-                    )
-                )
-                continue
-            }
-            taken[place] = "Pod \(pod.namespace)/\(pod.name)"
-            listeners.append(listenerBuilder.hostPort(pod, port, at: address))
-            clusters.append(clusterBuilder.hostPort(pod, port))
+        for port in pod.ports where port.protocolName == "TCP" { addHostPort(pod, port) }
+    }
+
+    private mutating func addHostPort(_ pod: MeshPod, _ port: MeshPod.Port) {
+        guard let number = port.hostPort, (1...65535).contains(number), (1...65535).contains(port.number) else {
+            return
         }
+        let given = port.hostIP.flatMap { $0.isEmpty || $0 == "0.0.0.0" ? nil : $0 }
+        let address = HostAddress(address: given ?? state.nodeAddress, port: number)
+        let place = "\(address.address):\(address.port)"
+        let problem: (reason: String, message: String)? =
+            if !isIPv4(address.address) {
+                ("AddressNotCarried", "hostIP \(address.address.prefix(64)) is no IPv4 address")
+            } else {
+                taken[place].map { ("AddressTaken", "hostPort \(place) belongs to \($0) already") }
+            }
+        if let problem {
+            warnings.append(
+                MeshWarning(
+                    kind: "Pod",
+                    namespace: pod.namespace,
+                    name: pod.name,
+                    reason: problem.reason,
+                    message: problem.message
+                )
+            )
+            return
+        }
+        taken[place] = "Pod \(pod.namespace)/\(pod.name)"
+        listeners.append(listenerBuilder.hostPort(pod, port, at: address))
+        clusters.append(clusterBuilder.hostPort(pod, port))
     }
 
     private mutating func addIngresses(_ services: [String: (service: MeshService, policy: ServicePolicy)]) {
@@ -196,6 +209,16 @@ private struct Assembly {
             )
         )
     }
+}
+
+/// Whether a text is an IPv4 address in its usual form: one that is not would have the whole file refused.
+func isIPv4(_ text: String) -> Bool {
+    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+    return parts.count == 4
+        && parts.allSatisfy { part in
+            part.utf8.count <= 3 && !(part.utf8.count > 1 && part.hasPrefix("0"))
+                && part.utf8.allSatisfy { (0x30...0x39).contains($0) } && (Int(part).map { $0 <= 255 } ?? false)
+        }
 }
 
 extension MeshPod {
