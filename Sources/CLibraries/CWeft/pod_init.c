@@ -124,6 +124,7 @@ static void become_init(struct row settings, int mapped) {
     free((char *)settings.data);
     dprintf(report_descriptor, "ready\n");
     close(report_descriptor);
+    pod_forget_libraries();
     _exit(pod_serve(control, broker));
 }
 

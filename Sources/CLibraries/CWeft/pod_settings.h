@@ -66,6 +66,9 @@ int pod_network(struct row settings);
 int pod_root(struct row settings);
 /// Mounts a container's volumes in a mount namespace of its own and hides what is not the container's. 0 or -1.
 int pod_container_mounts(struct row request);
+/// Gives back the memory of libraries that a pod init never calls. From here on only libc may be called, and no `fork`,
+/// which would call what libraries registered.
+void pod_forget_libraries(void);
 /// Serves the sockets, the logs and the containers until told to end. `control` and `broker` listen already.
 int pod_serve(int control, int broker);
 
