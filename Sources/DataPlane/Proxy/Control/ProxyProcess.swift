@@ -35,7 +35,7 @@ final class ProxyProcess: EventHandler {
         self.log = log
         var limits = ProcessLimits()
         limits.drainTime = options.drainSeconds * 1_000_000_000
-        store = ConfigurationStore(limits: limits)
+        store = ConfigurationStore(limits: limits, ports: PortReserver())
         do {
             // Before any thread exists, so that all of them have the signals blocked.
             signals = try SignalSource([SIGTERM, SIGINT, SIGUSR1, SIGHUP])

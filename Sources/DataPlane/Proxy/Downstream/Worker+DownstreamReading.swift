@@ -12,7 +12,9 @@ extension Worker {
         }
         if place.pointee.flags.contains(.readPaused) {
             // Always reported: both directions are gone, so nobody is left to answer.
-            if !readiness.isDisjoint(with: [.hungUp, .failed]) { closeDownstream(index, place, flags: .downstreamTermination) }
+            if !readiness.isDisjoint(with: [.hungUp, .failed]) {
+                closeDownstream(index, place, flags: .downstreamTermination)
+            }
             return
         }
         guard !readiness.isDisjoint(with: [.read, .hungUp, .failed]) else { return }
@@ -149,7 +151,8 @@ extension Worker {
     @discardableResult
     private func readAhead(_ index: Int32, _ place: DownstreamPlace) -> Bool {
         let room = Limits.pipelined - place.pointee.input.count
-        guard room > 0, buffers.reserve(&place.pointee.input, min(room, 2048)), let tail = place.pointee.input.tail else {
+        guard room > 0, buffers.reserve(&place.pointee.input, min(room, 2048)), let tail = place.pointee.input.tail
+        else {
             pauseReading(index, place)
             return false
         }
@@ -227,7 +230,9 @@ extension Worker {
         Socket.close(place.pointee.fd)
         metrics.add(.downstreamConnections, -1)
         let listener = Int(place.pointee.listener)
-        if listener < listeners.count, let state = listeners[listener] { state.connections = max(0, state.connections - 1) }
+        if listener < listeners.count, let state = listeners[listener] {
+            state.connections = max(0, state.connections - 1)
+        }
         if let chain = place.pointee.chain { leave(chain) }
         place.pointee.chain = nil
         downstreams.give(index)

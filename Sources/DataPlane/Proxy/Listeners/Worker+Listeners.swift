@@ -59,7 +59,8 @@ extension Worker {
         control.post(.listenerState(worker: number, listener: state.configuration.name, error: error))
     }
 
-    private func open(_ address: Address, _ settings: ListenerConfiguration.Socket) throws(SystemError) -> ListenSocket {
+    private func open(_ address: Address, _ settings: ListenerConfiguration.Socket) throws(SystemError) -> ListenSocket
+    {
         connectionIDs &+= 1
         let generation = UInt32(truncatingIfNeeded: connectionIDs) & Token.generationMask
         if case .pipe(let path) = address.host {

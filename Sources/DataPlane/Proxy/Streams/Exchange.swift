@@ -110,7 +110,8 @@ typealias ExchangePlace = UnsafeMutablePointer<Exchange>
 
 /// Why a try failed, in words that stand in answers and logs.
 enum FailureText: UInt8, BitwiseCopyable {
-    case none, refused, unreachable, connectTimeout, namespaceGone, resetBeforeRequest, resetBeforeResponse, closedBeforeResponse
+    case none, refused, unreachable, connectTimeout, namespaceGone, resetBeforeRequest, resetBeforeResponse,
+        closedBeforeResponse
     case timeout, badResponse, outOfDescriptors, otherConnectError, truncatedResponse
 
     var text: StaticString {

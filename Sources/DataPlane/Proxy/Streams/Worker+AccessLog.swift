@@ -8,7 +8,8 @@ extension Worker {
         let place = downstreams.pointer(exchange.pointee.downstream)
         guard let ring, let snapshot = exchange.pointee.snapshot?.pointee.snapshot else { return }
         let listener = Int(place.pointee.listener)
-        let listenerLogs = listener < listeners.count ? listeners[listener]?.configuration.settings.accessLogs ?? [] : []
+        let listenerLogs =
+            listener < listeners.count ? listeners[listener]?.configuration.settings.accessLogs ?? [] : []
         let own: [AccessLogIndex]
         if exchange.pointee.flags.contains(.isTunnelOnly) {
             own = exchange.pointee.tcp?.takeUnretainedValue().accessLogs ?? []

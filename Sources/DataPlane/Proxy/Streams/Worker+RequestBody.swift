@@ -68,7 +68,12 @@ extension Worker {
     ) {
         switch exchange.pointee.state {
         case .connecting: upstreamFailed(upstreamIndex, upstream, code: code)
-        case .tunnel: closeDownstream(exchange.pointee.downstream, downstreams.pointer(exchange.pointee.downstream), flags: .upstreamRemoteReset)
+        case .tunnel:
+            closeDownstream(
+                exchange.pointee.downstream,
+                downstreams.pointer(exchange.pointee.downstream),
+                flags: .upstreamRemoteReset
+            )
         case .responding:
             buffers.give(&exchange.pointee.request)
             exchange.pointee.requestSent = 0
@@ -213,7 +218,9 @@ extension Worker {
     }
 
     private func appendChunkHead(_ exchange: ExchangePlace, _ count: Int) -> Bool {
-        guard buffers.reserve(&exchange.pointee.request, 20), let tail = exchange.pointee.request.tail else { return false }
+        guard buffers.reserve(&exchange.pointee.request, 20), let tail = exchange.pointee.request.tail else {
+            return false
+        }
         var writer = ByteWriter(tail, capacity: exchange.pointee.request.room)
         writer.put(hexadecimal: UInt64(count))
         writer.endLine()

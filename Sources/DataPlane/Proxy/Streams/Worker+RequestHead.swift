@@ -178,7 +178,9 @@ extension Worker {
             }
         case .untilClose: break
         }
-        if exchange.pointee.flags.contains(.wantsUpgrade) { writer.put("connection: upgrade\r\nupgrade: websocket\r\n") }
+        if exchange.pointee.flags.contains(.wantsUpgrade) {
+            writer.put("connection: upgrade\r\nupgrade: websocket\r\n")
+        }
         writer.endLine()
     }
 

@@ -27,7 +27,13 @@ extension Worker {
         let length = head.length
         place.pointee.flags.remove(.headStarted)
         guard let exchangeIndex = exchanges.take() else {
-            answerWithoutRequest(index, place, status: 503, reason: "too many requests in work", flags: .overloadManager)
+            answerWithoutRequest(
+                index,
+                place,
+                status: 503,
+                reason: "too many requests in work",
+                flags: .overloadManager
+            )
             return length
         }
         let exchange = exchanges.pointer(exchangeIndex)
@@ -35,12 +41,21 @@ extension Worker {
         if chain.pointee.logs { record(exchange, bytes, length) }
         guard let facts = examine(index, place, exchange, chain, bytes) else { return length }
         if exchange.pointee.method == .connect {
-            return length + reject(exchangeIndex, exchange, bytes + length, count - length, status: 405, "CONNECT is not allowed here")
+            return length
+                + reject(
+                    exchangeIndex,
+                    exchange,
+                    bytes + length,
+                    count - length,
+                    status: 405,
+                    "CONNECT is not allowed here"
+                )
         }
         let route = exchange.pointee.snapshot?.pointee.views._withUnsafeGuaranteedRef { $0[chain.pointee.routeTable] }
         guard let route else {
             exchange.pointee.responseFlags.insert(.noRoute)
-            return length + reject(exchangeIndex, exchange, bytes + length, count - length, status: 404, "no route configuration")
+            return length
+                + reject(exchangeIndex, exchange, bytes + length, count - length, status: 404, "no route configuration")
         }
         return length
             + follow(
@@ -267,7 +282,14 @@ extension Worker {
         guard takePlaces(exchange, cluster) else {
             metrics.count(.breakerRequests)
             exchange.pointee.responseFlags.insert(.upstreamOverflow)
-            return reject(exchangeIndex, exchange, body, count, status: 503, "the cluster's limit of requests is reached")
+            return reject(
+                exchangeIndex,
+                exchange,
+                body,
+                count,
+                status: 503,
+                "the cluster's limit of requests is reached"
+            )
         }
         guard writeRequestHead(facts, exchange, chain, route, forward) else {
             return reject(exchangeIndex, exchange, body, count, status: 431, "the head would be too large to forward")

@@ -56,7 +56,13 @@ extension Worker {
         _ count: Int
     ) {
         if count == -Int(EAGAIN) { return }
-        upstreamBroke(exchangeIndex, exchange, index, upstream, count == 0 ? .closedBeforeResponse : .resetBeforeResponse)
+        upstreamBroke(
+            exchangeIndex,
+            exchange,
+            index,
+            upstream,
+            count == 0 ? .closedBeforeResponse : .resetBeforeResponse
+        )
     }
 
     /// Reads heads: interim ones, then the final one.

@@ -132,7 +132,12 @@ extension Worker {
         return startRetry(index, exchange, cluster, isImmediate: false)
     }
 
-    private func answerFailure(_ index: Int32, _ exchange: ExchangePlace, _ failure: TryFailure, _ verdict: RetryVerdict) {
+    private func answerFailure(
+        _ index: Int32,
+        _ exchange: ExchangePlace,
+        _ failure: TryFailure,
+        _ verdict: RetryVerdict
+    ) {
         if verdict == .limitReached, exchange.pointee.retries > 0 {
             metrics.count(.retriesLimitReached)
             exchange.pointee.responseFlags.insert(.upstreamRetryLimit)

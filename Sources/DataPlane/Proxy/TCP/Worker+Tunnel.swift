@@ -236,7 +236,8 @@ extension Worker {
     }
 
     /// Bytes from the endpoint.
-    func readTunnel(upstream index: Int32, _ upstream: UpstreamPlace, _ exchangeIndex: Int32, _ exchange: ExchangePlace) {
+    func readTunnel(upstream index: Int32, _ upstream: UpstreamPlace, _ exchangeIndex: Int32, _ exchange: ExchangePlace)
+    {
         let downstreamIndex = exchange.pointee.downstream
         let place = downstreams.pointer(downstreamIndex)
         if exchange.pointee.flags.contains(.speculates) {
@@ -289,6 +290,8 @@ extension Worker {
             Socket.shutdownWrite(place.pointee.fd)
         }
         guard place.pointee.flags.contains(.readEnded), place.pointee.exchange >= 0 else { return }
-        if exchanges.pointer(place.pointee.exchange).pointee.request.isEmpty { closeDownstream(index, place, flags: []) }
+        if exchanges.pointer(place.pointee.exchange).pointee.request.isEmpty {
+            closeDownstream(index, place, flags: [])
+        }
     }
 }

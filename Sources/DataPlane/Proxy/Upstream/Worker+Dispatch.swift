@@ -48,7 +48,8 @@ extension Worker {
         armDownstream(exchange.pointee.downstream, downstreams.pointer(exchange.pointee.downstream))
     }
 
-    private func noEndpoint(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace, _ reason: StaticString) {
+    private func noEndpoint(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace, _ reason: StaticString)
+    {
         exchange.pointee.responseFlags.insert(.noHealthyUpstream)
         metrics.count(.noHealthyEndpoint)
         countRequest(exchange, labels: cluster.pointee.labels)
@@ -190,7 +191,12 @@ extension Worker {
         guard cluster.pointee.take(.pending, exchange.pointee.priority) else {
             metrics.count(.breakerPending)
             exchange.pointee.responseFlags.insert(.upstreamOverflow)
-            answer(index, exchange, status: 503, reason: "the cluster's limits of connections and of waiting requests are reached")
+            answer(
+                index,
+                exchange,
+                status: 503,
+                reason: "the cluster's limits of connections and of waiting requests are reached"
+            )
             return
         }
         exchange.pointee.flags.formUnion([.holdsPending, .isQueued])

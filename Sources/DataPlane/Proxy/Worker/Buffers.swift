@@ -27,8 +27,9 @@ struct BufferPool: ~Copyable {
     /// Free buffers of each size that are kept for the next use.
     private static let kept = (4096, 512, 64, 16)
 
-    private var heads: (UnsafeMutableRawPointer?, UnsafeMutableRawPointer?, UnsafeMutableRawPointer?, UnsafeMutableRawPointer?) =
-        (nil, nil, nil, nil)
+    private var heads:
+        (UnsafeMutableRawPointer?, UnsafeMutableRawPointer?, UnsafeMutableRawPointer?, UnsafeMutableRawPointer?) =
+            (nil, nil, nil, nil)
     private var counts = (0, 0, 0, 0)
     /// Bytes in buffers that somebody holds.
     private(set) var bytesInUse = 0

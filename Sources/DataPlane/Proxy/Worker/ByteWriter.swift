@@ -66,7 +66,11 @@ struct ByteWriter {
         }
         rest = value
         for offset in stride(from: digits - 1, through: 0, by: -1) {
-            base.storeBytes(of: 0x30 &+ UInt8(truncatingIfNeeded: rest % 10), toByteOffset: count + offset, as: UInt8.self)
+            base.storeBytes(
+                of: 0x30 &+ UInt8(truncatingIfNeeded: rest % 10),
+                toByteOffset: count + offset,
+                as: UInt8.self
+            )
             rest /= 10
         }
         count += digits
@@ -85,7 +89,11 @@ struct ByteWriter {
         }
         for offset in 0..<digits {
             let nibble = UInt8(truncatingIfNeeded: value >> UInt64((digits - 1 - offset) * 4)) & 15
-            base.storeBytes(of: nibble < 10 ? 0x30 + nibble : 0x57 + nibble, toByteOffset: count + offset, as: UInt8.self)
+            base.storeBytes(
+                of: nibble < 10 ? 0x30 + nibble : 0x57 + nibble,
+                toByteOffset: count + offset,
+                as: UInt8.self
+            )
         }
         count += digits
     }

@@ -79,7 +79,8 @@ struct ChainState {
         maxRequests = settings.maxRequestsPerConnection
         logs = !settings.accessLogs.isEmpty
         logsResponseHeaders = settings.accessLogs.contains {
-            snapshot.accessLogs.indices.contains(Int($0)) && !snapshot.accessLogs[Int($0)].format.responseHeaders.isEmpty
+            snapshot.accessLogs.indices.contains(Int($0))
+                && !snapshot.accessLogs[Int($0)].format.responseHeaders.isEmpty
         }
         generatesRequestID = settings.generatesRequestID
         keepsRequestID = settings.keepsExternalRequestID || !settings.usesRemoteAddress

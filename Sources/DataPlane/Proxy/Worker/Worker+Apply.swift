@@ -144,7 +144,8 @@ extension Worker {
         place.pointee.growPools(to: place.pointee.set.slotCount)
         var seen: Set<UInt64> = []
         var position = 0
-        for endpoint in configuration.endpoints where endpoint.identity != 0 && seen.insert(endpoint.identity).inserted {
+        for endpoint in configuration.endpoints where endpoint.identity != 0 && seen.insert(endpoint.identity).inserted
+        {
             guard position < changes.slots.count else { break }
             let slot = Int(changes.slots[position])
             position += 1

@@ -61,7 +61,7 @@ extension ConfigurationStore {
                 identity: listenerPlaces.identity(index),
                 version: takeVersion(),
                 name: name,
-                socket: compiler.socket(named),
+                socket: withPorts(compiler.socket(named), name),
                 settings: compiler.settings(named),
                 chains: compiler.chains(named),
                 defaultChain: message.defaultFilterChain.flatMap { chain in
@@ -77,6 +77,20 @@ extension ConfigurationStore {
             clusters: context.referencedClusters
         )
         return (Draft(entry: entry, tables: found), context.problems)
+    }
+
+    /// The socket with real ports where 0 is configured.
+    private func withPorts(_ socket: ListenerConfiguration.Socket, _ name: String) -> ListenerConfiguration.Socket {
+        guard let ports, socket.bindsToPort else { return socket }
+        var chosen = socket
+        for (position, address) in socket.addresses.enumerated() where address.port == 0 && address.namespacePath == nil
+        {
+            if let port = ports.port(address, listener: name, position: position) {
+                chosen.addresses[position].port = port
+                chosen.reusesPort = true
+            }
+        }
+        return chosen
     }
 
     private func makeTable(_ source: ListenerCompiler.RouteSource) -> (key: String, TableEntry) {
@@ -126,6 +140,7 @@ extension ConfigurationStore {
 
     private func remove(_ entry: ListenerEntry, _ name: String) {
         listeners[name] = nil
+        ports?.release(name)
         compiledListeners[Int(entry.compiled.index)] = nil
         listenerPlaces.remove(name)
         changes.listeners = true

@@ -34,6 +34,9 @@ final class ConfigurationStore {
     /// For the process log: problems that do not stop anything.
     var onWarning: (String) -> Void = { _ in }
 
+    /// Chooses ports for listeners on port 0; nil: they are left to each worker.
+    let ports: PortReserver?
+
     /// What has changed since the last snapshot.
     struct Changes {
         var listeners = false
@@ -48,8 +51,9 @@ final class ConfigurationStore {
         var isEmpty: Bool { !listeners && !tables && !clusters }
     }
 
-    init(limits: ProcessLimits = ProcessLimits()) {
+    init(limits: ProcessLimits = ProcessLimits(), ports: PortReserver? = nil) {
         self.limits = limits
+        self.ports = ports
         context = CompileContext(
             clusters: PlaceBook(),
             routeTables: PlaceBook(),
