@@ -138,10 +138,7 @@ struct ClusterCompiler {
 
     // MARK: Endpoints
 
-    /// The endpoints of an assignment.
-    ///
-    /// - Parameters:
-    ///   - resolve: the addresses of a host name; nil when names may not stand here.
+    /// The endpoints of an assignment; `resolve` gives the addresses of a host name, nil: names may not stand here.
     func endpoints(
         _ assignment: Envoy.ClusterLoadAssignment?,
         cluster: UInt64,

@@ -113,10 +113,8 @@ final class AccessLogRing: @unchecked Sendable {
 
     // MARK: The reader's side
 
-    /// Takes the oldest record, or nil. Called by the log thread alone.
-    ///
-    /// - Parameters:
-    ///   - headerCount: how many header values the records of a log carry.
+    /// Takes the oldest record, or nil; `headerCount` tells how many header values the records of a log carry. Called by
+    /// the log thread alone.
     func next(headerCount: (AccessLogIndex) -> Int) -> AccessLogRecord? {
         while true {
             let start = head.load(ordering: .relaxed)

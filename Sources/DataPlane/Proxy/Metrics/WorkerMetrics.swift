@@ -67,6 +67,7 @@ final class WorkerMetrics {
     /// The client got its answer, or the stream broke.
     ///
     /// - Parameters:
+    ///   - edge: from `edge(caller:callee:)`.
     ///   - status: what the client saw; 0 when it saw none (reset).
     ///   - isFailure: 5xx, reset, or cut short.
     ///   - time: from the request's arrival to the end of the response, nanoseconds.

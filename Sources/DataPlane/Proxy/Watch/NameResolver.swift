@@ -18,8 +18,7 @@ final class NameResolver: Sendable {
     private let state = Mutex(State())
     private let inbox: ControlInbox
 
-    /// - Parameters:
-    ///   - inbox: gets `.resolved` for each look-up that succeeded.
+    /// A resolver that posts `.resolved` for each look-up that succeeds.
     init(inbox: ControlInbox) { self.inbox = inbox }
 
     /// The names to look up from now on. The thread starts with the first one.

@@ -61,7 +61,7 @@ struct WeightedSchedule {
     private let count: Int
     private(set) var cursor: UInt64
 
-    /// - Parameter weights: empty when all are equal.
+    /// A schedule; `weights` is empty when all are equal.
     init(weights: [UInt32], count: Int, start: UInt64) {
         self.count = count
         cursor = start

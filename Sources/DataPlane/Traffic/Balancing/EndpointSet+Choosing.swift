@@ -18,11 +18,8 @@ struct Draws {
 }
 
 extension EndpointSet {
-    /// The endpoint for the next request.
-    ///
-    /// - Parameters:
-    ///   - random: 64 fresh random bits.
-    ///   - tried: endpoints that this request was already sent to; one of them is chosen only when there is no other.
+    /// The endpoint for the next request; `random` is 64 fresh random bits. An endpoint that the request was already sent
+    /// to (`tried`) is chosen only when there is no other.
     package mutating func choose(now: UInt64, random: UInt64, excluding tried: TriedEndpoints = .init())
         -> EndpointChoice
     {
@@ -92,10 +89,17 @@ extension EndpointSet {
         return state.estimate(now: now, numbers: numbers) * (share + 1)
     }
 
-    /// A second draw that differs from the first where a few draws find one.
+    /// A second draw that differs from the first.
     private func distinct(from first: Int32, in group: Int, draws: inout Draws) -> Int32 {
         for _ in 0..<4 {
             let other = groups[group].draw(UInt32(truncatingIfNeeded: draws.next()))
+            if other != first { return other }
+        }
+        // A heavy endpoint was drawn again and again: any other one will do.
+        let members = groups[group].members
+        let start = Int(draws.next() % UInt64(members.count))
+        for step in 0..<members.count {
+            let other = members[(start + step) % members.count]
             if other != first { return other }
         }
         return first

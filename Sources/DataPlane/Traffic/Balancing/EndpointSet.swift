@@ -124,11 +124,8 @@ package struct EndpointSet {
         slots[Int(slot)].connectFailuresTotal &+= 1
     }
 
-    /// A request that was counted by `requestStarted` is over.
-    ///
-    /// - Parameters:
-    ///   - time: from the request's dispatch to the response's head, in nanoseconds.
-    /// - Returns: why the endpoint was ejected just now, or nil.
+    /// A request that was counted by `requestStarted` is over; why the endpoint was ejected just now, or nil. `time` is
+    /// from the request's dispatch to the response's head, in nanoseconds.
     package mutating func requestEnded(
         _ slot: Int32,
         result: EndpointResult,

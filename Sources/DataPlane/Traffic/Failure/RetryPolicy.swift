@@ -104,6 +104,7 @@ extension RetryPolicy {
     ///   - retriesDone: retries already made for this request.
     ///   - isIdempotent: GET, HEAD, OPTIONS, TRACE, PUT or DELETE (RFC 9110 section 9.2.2).
     ///   - isReplayable: every byte of the request can be sent again, and no byte of a response went downstream.
+    /// - Returns: `.retry`, or why not.
     package func verdict(
         after failure: TryFailure,
         status: Int,

@@ -1,6 +1,6 @@
 /// The compiled form of one route and of what hangs on it. Plain values only: all bytes stand in the arena of the
 /// `RouteTable` that owns them, so a route may be read through a pointer without touching a reference count.
-public struct Route: BitwiseCopyable {
+public struct Route: BitwiseCopyable, Sendable {
     public var name: ByteRun = .empty
     public var path = PathMatch()
     public var headers = ArenaArray<HeaderMatch>()
@@ -13,7 +13,7 @@ public struct Route: BitwiseCopyable {
     /// Applied to every answer that this route gives, in the same order.
     public var responseEdits = ArenaArray<HeaderEdit>()
 
-    public enum Action: BitwiseCopyable {
+    public enum Action: BitwiseCopyable, Sendable {
         case forward(Forward)
         case redirect(Redirect)
         case direct(DirectResponse)
@@ -25,8 +25,8 @@ public struct Route: BitwiseCopyable {
 }
 
 /// How a route matches a path (never the query).
-public struct PathMatch: BitwiseCopyable {
-    public enum Kind: UInt8, BitwiseCopyable {
+public struct PathMatch: BitwiseCopyable, Sendable {
+    public enum Kind: UInt8, BitwiseCopyable, Sendable {
         case prefix, exact
         /// The prefix itself, or the prefix followed by `/`.
         case separatedPrefix
@@ -41,8 +41,8 @@ public struct PathMatch: BitwiseCopyable {
 }
 
 /// How a text must look.
-public struct TextMatch: BitwiseCopyable {
-    public enum Kind: UInt8, BitwiseCopyable { case exact, prefix, suffix, contains }
+public struct TextMatch: BitwiseCopyable, Sendable {
+    public enum Kind: UInt8, BitwiseCopyable, Sendable { case exact, prefix, suffix, contains }
     public var kind: Kind = .exact
     public var ignoresCase = false
     public var bytes: ByteRun = .empty
@@ -51,9 +51,9 @@ public struct TextMatch: BitwiseCopyable {
 }
 
 /// A condition on a request header. A header that occurs several times matches when one of its values does.
-public struct HeaderMatch: BitwiseCopyable {
-    public enum Target: UInt8, BitwiseCopyable { case field, method, path, authority, scheme }
-    public enum Rule: BitwiseCopyable {
+public struct HeaderMatch: BitwiseCopyable, Sendable {
+    public enum Target: UInt8, BitwiseCopyable, Sendable { case field, method, path, authority, scheme }
+    public enum Rule: BitwiseCopyable, Sendable {
         case text(TextMatch)
         /// A decimal number, `start` included, `end` excluded.
         case range(start: Int64, end: Int64)
@@ -70,7 +70,7 @@ public struct HeaderMatch: BitwiseCopyable {
 }
 
 /// A condition on the first query parameter of a name; bytes are compared as they came, without decoding.
-public struct QueryMatch: BitwiseCopyable {
+public struct QueryMatch: BitwiseCopyable, Sendable {
     public var name: ByteRun = .empty
     /// What the value must be; nil when presence (`mustBePresent`) is all that counts.
     public var text: TextMatch?
@@ -80,7 +80,7 @@ public struct QueryMatch: BitwiseCopyable {
 }
 
 /// Where a matched request goes, and under which rules.
-public struct Forward: BitwiseCopyable {
+public struct Forward: BitwiseCopyable, Sendable {
     public var choice: ClusterChoice = .cluster(-1)
     /// From the request's end to the response's end, all tries together; 0 = no limit.
     public var timeout: UInt64 = 15_000_000_000
@@ -111,7 +111,7 @@ public struct Forward: BitwiseCopyable {
 }
 
 /// Which cluster a forwarded request goes to. Clusters are named by their index in the snapshot.
-public enum ClusterChoice: BitwiseCopyable {
+public enum ClusterChoice: BitwiseCopyable, Sendable {
     case cluster(Int32)
     /// Drawn by weight; `total` is the sum of weights, at least 1.
     case weighted(ArenaArray<WeightedCluster>, total: UInt64)
@@ -119,7 +119,7 @@ public enum ClusterChoice: BitwiseCopyable {
     case header(ByteRun)
 }
 
-public struct WeightedCluster: BitwiseCopyable {
+public struct WeightedCluster: BitwiseCopyable, Sendable {
     public var cluster: Int32
     public var weight: UInt32
     /// Applied before the route's own edits.
@@ -139,8 +139,8 @@ public struct WeightedCluster: BitwiseCopyable {
 public enum Priority: UInt8, BitwiseCopyable, Sendable { case normal = 0, high = 1 }
 
 /// One change of a header list.
-public struct HeaderEdit: BitwiseCopyable {
-    public enum Kind: UInt8, BitwiseCopyable {
+public struct HeaderEdit: BitwiseCopyable, Sendable {
+    public enum Kind: UInt8, BitwiseCopyable, Sendable {
         case append
         case addIfAbsent
         /// Every present field of the name goes, then one is added.
@@ -165,8 +165,8 @@ public struct HeaderEdit: BitwiseCopyable {
 }
 
 /// A piece of a header value or of a text that is put together per request.
-public struct ValuePart: BitwiseCopyable {
-    public enum Kind: UInt8, BitwiseCopyable {
+public struct ValuePart: BitwiseCopyable, Sendable {
+    public enum Kind: UInt8, BitwiseCopyable, Sendable {
         case literal
         case downstreamRemoteAddress, downstreamRemoteAddressWithoutPort, downstreamLocalAddress, downstreamLocalPort
         case upstreamHost, upstreamCluster, routeName, protocolName, responseCode, responseFlags, startTime, hostname
@@ -184,7 +184,7 @@ public struct ValuePart: BitwiseCopyable {
     }
 }
 
-public struct Redirect: BitwiseCopyable {
+public struct Redirect: BitwiseCopyable, Sendable {
     public var status: UInt16 = 301
     public var host: ByteRun?
     public var port: UInt16?
@@ -197,7 +197,7 @@ public struct Redirect: BitwiseCopyable {
     public init() {}
 }
 
-public struct DirectResponse: BitwiseCopyable {
+public struct DirectResponse: BitwiseCopyable, Sendable {
     public var status: UInt16
     public var body: ByteRun
 
@@ -208,8 +208,8 @@ public struct DirectResponse: BitwiseCopyable {
 }
 
 /// The compiled form of a virtual host.
-public struct VirtualHost: BitwiseCopyable {
-    public enum TLSRule: UInt8, BitwiseCopyable { case none, externalOnly, all }
+public struct VirtualHost: BitwiseCopyable, Sendable {
+    public enum TLSRule: UInt8, BitwiseCopyable, Sendable { case none, externalOnly, all }
     public var name: ByteRun
     public var routes: ArenaArray<Route>
     public var requiresTLS: TLSRule = .none

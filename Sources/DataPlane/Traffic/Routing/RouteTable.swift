@@ -99,9 +99,8 @@ package struct RouteTableView: BitwiseCopyable, @unchecked Sendable {
         return anyHost >= 0 ? anyHost : nil
     }
 
-    /// The first route of the virtual host that matches the request.
-    ///
-    /// - Parameter random: 64 fresh random bits, for `runtime_fraction`.
+    /// The first route of the virtual host that matches the request; `random` is 64 fresh random bits, for
+    /// `runtime_fraction`.
     package func match(_ request: RequestView, random: UInt64) -> RouteMatch {
         guard let host = virtualHost(for: request.authority) else { return .noVirtualHost }
         if host.pointee.requiresTLS != .none, !request.isTLS { return .requiresTLS(host) }
