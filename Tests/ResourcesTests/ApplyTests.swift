@@ -86,6 +86,24 @@ struct ApplyTests {
         #expect(port.targetPort == .number(8080))
     }
 
+    @Test("a choice that excludes a default takes its place")
+    func alternatives() throws {
+        let live = try applied(deployment)
+        let recreate = try merge(
+            deployment.replacing("replicas: 3", "replicas: 3\n  strategy: {type: Recreate}"),
+            onto: live
+        )
+        #expect(recreate.spec["strategy"] == ["type": "Recreate"])
+        let pod = { (volume: String) in
+            "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {volumes: [\(volume)], containers: [{name: a, image: b}]}}"
+        }
+        let volume = try merge(pod("{name: v, configMap: {name: c}}"), onto: try applied(pod("{name: v}")))
+        #expect(volume.spec["volumes"]?[0]?["emptyDir"] == nil)
+        #expect(
+            try merge(pod("{name: v}"), onto: try applied(pod("{name: v}"))).spec["volumes"]?[0]?["emptyDir"] == [:]
+        )
+    }
+
     @Test("an object that somebody created without applying is taken over")
     func takenOver() throws {
         let live = try stored("{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {a: b}}")

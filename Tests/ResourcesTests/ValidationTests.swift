@@ -273,6 +273,10 @@ extension String {
         return nil
     }
 
+    func replacing(_ old: String, _ new: String) -> String {
+        range(of: old).map { replacingCharacters(in: $0, with: new) } ?? self
+    }
+
     func replacingCharacters(in range: Range<String.Index>, with text: String) -> String {
         String(self[..<range.lowerBound]) + text + String(self[range.upperBound...])
     }

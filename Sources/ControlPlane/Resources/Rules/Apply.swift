@@ -96,7 +96,20 @@ package enum Apply {
                 result[name] = three(before: before[name] ?? .null, wanted: item, live: present, shape: child)
             }
         }
+        dropAlternatives(&result, wanted: wantedFields, shape: shape)
         return result
+    }
+
+    /// Of fields that exclude one another the manifest's choice counts: a default that stood for another choice goes.
+    private static func dropAlternatives(_ result: inout Value, wanted: Fields, shape: Shape) {
+        switch shape {
+        case .record("Volume"):
+            guard wanted.count > 1 else { return }
+            for name in result.fields?.names ?? [] where wanted[name] == nil { result[name] = nil }
+        case .record("DeploymentStrategy"):
+            if wanted["type"] == "Recreate", wanted["rollingUpdate"] == nil { result["rollingUpdate"] = nil }
+        default: return
+        }
     }
 
     /// Elements are matched by key and come in the manifest's order; those that others added stay behind them.

@@ -106,10 +106,11 @@ package struct KubernetesAPI: Sendable {
         return response
     }
 
-    /// Clients choose their behaviour by this: it names the Kubernetes version whose API this one follows.
+    /// Clients choose their behaviour by this: it names the Kubernetes version whose API this one follows. From 1.32 on
+    /// clients send some bodies as protobuf, which this API does not read.
     private var versionInfo: Value {
         [
-            "major": "1", "minor": "32", "gitVersion": .string("v1.32.0+weft.\(version)"), "gitCommit": "",
+            "major": "1", "minor": "31", "gitVersion": .string("v1.31.0+weft.\(version)"), "gitCommit": "",
             "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z", "goVersion": "none", "compiler": "swift",
             "platform": "linux/amd64",
         ]
