@@ -107,7 +107,7 @@ package actor MeshPublisher {
         guard surroundings == self.surroundings else { return await publish() }
         let configuration = ProxyConfiguration(state)
         do {
-            try directory.publish(ConfigurationFiles(configuration))
+            try directory.publish(ConfigurationFiles(configuration, last: directory.last))
             lastFailure = ""
         } catch {
             if lastFailure != error.description { log("mesh=failed error=\"\(error)\"") }

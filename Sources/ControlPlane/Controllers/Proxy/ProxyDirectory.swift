@@ -19,7 +19,7 @@ package struct ProxyDirectory: Sendable {
     package private(set) var revision = 0
     /// For each file the revision at which it was last written.
     package private(set) var versions: [String: Int] = [:]
-    private var last: ConfigurationFiles?
+    private(set) var last: ConfigurationFiles?
 
     package init(path: String) { self.path = path }
 
