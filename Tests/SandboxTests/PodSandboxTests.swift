@@ -47,6 +47,28 @@ struct PodSandboxTests {
         try await pod.remove()
     }
 
+    @Test("a line too long for one entry comes in parts, and a full log file makes room for a new one")
+    func rotatesLogs() async throws {
+        let place = Place()
+        defer { place.remove() }
+        let pod = try await PodSandbox.create(place.spec())
+        let script =
+            "head -c 40000 /dev/zero | tr '\\0' x; echo; i=0; while [ $i -lt 11 ]; do "
+            + "head -c 1000000 /dev/zero | tr '\\0' 'y' | fold -w 999; echo; i=$((i+1)); done"
+        _ = try await pod.start(program("app", script))
+        #expect(await pod.exit(of: "app")?.exitCode == 0)
+        // The rest of the output is read before the next answer.
+        _ = try await pod.containers()
+        let old = readFile("\(pod.spec.directory)/logs/app/0.log.1", limit: 16 << 20) ?? ""
+        let new = pod.log("app")
+        #expect((10 << 20..<11 << 20).contains(old.utf8.count) && !new.isEmpty)
+        let first = old.split(separator: "\n").prefix(3).map { $0.split(separator: " ", maxSplits: 3) }
+        #expect(first.map { String($0[2]) } == ["P", "P", "F"])
+        #expect(first.map { $0[3].count } == [16384, 16384, 40000 - 32768])
+        #expect(new.hasSuffix("\n"))
+        try await pod.remove()
+    }
+
     @Test("what a pod writes is its own, and weft's state is hidden from it")
     func isolatesFiles() async throws {
         let place = Place()

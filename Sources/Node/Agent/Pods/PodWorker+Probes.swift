@@ -17,7 +17,7 @@ extension PodWorker {
         let delay = Duration.seconds(probe.initialDelaySeconds)
         if delay > .zero { try? await Task.sleep(for: delay) }
         var machine = ProbeStateMachine(kind, probe)
-        var schedule = ProbeSchedule(kind, probe)
+        var schedule = ProbeSchedule(probe)
         while !Task.isCancelled, !machine.isFinished, kind == .readiness || !isStopping {
             let isEarly = schedule.isEarly
             let outcome = await runner.run(action, timeout: .seconds(probe.timeoutSeconds))

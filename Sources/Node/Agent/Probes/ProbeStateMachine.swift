@@ -70,19 +70,16 @@ package struct ProbeStateMachine: Sendable {
 /// When the turns of a probe come.
 ///
 /// Kubernetes asks once a period from the start, so that a program that needs 300 ms to listen is found ready a whole
-/// period late. Here extra turns come early and fast (25 ms, doubling) until the first success or the first period is
+/// period late, and is told to be unhealthy meanwhile. Here extra turns come early and fast (25 ms, doubling) until the first success or the first period is
 /// over; their failures do not count.
 package struct ProbeSchedule: Sendable {
     private static let firstEarly: Duration = .milliseconds(25)
 
     private let period: Duration
-    private var early: Duration?
+    private var early: Duration? = Self.firstEarly
     private var elapsed: Duration = .zero
 
-    package init(_ kind: ProbeStateMachine.Kind, _ probe: Probe) {
-        period = .seconds(probe.periodSeconds)
-        early = kind == .liveness ? nil : Self.firstEarly
-    }
+    package init(_ probe: Probe) { period = .seconds(probe.periodSeconds) }
 
     /// Whether a failure of the turn at hand counts.
     package var isEarly: Bool { early != nil }
