@@ -282,6 +282,31 @@ struct PodLifeTests {
         await stage.close()
     }
 
+    @Test(
+        "a container that takes more memory than it may is killed for it",
+        .enabled(if: ControlGroups.ofThisMachine.controllers["memory"] != nil, "no writable memory controller")
+    )
+    func outOfMemory() async throws {
+        let stage = try await Stage()
+        try await stage.image()
+        let greedy = "command: [/usr/bin/python3, -c, \"x = b'x' * (200 << 20)\"]"
+        try await stage.apply(
+            pod(
+                "greedy",
+                "restartPolicy: Never\ncontainers:\n- {name: c, image: base, \(greedy), resources: {limits: {memory: 64Mi, cpu: 500m}}}"
+            )
+        )
+        let pod = try await stage.until("greedy", "Failed") { $0?.phase == "Failed" }
+        guard case .terminated(let end)? = pod.map({ PodStatus($0.status) })?.containerStatuses[0].state else {
+            Issue.record("not terminated")
+            return
+        }
+        #expect(end.reason == "OOMKilled" && end.exitCode == 137)
+        await stage.close()
+        let uid = pod?.uid ?? ""
+        for root in ControlGroups.ofThisMachine.controllers.values { #expect(access("\(root)/weft/\(uid)", F_OK) != 0) }
+    }
+
     @Test("a stubborn program is killed after its grace, a forced deletion kills at once")
     func kills() async throws {
         let stage = try await Stage()

@@ -293,3 +293,44 @@ struct RemovalTests {
         place.remove()
     }
 }
+
+@Suite("Control groups")
+struct ControlGroupsTests {
+    @Test(
+        "the layout is read from the mounts",
+        arguments: [
+            ("30 20 0:26 / /cg rw - cgroup2 none rw", "version 2, none writable"),
+            ("30 20 0:26 / /cg/memory rw shared:1 - cgroup cgroup rw,memory", "version 1; writable: memory"),
+            (
+                "30 20 0:26 / /cg/cpu rw - cgroup cgroup rw,cpu,cpuacct\n31 20 0:27 / /cg/u rw - cgroup2 cgroup2 rw",
+                "hybrid (version 1 with a version 2 mount); writable: cpu"
+            ), ("30 20 0:26 / / rw - ext4 /dev/vda rw", "none mounted, none writable"),
+            ("nonsense", "none mounted, none writable"),
+        ]
+    )
+    func layouts(mounts: String, description: String) {
+        #expect(ControlGroups.find(mounts, isWritable: { _ in true }).description == description)
+    }
+
+    @Test("limits become the files of either version")
+    func settings() {
+        var limits = ContainerLimits()
+        limits.memoryBytes = 1000
+        limits.processorLimit = 250
+        limits.processorShare = 1000
+        func text(_ controller: String, _ isUnified: Bool) -> String {
+            ControlGroups.settings(controller, limits, isUnified: isUnified).map { "\($0.file)=\($0.value)" }.joined(
+                separator: " "
+            )
+        }
+        #expect(text("memory", true) == "memory.max=1000" && text("memory", false) == "memory.limit_in_bytes=1000")
+        #expect(text("cpu", true) == "cpu.weight=39 cpu.max=25000 100000")
+        #expect(text("cpu", false) == "cpu.shares=1024 cpu.cfs_period_us=100000 cpu.cfs_quota_us=25000")
+        #expect(text("pids", true) == "pids.max=4096")
+        limits = ContainerLimits()
+        #expect(
+            text("memory", false) == "memory.limit_in_bytes=-1"
+                && text("cpu", true) == "cpu.weight=1 cpu.max=max 100000"
+        )
+    }
+}

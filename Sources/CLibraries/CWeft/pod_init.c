@@ -117,7 +117,8 @@ static void become_init(struct row settings, int mapped) {
     }
     int control = listen_on("control.sock", SOCK_STREAM);
     int broker = listen_on("net.sock", SOCK_SEQPACKET);
-    if (control < 0 || broker < 0 || pod_network(settings) != 0 || pod_root(settings) != 0) give_up();
+    if (control < 0 || broker < 0 || pod_open_groups(settings) != 0 || pod_network(settings) != 0) give_up();
+    if (pod_root(settings) != 0) give_up();
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; fd < 3; fd++) dup2(nothing, fd);
     if (nothing > 2) close(nothing);
@@ -136,13 +137,8 @@ static int run_pod_init(void) {
         fail("no settings on descriptor 3");
         give_up();
     }
-    const char *users = row_get(settings, "users"), *cgroup;
+    const char *users = row_get(settings, "users");
     pod_maps_all_users = users != NULL && strcmp(users, "identity") == 0;
-    for (const char *cursor = NULL; (cgroup = row_next(settings, "cgroup", &cursor)) != NULL;) {
-        if (write_file(cgroup, "0") == 0) continue;
-        fail("cannot join the cgroup %s: %m", cgroup);
-        give_up();
-    }
     int mapped[2];
     if (pipe2(mapped, O_CLOEXEC) != 0) {
         fail("cannot make a pipe: %m");

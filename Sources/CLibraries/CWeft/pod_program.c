@@ -125,6 +125,8 @@ void run_program(struct row request, int errors) {
     setsid();
     reset_signals();
     const char *joins = row_get(request, "mounts-of"), *directory = row_get(request, "cwd");
+    const char *name = row_get(request, "name");
+    if (pod_join_groups(name == NULL ? "" : name) != 0) stop_with(errors);
     if (joins != NULL) {
         int space = open(joins, O_RDONLY | O_CLOEXEC);
         if (space < 0 || setns(space, CLONE_NEWNS) != 0) {

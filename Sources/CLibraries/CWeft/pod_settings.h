@@ -8,7 +8,7 @@
 ///   ip        address of the pod                     dns   address of the cluster's name server
 ///   port      port of the proxy's listener in the pod
 ///   users     `identity` (root: every id means itself) or `single` (one id: ours becomes root)
-///   cgroup    a `cgroup.procs` file to join; repeated
+///   group     CONTAINER '\n' FILE: a `cgroup.procs` file that the container's processes join; repeated
 ///   tree      directory of the host that containers need though it lies in /tmp or /run; repeated
 ///   volume    NAME '\n' SOURCE: a directory or file of the host that containers may mount, or `tmpfs:BYTES`; repeated
 ///   file      PATH '\n' CONTENT: a small file of the pod's own, such as /etc/resolv.conf; repeated
@@ -59,6 +59,11 @@ int64_t steady_now(void);
 extern int pod_directory;
 /// Whether every user id is mapped to itself.
 extern int pod_maps_all_users;
+
+/// Opens the control groups of the containers while the host's files can be seen. 0 or -1 (`fail`).
+int pod_open_groups(struct row settings);
+/// Moves the calling process into the groups of a container. 0 or -1 (`fail`).
+int pod_join_groups(const char *container);
 
 /// Brings `lo` up, gives it the pod's address, makes every address local and redirects TCP. 0 or -1 (`fail`).
 int pod_network(struct row settings);

@@ -11,6 +11,7 @@ package actor Agent {
     private let settings: AgentSettings
     private let ports: AgentPorts
     private let now: @Sendable () -> Timestamp
+    private let groups = ControlGroups.ofThisMachine
     private var addresses = AddressPool()
     private var workers: [String: Entry] = [:]
     private var isShuttingDown = false
@@ -153,6 +154,7 @@ package actor Agent {
             store: store,
             settings: settings,
             ports: ports,
+            groups: groups,
             now: now
         )
         workers[pod.uid] = Entry(worker: worker, address: address, life: Task { await worker.run() })
@@ -179,6 +181,7 @@ package actor Agent {
     private func forget(_ uid: String) async {
         guard let entry = workers.removeValue(forKey: uid) else { return }
         await entry.life.value
+        await groups.remove(pod: uid)
         try? Leftovers.remove(entry.worker.directory)
         addresses.give(back: entry.address)
     }

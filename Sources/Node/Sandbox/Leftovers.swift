@@ -58,12 +58,14 @@ package enum Leftovers {
     package static func sweep(stateDirectory: String) async -> [String] {
         let pods = "\(stateDirectory)/pods"
         var problems: [String] = []
+        let groups = ControlGroups.ofThisMachine
         for uid in listDirectory(pods) {
             let directory = "\(pods)/\(uid)"
             if let process = findInit(directory), !(await end(process)) {
                 problems.append("the pod init \(process.pid) of \(directory) does not end")
                 continue
             }
+            await groups.remove(pod: uid)
             do { try remove(directory) } catch { problems.append(error.message) }
         }
         return problems

@@ -30,7 +30,9 @@ extension PodSandbox {
         row.add("dns", spec.dnsAddress)
         row.add("port", String(spec.proxyPort))
         row.add("users", geteuid() == 0 ? "identity" : "single")
-        for cgroup in spec.cgroups { row.add("cgroup", cgroup) }
+        for (container, files) in spec.groups {
+            for file in files { row.add("group", "\(container)\n\(file)") }
+        }
         for tree in spec.trees { row.add("tree", tree) }
         for volume in spec.volumes {
             switch volume.source {

@@ -18,8 +18,8 @@ package struct SandboxSpec: Sendable {
     package var trees: [String] = []
     package var volumes: [SandboxVolume] = []
     package var files: [SandboxFile] = []
-    /// `cgroup.procs` files that the pod joins.
-    package var cgroups: [String] = []
+    /// `cgroup.procs` files that each container's processes join, by the container's name.
+    package var groups: [String: [String]] = [:]
 
     package init(
         namespace: String,

@@ -20,6 +20,7 @@ extension PodWorker {
             let start = ContinuousClock.now
             slots[name]?.exit = nil
             slots[name]?.restartReason = nil
+            slots[name]?.memoryKills = groups.memoryKills(pod: uid, container: name)
             do throws(SandboxError) {
                 let run = try await sandbox.start(program)
                 entered(container, run)
@@ -200,12 +201,15 @@ extension PodWorker {
         var started: Timestamp?
         if case .running(let time)? = record(container.name)?.state { started = time }
         let time = now()
+        let kills = groups.memoryKills(pod: uid, container: container.name)
+        let isOutOfMemory = run?.exitCode == 137 && kills > slots[container.name]?.memoryKills ?? 0
         change(container.name) {
             $0.enter(
                 .terminated(
                     .init(
                         exitCode: run?.exitCode ?? 137,
                         signal: run?.signal ?? Int(SIGKILL),
+                        reason: isOutOfMemory ? "OOMKilled" : nil,
                         message: run == nil ? "The pod ended around the container" : reason ?? "",
                         startedAt: started,
                         finishedAt: run.map { Timestamp(nanoseconds: $0.finishedAt) } ?? time

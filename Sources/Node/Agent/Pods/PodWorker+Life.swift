@@ -165,8 +165,20 @@ extension PodWorker {
         wanted.proxyPort = settings.proxyPort
         wanted.trees = Set(images.values.map(\.directory)).sorted()
         wanted.volumes = volumes.sources
+        for container in spec.initContainers + spec.containers {
+            wanted.groups[container.name] = groups.make(pod: uid, container: container.name, Self.limits(container))
+        }
         wanted.files = PodFiles.files(pod: pod, spec: spec, address: address, settings: settings)
         return wanted
+    }
+
+    private static func limits(_ container: Container) -> ContainerLimits {
+        var limits = ContainerLimits()
+        let needs = container.resources
+        limits.memoryBytes = needs.limit("memory")?.rounded
+        limits.processorLimit = needs.limit("cpu")?.milli
+        limits.processorShare = (needs.request("cpu") ?? needs.limit("cpu"))?.milli
+        return limits
     }
 
     /// Ends the sandbox, if there is one, and makes it unknown again.

@@ -14,6 +14,7 @@ actor PodWorker {
     let settings: AgentSettings
     let ports: AgentPorts
     let now: @Sendable () -> Timestamp
+    let groups: ControlGroups
 
     var pod: Object
     let spec: PodSpec
@@ -49,6 +50,7 @@ actor PodWorker {
         store: any ObjectStore,
         settings: AgentSettings,
         ports: AgentPorts,
+        groups: ControlGroups,
         now: @escaping @Sendable () -> Timestamp
     ) {
         key = ObjectKey(ResourceTypes.pods, namespace: pod.namespace, name: pod.name)
@@ -58,6 +60,7 @@ actor PodWorker {
         self.store = store
         self.settings = settings
         self.ports = ports
+        self.groups = groups
         self.now = now
         spec = PodSpec(pod.spec)
         let old = PodStatus(pod.status)
@@ -193,6 +196,8 @@ struct ContainerSlot {
     var backOff = RestartBackOff()
     /// The end of the run at hand, once the pod init has told it.
     var exit: ContainerRun?
+    /// Processes that the kernel had killed for want of memory before this run.
+    var memoryKills = 0
     /// Set when a probe or a hook wants the container restarted.
     var restartReason: String?
     var restartGrace: Duration?
