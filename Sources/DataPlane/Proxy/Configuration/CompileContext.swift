@@ -28,11 +28,19 @@ final class CompileContext {
 
     var isSound: Bool { problems.isEmpty }
 
-    /// Reports a problem at the present place.
+    /// Reports a problem at the present place. A message that begins with the name of a field and `: ` is about that field.
     func report(_ message: String) {
         guard problems.count < Self.problemLimit else { return }
         let place = path.joined()
-        problems.append(place.isEmpty ? message : "\(place): \(message)")
+        guard !place.isEmpty else {
+            problems.append(message)
+            return
+        }
+        let field = message.utf8.prefix { $0 != 0x3A }
+        let isNamed = field.allSatisfy {
+            ($0 >= 0x61 && $0 <= 0x7A) || ($0 >= 0x30 && $0 <= 0x39) || $0 == 0x5F || $0 == 0x2E
+        }
+        problems.append(isNamed && field.count < message.utf8.count ? "\(place).\(message)" : "\(place): \(message)")
     }
 
     /// Works on a field, an element or a key: problems found meanwhile carry its name.
