@@ -200,7 +200,7 @@ let frontProxyYAML = """
               load_balancing_weight: 3
               metadata: {filter_metadata: {weft.dev/labels: {dst_pod: web-1}}}
       - name: v2
-        type: EDS
+        type: eds
         eds_cluster_config:
           eds_config:
             resource_api_version: V3

@@ -187,11 +187,13 @@ extension Codec where T: EnvoyEnum {
             zero: T(rawValue: 0),
             read: { value, reader in
                 switch value {
-                case .string(let name):
+                case .string(let text):
+                    // Envoy takes the names in either case, and documents make use of it.
+                    let name = text.uppercased()
                     if let found = T.names.supported.first(where: { $0.name == name }) {
                         return T(rawValue: found.number)
                     }
-                    reader.noValue(of: T.names, name: name)
+                    reader.noValue(of: T.names, name: T.names.unsupported.contains { $0.name == name } ? name : text)
                 case .int(let number): return known(number, &reader)
                 default: reader.wrongType("one of \(T.names.list)", value)
                 }
