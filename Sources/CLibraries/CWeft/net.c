@@ -274,7 +274,7 @@ int cweft_socket_from_broker(const char *path, int domain, int type) {
     int channel = cweft_connect_unix(path, SOCK_SEQPACKET, 0);
     if (channel < 0) return channel;
     uint32_t request[2] = {(uint32_t)domain, (uint32_t)type};
-    struct timeval patience = {1, 0};
+    struct timeval patience = {0, 200000};
     setsockopt(channel, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     int fd = -1;
     uint8_t status = 0;

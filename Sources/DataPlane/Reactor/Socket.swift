@@ -150,10 +150,10 @@ public enum Socket {
         _ thirdCount: Int
     ) -> Int {
         #if DEBUG
-        if let scripted = SystemCallScript.next(.send, count: firstCount + secondCount + thirdCount) {
-            guard scripted > 0, let first else { return scripted }
-            return cweft_send(fd, first, min(scripted, firstCount))
-        }
+            if let scripted = SystemCallScript.next(.send, count: firstCount + secondCount + thirdCount) {
+                guard scripted > 0, let first else { return scripted }
+                return cweft_send(fd, first, min(scripted, firstCount))
+            }
         #endif
         return cweft_send3(fd, first, firstCount, second, secondCount, third, thirdCount)
     }

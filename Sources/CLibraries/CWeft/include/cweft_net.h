@@ -45,7 +45,7 @@ int cweft_connect_unix(const char *path, int type, int nonblocking);
 int cweft_send_fd(int channel, const void *bytes, size_t length, int fd);
 /// Receives up to `length` bytes; `*fd` is the descriptor that came along or -1.
 int cweft_receive_fd(int channel, void *bytes, size_t length, int *fd);
-/// Asks a socket broker (SOCK_SEQPACKET at `path`) for a fresh socket of its namespace. Waits at most one second.
+/// Asks a socket broker (SOCK_SEQPACKET at `path`) for a fresh socket of its namespace. Waits at most 0.2 s.
 int cweft_socket_from_broker(const char *path, int domain, int type);
 
 long cweft_receive(int fd, void *bytes, size_t length);

@@ -41,6 +41,8 @@ extension Worker {
         if chain.pointee.logs { record(exchange, bytes, length) }
         guard let facts = examine(index, place, exchange, chain, bytes) else { return length }
         if exchange.pointee.method == .connect {
+            // What follows is meant for a tunnel that does not open: no byte of it is a request.
+            exchange.pointee.requestBody = Body(.untilClose)
             return length
                 + reject(
                     exchangeIndex,

@@ -163,6 +163,8 @@ extension Worker {
         exchange.pointee.responseBody = Body(responseHead.framing)
         let place = downstreams.pointer(exchange.pointee.downstream)
         if !responseHead.keepsAlive { upstream.pointee.flags.insert(.closesAfterResponse) }
+        // Answered before the request was whole: its rest may never be read (RFC 9112 section 9.3).
+        if !exchange.pointee.requestBody.isComplete { place.pointee.flags.insert(.closesAfterResponse) }
         chooseFraming(exchange, place)
         var writer = ByteWriter(out, capacity: Limits.outSize)
         writeResponseHead(exchange, place, memory, &writer)

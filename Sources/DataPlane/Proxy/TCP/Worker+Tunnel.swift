@@ -62,7 +62,7 @@ extension Worker {
         let place = downstreams.pointer(exchange.pointee.downstream)
         upstream.pointee.state = .tunnel
         exchange.pointee.lastActivity = now
-        armWriting(upstreamIndex, upstream, false)
+        if exchange.pointee.request.isEmpty { armWriting(upstreamIndex, upstream, false) }
         guard !exchange.pointee.flags.contains(.speculates) else { return }
         openTunnel(exchange, place)
     }
@@ -74,6 +74,8 @@ extension Worker {
         exchange.pointee.flags.insert(.countedTCP)
         metrics.tcpOpened(exchange.pointee.edge)
         endTryAsOpen(exchange)
+        // What the client said before the endpoint's connection was there waited in the kernel.
+        if exchange.pointee.request.isEmpty { resumeReading(exchange.pointee.downstream, place) }
         armDownstream(exchange.pointee.downstream, place)
     }
 
@@ -178,7 +180,11 @@ extension Worker {
         exchange.pointee.bytesSent &+= UInt64(writer.count + max(0, rest))
         upstream.pointee.state = .tunnel
         place.pointee.state = .tunnel
-        exchange.pointee.requestSent = Int32(exchange.pointee.request.count)
+        // The answer is counted now: how long the tunnel lives says nothing about response times.
+        metrics.responded(exchange.pointee.edge, status: 101, isFailure: false, time: now &- exchange.pointee.startedAt)
+        exchange.pointee.flags.remove(.countedRequest)
+        buffers.give(&exchange.pointee.request)
+        exchange.pointee.requestSent = 0
         openTunnel(exchange, place)
         let isAlive = sendDownstream(
             downstreamIndex,
@@ -190,7 +196,6 @@ extension Worker {
         )
         guard isAlive, !writer.overflowed else { return }
         buffers.give(&upstream.pointee.input)
-        buffers.give(&exchange.pointee.request)
         takeHeldInput(place, exchange)
         pump(index, exchange)
     }

@@ -1,0 +1,159 @@
+"""Hostile requests through the whole proxy: the origin sees nothing of them, or exactly one well-formed request."""
+
+import re
+
+import pytest
+
+from proxykit import Client, Origin, Proxy, free_port, http_filter, listener, serving, simple_proxy
+
+G = "GET / HTTP/1.1\r\nHost: a\r\n"
+P = "POST / HTTP/1.1\r\nHost: a\r\n"
+HIDDEN = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n"
+
+REFUSED = {
+    "F01 CL.TE": P + "Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nG",
+    "F02 TE.CL": P + "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n5c\r\n" + HIDDEN + "0\r\n\r\n",
+    "F06 two lengths": P + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+    "F06 same lengths": P + "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+    "F06 list": P + "Content-Length: 5, 5\r\n\r\nhello",
+    **{f"F07 {value!r}": P + f"Content-Length: {value}\r\n\r\nhello" for value in (
+        "+5", "-0", "-1", "0x5", "5 5", "5_0", "5;", "1e1", "", "12345678901234567890")},
+    **{f"F08 {value!r}": P + f"Transfer-Encoding: {value}\r\n\r\n0\r\n\r\n" for value in (
+        "xchunked", "identity", "gzip", "chunked, gzip", "chunked;x=1", ",chunked", "chunked,", '"chunked"',
+        "\x0bchunked", "chunked\x00", "", "chunked, chunked", "gzip, chunked", "chunked\r\nTransfer-Encoding: chunked")},
+    "F09 space": P + "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    "F09 tab": P + "Transfer-Encoding\t: chunked\r\n\r\n0\r\n\r\n",
+    "F09 leading": P + " Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "F09 underscore": P + "Transfer_Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "F10 old": "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "F16 bare LF": "GET / HTTP/1.1\nHost: a\n\n",
+    "F16 mixed": "GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n",
+    "F17 CR": G + "X: a\rB: c\r\n\r\n",
+    "F17 NUL": G + "X: a\x00b\r\n\r\n",
+    "F17 CR only": "GET / HTTP/1.1\rHost: a\r\r",
+    "F18 fold": G + "X: a\r\n b\r\n\r\n",
+    "F18 fold TE": P + "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+    "F19 no colon": G + "nothing\r\n\r\n",
+    "F19 no name": G + ": x\r\n\r\n",
+    "F19 high": G + "X\xe9: a\r\n\r\n",
+    "F19 first": "GET / HTTP/1.1\r\n X: y\r\nHost: a\r\n\r\n",
+    **{f"F20 {line!r}": line + "\r\nHost: a\r\n\r\n" for line in (
+        "GET  / HTTP/1.1", "GET\t/ HTTP/1.1", "GET HTTP/1.1", "GET /\nHTTP/1.1", "GET / http/1.1", "GET / HTTP/1.10",
+        "GET / HTTP/01.1", "GET / HTTP/2.0", "G@T / HTTP/1.1", "A" * 33 + " / HTTP/1.1", "GET /")},
+    "A01 none": "GET / HTTP/1.1\r\n\r\n",
+    "A01 two": G + "Host: a\r\n\r\n",
+    **{f"A01 {host!r}": f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n" for host in ("a, b", "u@a", "a/b", "", "a:b", "a b")},
+    **{f"A03 {target!r}": f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n" for target in (
+        "/x#y", "http://u:p@a/", "*", "/\xe9", "x", "ftp://a/")},
+    "A03 CONNECT": "CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n",
+    "A03 CONNECT other": "CONNECT a:443 HTTP/1.1\r\nHost: b\r\n\r\n",
+    "A04 CONNECT": "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\nearly",
+    "A09 slash": "GET /admin%2fx HTTP/1.1\r\nHost: a\r\n\r\n",
+    "A09 backslash": "GET /\\admin HTTP/1.1\r\nHost: a\r\n\r\n",
+    "A09 overlong": "GET /%c0%ae HTTP/1.1\r\nHost: a\r\n\r\n",
+    "A09 nul": "GET /admin%00 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "F05 expectation": P + "Expect: x\r\nContent-Length: 1\r\n\r\nx",
+    "L01 target": "GET /" + "a" * 20_000 + " HTTP/1.1\r\nHost: a\r\n\r\n",
+    "L02 fields": G + "X: y\r\n" * 150 + "\r\n",
+}
+
+# The framing is bad after the head: a part of the request may have gone, its end never.
+BAD_CHUNKS = ["0x5\r\nhello", "+5\r\nhello", "-5\r\n", "5_\r\nhello", " 5\r\nhello", "5 \r\nhello", "\r\n", "G\r\n", "5junk\r\nhello",
+              "FFFFFFFFFFFFFFFFF\r\n", "10000000000000005\r\nhello", "5;\nhello", "2\r\r;a", "5;a\x00\r\nhello",
+              "5\r\nhelloX\r\n0\r\n\r\n", "5\r\nhello\n0\r\n\r\n", "0\r\nX:POST /\n\r\n", "5\nhello\r\n0\r\n\r\n",
+              "5;" + "a" * 70_000]
+
+
+@pytest.fixture(scope="module")
+def field():
+    """One proxy with a recording origin for all the bytes."""
+    with Origin(serving()) as origin:
+        with simple_proxy(origin.port, normalize_path=True, merge_slashes=True) as (proxy, port):
+            yield proxy, port, origin
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_requests_never_reach_the_origin(field, name):
+    proxy, port, origin = field
+    before = origin.bytes
+    with Client(port) as client:
+        client.send(REFUSED[name] + HIDDEN)
+        status, fields, body = client.response()
+        assert status in (400, 403, 405, 408, 414, 417, 431, 501, 505)
+        assert fields["connection"] == "close" and fields["x-weft-reason"] and body
+        assert client.rest() == b"", "something was answered after the refusal"
+    assert origin.bytes == before
+    assert proxy.process.poll() is None
+
+
+@pytest.mark.parametrize("chunks", BAD_CHUNKS, ids=[chunk[:20].encode().hex() for chunk in BAD_CHUNKS])
+def test_bad_chunks_end_the_request(field, chunks):
+    _, port, origin = field
+    before = len(origin.bytes)
+    with Client(port) as client:
+        try:
+            client.send(P + "Transfer-Encoding: chunked\r\n\r\n").send(chunks + "\r\n\r\n").send(HIDDEN)
+        except OSError:
+            pass
+        data = client.rest()
+    seen = origin.bytes[before:]
+    assert data == b"" or data.startswith(b"HTTP/1.1 400 ")
+    assert data.count(b"HTTP/1.1 ") <= 1
+    assert b"hidden" not in seen
+    assert not seen.endswith(b"0\r\n\r\n"), "a malformed request was finished upstream"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "DELETE", "POST"])
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_bodies_stay_bodies_whatever_the_method(field, method, framing):
+    _, port, origin = field
+    before = len(origin.bytes)
+    start = f"{method} /x HTTP/1.1\r\nHost: a\r\n"
+    if framing == "length":
+        message = start + f"Content-Length: {len(HIDDEN)}\r\n\r\n{HIDDEN}"
+    else:
+        message = start + f"Transfer-Encoding: chunked\r\n\r\n{len(HIDDEN):x}\r\n{HIDDEN}\r\n0\r\n\r\n"
+    with Client(port) as client:
+        client.send(message)
+        assert client.response(to_head=method == "HEAD")[0] == 200
+        client.send(message)
+        assert client.response(to_head=method == "HEAD")[0] == 200
+    seen = origin.bytes[before:]
+    assert len(re.findall(rb"%s /x HTTP/1.1" % method.encode(), seen)) == 2
+    lower = seen.lower()
+    assert (lower.count(b"content-length: %d\r\n" % len(HIDDEN)), lower.count(b"chunked")) == ((2, 0) if framing == "length" else (0, 2))
+
+
+def test_a_bad_request_in_a_pipeline_ends_it(field):
+    _, port, origin = field
+    before = len(origin.bytes)
+    with Client(port) as client:
+        good = "GET /good HTTP/1.1\r\nHost: a\r\n\r\n"
+        client.send(good * 3 + "GET / HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n" + good)
+        assert [client.response()[0] for _ in range(4)] == [200, 200, 200, 400]
+        assert client.rest() == b""
+    assert origin.bytes[before:].count(b"GET /good") == 3
+
+
+def test_lengths_are_written_anew(field):
+    _, port, origin = field
+    before = len(origin.bytes)
+    with Client(port) as client:
+        assert client.send(P + "Content-Length: 0005\r\n\r\nhello").response()[0] == 200
+    assert b"content-length: 5\r\n" in origin.bytes[before:]
+
+
+def test_a_direct_answer_leaves_no_body_to_be_read_as_a_request():
+    routes = [{"match": {"prefix": "/static"}, "direct_response": {"status": 200, "body": {"inline_string": "s"}}}]
+    port = free_port()
+    with Proxy([listener(port, http_filter(routes))], []):
+        with Client(port) as client:
+            client.send(f"POST /static HTTP/1.1\r\nHost: a\r\nContent-Length: {len(HIDDEN)}\r\n\r\n{HIDDEN}")
+            assert client.response()[0] == 200
+            assert client.send("GET /static HTTP/1.1\r\nHost: a\r\n\r\n").response()[2] == b"s"
+        with Client(port) as client:
+            client.send(f"POST /static HTTP/1.1\r\nHost: a\r\nContent-Length: {len(HIDDEN) + 5}\r\n\r\n")
+            status, fields, _ = client.response()
+            assert (status, fields["connection"]) == (200, "close")
+            client.send(HIDDEN)
+            assert client.rest() == b""
