@@ -307,6 +307,95 @@ struct PodLifeTests {
         for root in ControlGroups.ofThisMachine.controllers.values { #expect(access("\(root)/weft/\(uid)", F_OK) != 0) }
     }
 
+    @Test("preStop comes before SIGTERM, and a sidecar runs from before the others until after them")
+    func hooksAndSidecars() async throws {
+        let stage = try await Stage()
+        try await stage.image()
+        let order = "\(stage.path)/order"
+        try makeDirectory(order, mode: 0o777)
+        chmod(order, 0o777)
+        try await stage.apply(
+            pod(
+                "web",
+                """
+                terminationGracePeriodSeconds: 10
+                volumes: [{name: o, hostPath: {path: \(order)}}]
+                initContainers:
+                - name: side
+                  image: base
+                  restartPolicy: Always
+                  command: [sh, -c, 'echo side >> /o/log; trap "echo side-end >> /o/log; exit" TERM; while :; do sleep 0.01; done']
+                  volumeMounts: [{name: o, mountPath: /o}]
+                containers:
+                - name: c
+                  image: base
+                  command: [sh, -c, 'echo main >> /o/log; trap "echo main-end >> /o/log; exit" TERM; while :; do sleep 0.01; done']
+                  lifecycle: {preStop: {exec: {command: [sh, -c, 'echo hook >> /o/log']}}}
+                  volumeMounts: [{name: o, mountPath: /o}]
+                """
+            )
+        )
+        try await stage.until("web", "ready") { $0.isRunningReady }
+        try await stage.eventually("main") { readFile("\(order)/log")?.contains("main\n") == true }
+        _ = try await stage.store.delete(Stage.key("web"), DeleteOptions())
+        try await stage.until("web", "gone") { $0 == nil }
+        #expect(readFile("\(order)/log") == "side\nmain\nhook\nmain-end\nside-end\n")
+        await stage.close()
+    }
+
+    @Test("a volume that can never be makes the pod fail, with the reason")
+    func unsupportedVolume() async throws {
+        let stage = try await Stage()
+        try await stage.image()
+        try await stage.apply(
+            pod(
+                "web",
+                """
+                volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+                containers: [{name: c, image: base, volumeMounts: [{name: data, mountPath: /data}]}]
+                """
+            )
+        )
+        let pod = try await stage.until("web", "Failed") { $0?.phase == "Failed" }
+        #expect(pod.map { PodStatus($0.status).message }?.contains("persistentVolumeClaim is not supported") == true)
+        await stage.close()
+    }
+
+    @Test("projected volumes gather their sources, and follow a ConfigMap that changes")
+    func projectedVolumes() async throws {
+        let stage = try await Stage()
+        try await stage.image()
+        func settings(_ colour: String) -> String {
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {colour: \(colour)}"
+        }
+        try await stage.apply(settings("red"))
+        try await stage.apply(
+            pod(
+                "web",
+                """
+                terminationGracePeriodSeconds: 0
+                volumes:
+                - name: all
+                  projected:
+                    sources:
+                    - configMap: {name: settings, items: [{key: colour, path: deep/colour}]}
+                    - downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}
+                containers:
+                - name: c
+                  image: base
+                  command: [sh, -c, 'cat /all/labels; echo; while :; do cat /all/deep/colour; echo; sleep 0.02; done']
+                  volumeMounts: [{name: all, mountPath: /all}]
+                """
+            )
+        )
+        try await stage.eventually("red") { (try? await stage.log("web").contains("F red\n")) == true }
+        #expect(try await stage.log("web").contains("F app=\"web\"\n"))
+        try await stage.apply(settings("blue"))
+        try await stage.eventually("blue") { try await stage.log("web").contains("F blue\n") }
+        #expect(!(try await stage.log("web").contains("stderr")))
+        await stage.close()
+    }
+
     @Test("a stubborn program is killed after its grace, a forced deletion kills at once")
     func kills() async throws {
         let stage = try await Stage()

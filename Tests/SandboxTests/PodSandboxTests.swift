@@ -93,6 +93,41 @@ struct PodSandboxTests {
         try await pod.remove()
     }
 
+    @Test("weft's state stays hidden even inside a directory that is shown")
+    func hidesStateInTrees() async throws {
+        let place = Place()
+        defer { place.remove() }
+        try makeDirectory("\(place.path)/repository/state")
+        try replaceFile("\(place.path)/repository/state/secret", with: "hidden\n", mode: 0o644)
+        try replaceFile("\(place.path)/repository/code", with: "shown\n", mode: 0o644)
+        chmod("\(place.path)", 0o755)
+        var spec = place.spec()
+        spec.trees = ["\(place.path)/repository"]
+        spec.hiddenDirectory = "\(place.path)/repository/state"
+        let pod = try await PodSandbox.create(spec)
+        _ = try await pod.start(
+            program("app", "cat code; ls state | wc -l; ls ..", directory: "\(place.path)/repository")
+        )
+        _ = await pod.exit(of: "app")
+        let lines = pod.log("app").split(separator: "\n").map { $0.split(separator: " ").last ?? "" }
+        #expect(lines == ["shown", "0", "repository"])
+        try await pod.remove()
+    }
+
+    @Test("a fork bomb and a flood of output leave the pod init able to answer")
+    func survivesHostileContainers() async throws {
+        let place = Place()
+        defer { place.remove() }
+        let pod = try await PodSandbox.create(place.spec())
+        _ = try await pod.start(program("flood", "exec yes"))
+        _ = try await pod.start(program("orphans", "while :; do (setsid true &); done"))
+        for _ in 0..<20 { #expect(try await pod.containers().count == 2) }
+        let answer = try await pod.run(program("flood", "echo here"), timeout: .seconds(10))
+        #expect(answer.output == "here\n")
+        for name in ["flood", "orphans"] { try await pod.signal(name, SIGKILL) }
+        try await pod.remove()
+    }
+
     @Test("a container has no way to the network's rules, to raw packets or to new privileges")
     func dropsPrivileges() async throws {
         let place = Place()

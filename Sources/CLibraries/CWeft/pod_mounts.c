@@ -189,6 +189,15 @@ static int make_scratch(void) {
     return 0;
 }
 
+static int hide(struct row settings) {
+    const char *path = row_get(settings, "hide");
+    char target[PATH_MAX];
+    if (path == NULL || !JOIN(target, "%s%s", root, path) || access(target, F_OK) != 0) return 0;
+    if (mount("tmpfs", target, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "size=4k,mode=0555") != 0)
+        return fail("cannot hide %s from the pod: %m", path);
+    return 0;
+}
+
 /// Directories of images that lie where the pod has fresh directories of its own.
 static int show_trees(struct row settings) {
     const char *tree;
@@ -198,6 +207,8 @@ static int show_trees(struct row settings) {
         if (!JOIN(target, "%s%s", root, tree) || make_directories(target, 0755) != 0)
             return fail("cannot make %s in the pod: %m", tree);
         if (show_directory(tree, target, "tree") != 0) return fail("cannot show the directory %s: %m", tree);
+        // It may hold weft's state: that is hidden again.
+        if (hidden[0] != 0 && is_below(hidden, tree) && hide(settings) != 0) return -1;
     }
     return 0;
 }
@@ -291,15 +302,6 @@ static int write_pod_files(struct row settings) {
         if (content == NULL || !JOIN(path, "%.*s", (int)(content - value), value)) return fail("setting file is malformed");
         if (write_pod_file(path, content + 1, serial) != 0) return fail("cannot write the pod's %s: %m", path);
     }
-    return 0;
-}
-
-static int hide(struct row settings) {
-    const char *path = row_get(settings, "hide");
-    char target[PATH_MAX];
-    if (path == NULL || !JOIN(target, "%s%s", root, path) || access(target, F_OK) != 0) return 0;
-    if (mount("tmpfs", target, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "size=4k,mode=0555") != 0)
-        return fail("cannot hide %s from the pod: %m", path);
     return 0;
 }
 
