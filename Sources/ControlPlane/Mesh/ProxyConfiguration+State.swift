@@ -45,23 +45,29 @@ private struct Assembly {
     var routes: [String: Envoy.RouteConfiguration] = [:]
     var endpoints: [String: Envoy.ClusterLoadAssignment] = [:]
     var warnings: [MeshWarning] = []
-    /// Who listens where on the host.
+    /// Who listens where, on the host and inside pods.
     var taken: [String: String] = [:]
 
     init(_ state: MeshState) {
         self.state = state
         clusterBuilder = ClusterBuilder(directory: state.directory)
         listenerBuilder = ListenerBuilder(state)
-        pods = state.pods.filter { isIPv4($0.ip) }.sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
+        pods = unique(state.pods.filter { isIPv4($0.ip) }) { "\($0.namespace)/\($0.name)" }.sorted {
+            ($0.namespace, $0.name) < ($1.namespace, $1.name)
+        }
         podsOfNamespace = Dictionary(grouping: pods, by: \.namespace)
         podsByAddress = Dictionary(pods.map { ($0.ip, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
     mutating func run() {
         clusters = [clusterBuilder.passthrough, clusterBuilder.unreachable]
+        if let address = state.ingressAddress, !state.ingresses.isEmpty {
+            taken["\(address.address):\(address.port)"] = "all Ingresses"
+        }
         let addresses = Set(state.services.compactMap(\.clusterIP))
         var known: [String: (service: MeshService, policy: ServicePolicy)] = [:]
-        for service in state.services.sorted(by: { ($0.namespace, $0.name) < ($1.namespace, $1.name) })
+        let services = unique(state.services) { "\($0.namespace)/\($0.name)" }
+        for service in services.sorted(by: { ($0.namespace, $0.name) < ($1.namespace, $1.name) })
         where service.type != "ExternalName" {
             let policy = policy(of: service)
             known["\(service.namespace)/\(service.name)"] = (service, policy)
@@ -106,7 +112,9 @@ private struct Assembly {
             let name = MeshNames.service(service.namespace, service.name, port.port)
             clusters.append(clusterBuilder.service(service, port, policy))
             endpoints[name] = clusterBuilder.endpoints(service, port, pods: chosen, podsByAddress: podsByAddress)
-            if let address = service.clusterIP, isIPv4(address) {
+            if let address = service.clusterIP, isIPv4(address),
+                take(HostAddress(address: address, port: port.port), service)
+            {
                 if ServiceProtocol(port) != .tcp { routes[name] = routeBuilder.service(service, port, policy) }
                 listeners.append(listenerBuilder.service(service, port, at: address, policy))
             }
@@ -155,7 +163,8 @@ private struct Assembly {
         listeners.append(listenerBuilder.pod(pod))
         clusters.append(clusterBuilder.pod(pod))
         guard !pod.isTerminating else { return }
-        for port in pod.ports where port.protocolName == "TCP" { addHostPort(pod, port) }
+        let ports = pod.ports.filter { $0.protocolName == "TCP" && $0.hostPort != nil }
+        for port in unique(ports, by: { "\($0.number)" }) { addHostPort(pod, port) }
     }
 
     private mutating func addHostPort(_ pod: MeshPod, _ port: MeshPod.Port) {
@@ -209,6 +218,12 @@ private struct Assembly {
             )
         )
     }
+}
+
+/// The elements of which no earlier one has the same key.
+private func unique<Element>(_ elements: [Element], by key: (Element) -> String) -> [Element] {
+    var seen: Set<String> = []
+    return elements.filter { seen.insert(key($0)).inserted }
 }
 
 /// Whether a text is an IPv4 address in its usual form: one that is not would have the whole file refused.
