@@ -71,23 +71,20 @@ extension ConfigurationStore {
         changes.files.insert(path)
     }
 
-    /// A document as JSON when it begins like it, else as YAML.
+    /// The value of a document in JSON or YAML. What begins like JSON is told of in terms of JSON when it is neither.
     static func document(_ bytes: [UInt8]) throws(ConfigurationProblems) -> Value {
-        let first = bytes.first { $0 != 0x20 && $0 != 0x09 && $0 != 0x0A && $0 != 0x0D }
-        do {
-            if first == 0x7B { return try JSON.parse(bytes) }
-            let documents = try YAML.parse(bytes)
-            guard documents.count == 1, let only = documents.first else {
-                throw ConfigurationProblems(lines: ["one document is expected, there are \(documents.count)"])
-            }
-            return only.value
-        } catch let error as WireError {
-            throw ConfigurationProblems(lines: ["\(error)"])
-        } catch let error as ConfigurationProblems {
-            throw error
-        } catch {
-            throw ConfigurationProblems(lines: ["\(error)"])
+        var problem: WireError?
+        if bytes.first(where: { $0 != 0x20 && $0 != 0x09 && $0 != 0x0A && $0 != 0x0D }) == 0x7B {
+            do { return try JSON.parse(bytes) } catch { problem = error }
         }
+        let documents: [YAMLDocument]
+        do {
+            documents = try YAML.parse(bytes)
+        } catch { throw ConfigurationProblems(lines: ["\(problem ?? error)"]) }
+        guard documents.count == 1, let only = documents.first else {
+            throw ConfigurationProblems(lines: ["one document is expected, there are \(documents.count)"])
+        }
+        return only.value
     }
 
     static func parse(
