@@ -87,18 +87,21 @@ var targets: [Target] = [
     ),
 
     room("ControlPlane", "Resources", ["Wire"]),
-    room("ControlPlane", "Store", ["Resources", "Wire", "CSQLite"]),
+    room("ControlPlane", "Store", ["Bytes", "Resources", "Wire", "CSQLite"]),
     room("ControlPlane", "Mesh", ["EnvoyAPI", "Resources", "Wire"]),
-    room("ControlPlane", "Controllers", ["EnvoyAPI", "Mesh", "Resources", "Store", "Telemetry", "Wire"]),
+    room("ControlPlane", "Controllers", ["Bytes", "EnvoyAPI", "Mesh", "Resources", "Store", "Telemetry", "Wire"]),
     room("ControlPlane", "Servers", ["Bytes", "CWeft", "HTTP", "Reactor", "Resources", "Store", "Telemetry", "Wire"]),
 
-    room("Node", "Sandbox", ["CWeft", "Wire"]),
+    room("Node", "Sandbox", ["Bytes", "CWeft", "Wire"]),
     room("Node", "Agent", ["CWeft", "Resources", "Sandbox", "Servers", "Store", "Wire"]),
 
     room(
         "Tools",
         "CommandLine",
-        ["Agent", "Controllers", "CWeft", "Mesh", "Resources", "Sandbox", "Servers", "Store", "Telemetry", "Wire"]
+        [
+            "Agent", "Bytes", "Controllers", "CWeft", "Mesh", "Resources", "Sandbox", "Servers", "Store", "Telemetry",
+            "Wire",
+        ]
     ),
     program("weft", ["CommandLine", "CWeft"]),
     program("weft-proxy", ["CWeft", "Proxy"], settings: dataPlane),

@@ -12,7 +12,7 @@ extension YAML {
 private struct YAMLWriter {
     private(set) var output = ""
 
-    /// - Parameter isInline: the cursor stands behind `name:` or `-`, not at the beginning of a line.
+    /// With `isInline` the cursor stands behind `name:` or `-`, not at the beginning of a line.
     mutating func append(_ value: Value, indent: Int, isInline: Bool) {
         switch value {
         case .object(let fields) where !fields.isEmpty:

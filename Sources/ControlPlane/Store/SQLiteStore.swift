@@ -1,7 +1,7 @@
+import Bytes
 import Dispatch
 import Glibc
 package import Resources
-import Synchronization
 import Wire
 
 /// The embedded store: every object in memory for reading, every write in one SQLite file before it is answered.
@@ -40,8 +40,8 @@ package final class SQLiteStore: ObjectStore {
         let database: SQLiteDatabase
     }
 
-    private let state: Mutex<StoreState>
-    private let queue = Mutex(WriteQueue())
+    private let state: Lock<StoreState>
+    private let queue = Lock(WriteQueue())
     private let writer = DispatchQueue(label: "weft.store.writer")
     private let confined: Confined
     private let limits: Limits
@@ -87,7 +87,7 @@ package final class SQLiteStore: ObjectStore {
                 )
             }
         }
-        state = Mutex(
+        state = Lock(
             StoreState(objects: objects, revision: try database.revision(), ringCapacity: limits.events)
         )
         confined = Confined(database: database)

@@ -1,4 +1,5 @@
 #if DEBUG
+    import Bytes
     import Synchronization
 
     /// Tests script what the next system calls answer: EAGAIN, short writes, resets. Absent from release builds.
@@ -14,7 +15,7 @@
         }
 
         private static let active = Atomic<Bool>(false)
-        private static let state = Mutex(State())
+        private static let state = Lock(State())
 
         /// Lets the next calls answer these numbers, in order: negative = `-errno`; for `send`, positive = at most so many bytes.
         public static func script(_ call: Call, _ answers: [Int]) {

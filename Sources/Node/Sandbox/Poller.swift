@@ -1,6 +1,6 @@
+import Bytes
 import CWeft
 import Glibc
-import Synchronization
 
 /// The one bridge of the node's rooms between descriptors and tasks: a task waits here until a descriptor is ready.
 ///
@@ -34,7 +34,7 @@ package final class Poller: Sendable {
         var nextID: UInt64 = 1
     }
 
-    private let state = Mutex(State())
+    private let state = Lock(State())
     private let epoll: Int32
     private let wakeup: Int32
 

@@ -1,9 +1,9 @@
+import Bytes
 import Resources
-import Synchronization
 
 /// Keys on their way to a loop, put there from any thread without waiting for it.
 final class Inbox: Sendable {
-    private let keys = Mutex<[ObjectKey]>([])
+    private let keys = Lock<[ObjectKey]>([])
 
     func put(_ new: [ObjectKey]) { keys.withLock { $0.append(contentsOf: new) } }
 

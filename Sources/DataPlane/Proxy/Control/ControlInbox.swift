@@ -1,13 +1,13 @@
+import Bytes
 import CWeft
 import Glibc
 import Reactor
-import Synchronization
 
 /// Where workers leave events for the main thread: any thread may post, the main thread waits on `fd` and takes them all.
 ///
 /// Not on the path of requests: workers post when asked, or when something rare happens.
 final class ControlInbox: Sendable {
-    private let events = Mutex<[ControlEvent]>([])
+    private let events = Lock<[ControlEvent]>([])
     /// Becomes readable when there is something to take.
     let fd: Int32
 

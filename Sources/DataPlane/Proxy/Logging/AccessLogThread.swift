@@ -1,7 +1,7 @@
+import Bytes
 import CWeft
 import Glibc
 import Reactor
-import Synchronization
 
 /// The thread that turns the workers' records into lines and writes them.
 ///
@@ -15,7 +15,7 @@ final class AccessLogThread: Sendable {
         var isStopped = false
         var failures = 0
     }
-    private let shared = Mutex(Shared())
+    private let shared = Lock(Shared())
     private let bell = AccessLogBell()
     /// While lines come the thread looks again after this time; then it sleeps until it is woken.
     private static let pause: UInt32 = 50_000

@@ -1,3 +1,4 @@
+import Bytes
 import CWeft
 import Glibc
 import HTTP

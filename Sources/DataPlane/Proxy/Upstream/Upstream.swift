@@ -1,3 +1,4 @@
+import Bytes
 import Reactor
 
 /// A connection to an endpoint. A plain value in a slab; idle it holds no buffer.

@@ -1,7 +1,7 @@
+import Bytes
 import CWeft
 import Glibc
 import Reactor
-import Synchronization
 
 /// Looks up host names of STRICT_DNS and LOGICAL_DNS clusters on a thread of its own, again and again.
 ///
@@ -15,7 +15,7 @@ final class NameResolver: Sendable {
         var isStarted = false
         var hasNews = false
     }
-    private let state = Mutex(State())
+    private let state = Lock(State())
     private let inbox: ControlInbox
 
     /// A resolver that posts `.resolved` for each look-up that succeeds.

@@ -1,3 +1,4 @@
+import Bytes
 import CWeft
 import Glibc
 import HTTP
@@ -55,7 +56,7 @@ final class Worker: @unchecked Sendable {
     /// Where heads for clients are put together.
     let out: UnsafeMutableRawPointer
     let pathSpace: UnsafeMutableRawPointer
-    var random: Randomness
+    var random: SeededRandom
     var date = HTTPDate()
 
     /// By index of the snapshot.
@@ -92,7 +93,7 @@ final class Worker: @unchecked Sendable {
         commands = Mailbox(waker: loop.waker)
         out = .allocate(byteCount: Limits.outSize, alignment: 64)
         pathSpace = .allocate(byteCount: Limits.pathSize, alignment: 64)
-        random = Randomness(seed: cweft_monotonic() ^ (UInt64(number) << 48) ^ UInt64(getpid()) << 20)
+        random = SeededRandom(seed: cweft_monotonic() ^ (UInt64(number) << 48) ^ UInt64(getpid()) << 20)
         scratch = Buffer()
         current = .allocate(capacity: 1)
         current.initialize(

@@ -1,4 +1,4 @@
-import Synchronization
+import Bytes
 
 /// What the daemon says while it ends, for everybody who asked it to.
 final class ProgressHub: Sendable {
@@ -9,7 +9,7 @@ final class ProgressHub: Sendable {
         var listeners: [AsyncStream<String>.Continuation] = []
     }
 
-    private let state = Mutex(State())
+    private let state = Lock(State())
 
     var hasBegun: Bool { state.withLock { $0.hasBegun } }
 

@@ -1,7 +1,7 @@
+import Bytes
 import Glibc
 import Resources
 import Store
-import Synchronization
 
 /// The daemon's log: one line per happening, `time key=value key="two words"`, appended to `serve.log`; on a terminal also
 /// shown there.
@@ -11,7 +11,7 @@ final class ServeLog: Sendable {
 
     private let fd: Int32
     private let isShown: Bool
-    private let lock = Mutex(())
+    private let lock = Lock(())
 
     init(path: String) {
         var facts = stat()

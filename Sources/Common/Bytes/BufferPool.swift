@@ -1,40 +1,54 @@
 /// A run of bytes in memory of a `BufferPool`: filled at `end`, consumed at `start`. A plain value: whoever holds it gives the
 /// memory back.
-struct Buffer: BitwiseCopyable {
-    var base: UnsafeMutableRawPointer?
-    var capacity: Int32 = 0
-    var start: Int32 = 0
-    var end: Int32 = 0
+public struct Buffer: BitwiseCopyable {
+    public var base: UnsafeMutableRawPointer?
+    public var capacity: Int32 = 0
+    public var start: Int32 = 0
+    public var end: Int32 = 0
 
-    @inline(__always) var count: Int { Int(end &- start) }
-    @inline(__always) var isEmpty: Bool { end == start }
+    /// A buffer without memory.
+    @inlinable
+    public init() {}
+
+    /// An empty buffer over `capacity` bytes at `base`.
+    @inlinable
+    public init(base: UnsafeMutableRawPointer, capacity: Int32) {
+        self.base = base
+        self.capacity = capacity
+    }
+
+    @inlinable @inline(__always) public var count: Int { Int(end &- start) }
+    @inlinable @inline(__always) public var isEmpty: Bool { end == start }
     /// Room behind `end`.
-    @inline(__always) var room: Int { Int(capacity &- end) }
+    @inlinable @inline(__always) public var room: Int { Int(capacity &- end) }
 
     /// The first byte that is not consumed. Only for a buffer with memory.
-    @inline(__always)
-    var bytes: UnsafeMutableRawPointer? { base.map { $0 + Int(start) } }
-    @inline(__always)
-    var tail: UnsafeMutableRawPointer? { base.map { $0 + Int(end) } }
+    @inlinable @inline(__always)
+    public var bytes: UnsafeMutableRawPointer? { base.map { $0 + Int(start) } }
+    @inlinable @inline(__always)
+    public var tail: UnsafeMutableRawPointer? { base.map { $0 + Int(end) } }
 }
 
 /// Memory for bytes in transit, in four sizes. Connections that are idle hold none of it.
 ///
 /// Safety: owned by one worker thread. Free buffers form lists through their first bytes.
-struct BufferPool: ~Copyable {
+public struct BufferPool: ~Copyable {
     /// Small requests and answers; heads; bodies; the largest piece that is moved at once.
-    static let sizes = (2048, 16_384, 65_536, 262_144)
+    @inlinable public static var sizes: (Int, Int, Int, Int) { (2048, 16_384, 65_536, 262_144) }
     /// Free buffers of each size that are kept for the next use.
-    private static let kept = (4096, 512, 64, 16)
+    @inlinable static var kept: (Int, Int, Int, Int) { (4096, 512, 64, 16) }
 
-    private var heads:
+    @usableFromInline var heads:
         (UnsafeMutableRawPointer?, UnsafeMutableRawPointer?, UnsafeMutableRawPointer?, UnsafeMutableRawPointer?) =
             (nil, nil, nil, nil)
-    private var counts = (0, 0, 0, 0)
-    /// Bytes in buffers that somebody holds.
-    private(set) var bytesInUse = 0
+    @usableFromInline var counts = (0, 0, 0, 0)
+    @usableFromInline var inUse = 0
 
-    init() {}
+    /// Bytes in buffers that somebody holds.
+    @inlinable public var bytesInUse: Int { inUse }
+
+    @inlinable
+    public init() {}
 
     deinit {
         Self.release(heads.0)
@@ -52,16 +66,18 @@ struct BufferPool: ~Copyable {
     }
 
     /// An empty buffer of at least `size` bytes; nil when that is more than the largest.
-    mutating func take(_ size: Int) -> Buffer? {
-        if size <= Self.sizes.0 { return Self.pop(&heads.0, &counts.0, Self.sizes.0, &bytesInUse) }
-        if size <= Self.sizes.1 { return Self.pop(&heads.1, &counts.1, Self.sizes.1, &bytesInUse) }
-        if size <= Self.sizes.2 { return Self.pop(&heads.2, &counts.2, Self.sizes.2, &bytesInUse) }
-        if size <= Self.sizes.3 { return Self.pop(&heads.3, &counts.3, Self.sizes.3, &bytesInUse) }
+    @inlinable
+    public mutating func take(_ size: Int) -> Buffer? {
+        if size <= Self.sizes.0 { return Self.pop(&heads.0, &counts.0, Self.sizes.0, &inUse) }
+        if size <= Self.sizes.1 { return Self.pop(&heads.1, &counts.1, Self.sizes.1, &inUse) }
+        if size <= Self.sizes.2 { return Self.pop(&heads.2, &counts.2, Self.sizes.2, &inUse) }
+        if size <= Self.sizes.3 { return Self.pop(&heads.3, &counts.3, Self.sizes.3, &inUse) }
         return nil
     }
 
+    @inlinable
     @inline(__always)
-    private static func pop(
+    static func pop(
         _ head: inout UnsafeMutableRawPointer?,
         _ count: inout Int,
         _ size: Int,
@@ -77,12 +93,13 @@ struct BufferPool: ~Copyable {
     }
 
     /// Gives the memory back and leaves the buffer empty.
+    @inlinable
     @inline(__always)
-    mutating func give(_ buffer: inout Buffer) {
+    public mutating func give(_ buffer: inout Buffer) {
         guard let block = buffer.base else { return }
         let size = Int(buffer.capacity)
         buffer = Buffer()
-        bytesInUse &-= size
+        inUse &-= size
         switch size {
         case Self.sizes.0: Self.push(block, &heads.0, &counts.0, Self.kept.0)
         case Self.sizes.1: Self.push(block, &heads.1, &counts.1, Self.kept.1)
@@ -91,8 +108,9 @@ struct BufferPool: ~Copyable {
         }
     }
 
+    @inlinable
     @inline(__always)
-    private static func push(
+    static func push(
         _ block: UnsafeMutableRawPointer,
         _ head: inout UnsafeMutableRawPointer?,
         _ count: inout Int,
@@ -109,7 +127,8 @@ struct BufferPool: ~Copyable {
 
     /// Makes room for `size` more bytes behind what the buffer holds, in larger memory where needed; false when they would
     /// not fit into the largest.
-    mutating func reserve(_ buffer: inout Buffer, _ size: Int) -> Bool {
+    @inlinable
+    public mutating func reserve(_ buffer: inout Buffer, _ size: Int) -> Bool {
         if buffer.base != nil, buffer.room >= size { return true }
         let held = buffer.count
         if let base = buffer.base, Int(buffer.capacity) - held >= size, let bytes = buffer.bytes {
@@ -127,7 +146,8 @@ struct BufferPool: ~Copyable {
     }
 
     /// Adds bytes; false when they do not fit into the largest buffer.
-    mutating func append(_ buffer: inout Buffer, _ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
+    @inlinable
+    public mutating func append(_ buffer: inout Buffer, _ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
         guard count > 0 else { return true }
         guard reserve(&buffer, count), let tail = buffer.tail else { return false }
         tail.copyMemory(from: bytes, byteCount: count)
