@@ -38,6 +38,12 @@ package struct MessageSchema<Message: Sendable & Equatable>: Sendable {
         verify = { Message.verify($0, &$1) }
     }
 
+    /// The names of the fields that have an effect, in the order of the table.
+    package var supportedFields: [String] { fields.filter { $0.support == .full }.map(\.name) }
+
+    /// The names of the fields that are accepted without effect.
+    package var ignoredFields: [String] { fields.filter { $0.support == .ignored }.map(\.name) }
+
     // MARK: JSON
 
     func read(_ value: Value, _ reader: inout SchemaReader) -> Message {
