@@ -103,11 +103,13 @@ struct NumberPoolTests {
 
     @Test("addresses of load balancers are numbers below 127.10.0.0/16")
     func addresses() {
-        #expect(LoadBalancerAddresses.address(of: 1) == "127.10.0.1")
-        #expect(LoadBalancerAddresses.address(of: 300) == "127.10.1.44")
-        #expect(LoadBalancerAddresses.number(of: "127.10.1.44") == 300)
+        let addresses = LoadBalancerAddresses()
+        #expect(addresses.address(of: 1) == "127.10.0.1")
+        #expect(addresses.address(of: 300) == "127.10.1.44")
+        #expect(addresses.number(of: "127.10.1.44") == 300)
         for wrong in ["127.10.0.0", "127.10.255.255", "127.11.0.1", "127.10.0", "127.10.0.256", "x"] {
-            #expect(LoadBalancerAddresses.number(of: wrong) == nil)
+            #expect(addresses.number(of: wrong) == nil)
         }
+        #expect(LoadBalancerAddresses(block: 11).number(of: "127.11.0.1") == 1)
     }
 }

@@ -19,12 +19,18 @@ package actor ControllerManager {
     ///
     /// - Parameters:
     ///   - cluster: what to work on.
+    ///   - addresses: the addresses of load balancers.
     ///   - ingressPort: the port of the machine's ingress listener.
     /// - Returns: the reconcilers, for `init`.
-    package static func standardReconcilers(_ cluster: Cluster, ingressPort: Int = 80) -> [any Reconciler] {
+    package static func standardReconcilers(
+        _ cluster: Cluster,
+        addresses: LoadBalancerAddresses = LoadBalancerAddresses(),
+        ingressPort: Int = 80
+    ) -> [any Reconciler] {
         [
             DeploymentReconciler(cluster), ReplicaSetReconciler(cluster), PodBinder(cluster),
-            EndpointsReconciler(cluster), ServiceReconciler(cluster), IngressReconciler(cluster, port: ingressPort),
+            EndpointsReconciler(cluster), ServiceReconciler(cluster, addresses: addresses),
+            IngressReconciler(cluster, port: ingressPort),
             NamespaceReconciler(cluster), GarbageCollector(cluster),
         ]
     }

@@ -32,18 +32,27 @@ package struct NumberPool: Equatable, Sendable {
     }
 }
 
-/// The loopback addresses given to Services of type LoadBalancer: 127.10.0.1 to 127.10.255.254.
-package enum LoadBalancerAddresses {
+/// The loopback addresses given to Services of type LoadBalancer: 127.B.0.1 to 127.B.255.254 for a block B.
+///
+/// The first weft of a machine has block 10; each further one a block of its own, so that they never share an address.
+package struct LoadBalancerAddresses: Equatable, Sendable {
     package static let numbers = 1...65_534
+    /// The blocks that may be had, in the order in which they are tried.
+    package static let blocks = 10...99
 
-    package static func address(of number: Int) -> String { "127.10.\(number / 256).\(number % 256)" }
+    package let block: Int
 
-    package static func number(of address: String) -> Int? {
+    package init(block: Int = 10) { self.block = block }
+
+    package func address(of number: Int) -> String { "127.\(block).\(number / 256).\(number % 256)" }
+
+    /// The number behind an address of this block, or nil.
+    package func number(of address: String) -> Int? {
         let parts = address.split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0).map(Int.init) }
-        guard parts.count == 4, parts[0] == 127, parts[1] == 10, let high = parts[2], let low = parts[3] else {
+        guard parts.count == 4, parts[0] == 127, parts[1] == block, let high = parts[2], let low = parts[3] else {
             return nil
         }
         let number = high * 256 + low
-        return numbers.contains(number) ? number : nil
+        return Self.numbers.contains(number) ? number : nil
     }
 }

@@ -6,8 +6,15 @@ import Wire
 package struct ServiceReconciler: Reconciler {
     package let name = "service"
     private let cluster: Cluster
+    private let addresses: LoadBalancerAddresses
 
-    package init(_ cluster: Cluster) { self.cluster = cluster }
+    /// - Parameters:
+    ///   - cluster: what to work on.
+    ///   - addresses: where addresses are taken from.
+    package init(_ cluster: Cluster, addresses: LoadBalancerAddresses = LoadBalancerAddresses()) {
+        self.cluster = cluster
+        self.addresses = addresses
+    }
 
     package func keys(for change: Change, in state: borrowing ClusterState) -> [ObjectKey] {
         guard change.key.type == ResourceTypes.services else { return [] }
@@ -20,7 +27,7 @@ package struct ServiceReconciler: Reconciler {
             ($0.metadata.text("creationTimestamp") ?? "", $0.namespace, $0.name)
                 < ($1.metadata.text("creationTimestamp") ?? "", $1.namespace, $1.name)
         }
-        for (service, address) in Self.assign(services) {
+        for (service, address) in assign(services) {
             var updated = service
             var status = service.status
             if status.isNull { status = [:] }
@@ -42,27 +49,27 @@ package struct ServiceReconciler: Reconciler {
 
     /// The Services whose address must change, and to what: kept when it is good, the wished `loadBalancerIP` when it is
     /// free, else the lowest free one.
-    static func assign(_ services: [Object]) -> [(Object, String?)] {
+    func assign(_ services: [Object]) -> [(Object, String?)] {
         var pool = NumberPool(LoadBalancerAddresses.numbers)
         var open: [Object] = []
         var result: [(Object, String?)] = []
         for service in services {
             let spec = ServiceSpec(service.spec)
-            let addresses = LoadBalancerStatus(service.status).addresses
+            let present = LoadBalancerStatus(service.status).addresses
             guard spec.type == "LoadBalancer", !service.isDeleting else {
-                if !addresses.isEmpty { result.append((service, nil)) }
+                if !present.isEmpty { result.append((service, nil)) }
                 continue
             }
-            let number = addresses.first.flatMap(LoadBalancerAddresses.number)
-            let wish = spec.loadBalancerIP.flatMap(LoadBalancerAddresses.number)
+            let number = present.first.flatMap(addresses.number)
+            let wish = spec.loadBalancerIP.flatMap(addresses.number)
             if let number, wish == nil || wish == number, pool.take(number) { continue }
             open.append(service)
         }
         for service in open {
-            let wish = ServiceSpec(service.spec).loadBalancerIP.flatMap(LoadBalancerAddresses.number)
+            let wish = ServiceSpec(service.spec).loadBalancerIP.flatMap(addresses.number)
             let number = wish.flatMap { pool.take($0) ? $0 : nil } ?? pool.takeAny()
             guard let number else { continue }
-            let address = LoadBalancerAddresses.address(of: number)
+            let address = addresses.address(of: number)
             if LoadBalancerStatus(service.status).addresses != [address] { result.append((service, address)) }
         }
         return result

@@ -39,6 +39,7 @@ actor Daemon {
     private nonisolated let stops: AsyncStream<Stop>
     private nonisolated let stopInput: AsyncStream<Stop>.Continuation
     nonisolated let progress = ProgressHub()
+    private let claim = HostClaim()
     private(set) var parts: Parts?
     private(set) var metricsAddress: String?
     private(set) var problems: [String] = []
@@ -92,6 +93,12 @@ actor Daemon {
         try await first.ensure()
         let cluster = Cluster(store: store, now: { SQLiteStore.now() })
         let ingressPort = HostPorts.free([80, 8000])
+        if !claim.isFirst {
+            problems.append(
+                "another weft runs on this machine: NodePorts of this one are on \(claim.nodeAddress), load balancers "
+                    + "in 127.\(claim.addresses.block).0.0/16"
+            )
+        }
         if ingressPort != 80 {
             problems.append("port 80 of 127.0.0.1 is taken or not allowed: Ingresses are served on port \(ingressPort)")
         }
@@ -104,6 +111,7 @@ actor Daemon {
                 directory: proxyDirectory,
                 admin: .pipe(path: adminSocket),
                 ingressAddress: HostAddress(address: "127.0.0.1", port: ingressPort),
+                nodeAddress: claim.nodeAddress,
                 accessLogPath: "\(proxyDirectory)/access.log"
             ),
             admin: admin,
@@ -127,7 +135,11 @@ actor Daemon {
             cluster: cluster,
             manager: ControllerManager(
                 cluster,
-                ControllerManager.standardReconcilers(cluster, ingressPort: ingressPort),
+                ControllerManager.standardReconcilers(
+                    cluster,
+                    addresses: claim.addresses,
+                    ingressPort: ingressPort
+                ),
                 log: say
             ),
             publisher: publisher,

@@ -14,6 +14,8 @@ enum ServeCommand {
         let state = StateDirectory(path: words[index + 1])
         signal(SIGPIPE, SIG_IGN)
         raiseFileLimit()
+        // Started as /proc/self/exe, the process would be called "exe" in every list of processes.
+        nameProcess("weft")
         do {
             try makeDirectory(state.path)
             let lock = try DaemonLock(state)
@@ -47,6 +49,14 @@ enum ServeCommand {
         }
         await daemon.runUntilStopped { lock.release() }
         return ExitCode.success.rawValue
+    }
+
+    private static func nameProcess(_ name: String) {
+        let fd = open("/proc/self/comm", O_WRONLY | O_CLOEXEC)
+        guard fd >= 0 else { return }
+        let bytes = Array(name.utf8)
+        _ = write(fd, bytes, bytes.count)
+        close(fd)
     }
 
     /// Pods, their logs and their connections need descriptors: as many as the machine allows.
