@@ -161,7 +161,8 @@ struct IngressBuilder {
         return [
             .init(
                 match: .init(pathSpecifier: .prefix("/")),
-                action: .directResponse(.init(status: 404, body: .init(specifier: .inlineString(text + "\n"))))
+                action: .directResponse(.init(status: 404, body: .init(specifier: .inlineString(text + "\n")))),
+                responseHeadersToAdd: [.init(header: .init(key: "x-weft-reason", value: "no_ingress_rule"))]
             )
         ]
     }

@@ -44,7 +44,7 @@ struct LiveView: Sendable {
                     last = frame.plain
                     for line in frame.plain { Terminal.print(line) }
                 }
-                try await Task.sleep(for: .seconds(1))
+                try await Task.sleep(for: frame.isReady ? .seconds(1) : .milliseconds(250))
             }
         }
         let ender = Task {
@@ -91,7 +91,7 @@ struct LiveView: Sendable {
         }
     }
 
-    private func frame() async throws -> (all: [String], plain: [String]) {
+    private func frame() async throws -> (all: [String], plain: [String], isReady: Bool) {
         let overview = try await Overview.fetch(client)
         let report = try? await StatReport.fetch(client, seconds: 10, edges: false)
         let figures = Dictionary(
@@ -121,7 +121,7 @@ struct LiveView: Sendable {
         let plain =
             overview.lines.map { "\($0.name): \($0.ready)/\($0.desired) pods ready, \($0.restarts) restarts" }
             + overview.addresses.map { "\($0.name): \($0.url)" } + overview.troubles.map(Terminal.harmless)
-        return (all, plain)
+        return (all, plain, overview.isReady)
     }
 
     private static func coloured(_ text: String, _ lines: [Overview.Line], _ index: Int) -> String {

@@ -1,0 +1,1 @@
+// Buffers, slabs, rings, LRU, ids, deadlines, `Lock`, mailboxes, seeded random.
