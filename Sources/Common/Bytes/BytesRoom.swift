@@ -1,1 +1,0 @@
-// Buffers, slabs, rings, LRU, ids, deadlines, `Lock`, mailboxes, seeded random.
