@@ -216,15 +216,14 @@ extension Worker {
 
     private func retire(_ place: ClusterPlace) {
         place.pointee.isRetired = true
+        // Closing its last connection would free it under our hands.
+        hold(place)
+        retired.append(place)
         _ = place.pointee.set.update([])
         for slot in 0..<Int32(place.pointee.poolCount) { closeIdle(place, slot) }
         closeIdleOriginals(place)
         failPending(place)
-        guard place.pointee.users > 0 else {
-            release(place)
-            return
-        }
-        retired.append(place)
+        letGo(place)
     }
 
     func hold(_ place: ClusterPlace) { place.pointee.users += 1 }
