@@ -7,7 +7,7 @@ enum ServeEntry {
         options: [.stateDirectory]
     ) { arguments in
         let state = try StateDirectory(arguments)
-        let code = await ServeCommand.run(["--state-dir", state.path])
+        let code = try await ServeCommand.run(["--state-dir", state.path])
         return ExitCode(rawValue: code) ?? .failure
     }
 }

@@ -6,29 +6,23 @@ enum ServeCommand {
     ///
     /// - Parameter words: `--state-dir DIR`.
     /// - Returns: the exit code: 0 after an orderly end.
-    static func run(_ words: [String]) async -> Int32 {
+    /// - Throws: `CommandError` that says why it cannot start.
+    static func run(_ words: [String]) async throws -> Int32 {
         guard let index = words.firstIndex(of: "--state-dir"), words.indices.contains(index + 1) else {
-            Terminal.warn("weft serve needs --state-dir DIR")
-            return ExitCode.usage.rawValue
+            throw CommandError("weft serve needs --state-dir DIR")
         }
         let state = StateDirectory(path: words[index + 1])
         signal(SIGPIPE, SIG_IGN)
         raiseFileLimit()
         // Started as /proc/self/exe, the process would be called "exe" in every list of processes.
         nameProcess("weft")
-        do {
-            try makeDirectory(state.path)
-            let lock = try DaemonLock(state)
-            let log = ServeLog(path: state.log)
-            let daemon = Daemon(state: state, log: log)
-            return await supervise(daemon, lock, log)
-        } catch {
-            Terminal.warn("\(error)")
-            return ExitCode.failure.rawValue
-        }
+        try makeDirectory(state.path)
+        let lock = try DaemonLock(state)
+        let log = ServeLog(path: state.log)
+        return try await supervise(Daemon(state: state, log: log), lock, log)
     }
 
-    private static func supervise(_ daemon: Daemon, _ lock: DaemonLock, _ log: ServeLog) async -> Int32 {
+    private static func supervise(_ daemon: Daemon, _ lock: DaemonLock, _ log: ServeLog) async throws -> Int32 {
         let signals = Task {
             var count = 0
             for await number in Interrupts.stream() {
@@ -42,10 +36,9 @@ enum ServeCommand {
             try await daemon.start()
         } catch {
             log.write("daemon=failed", ["error": "\(error)"])
-            Terminal.warn("\(error)")
             await daemon.stopNow()
             lock.release()
-            return ExitCode.failure.rawValue
+            throw error
         }
         await daemon.runUntilStopped { lock.release() }
         return ExitCode.success.rawValue
