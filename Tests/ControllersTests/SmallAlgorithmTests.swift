@@ -1,4 +1,5 @@
 import Controllers
+import Resources
 import Testing
 import Wire
 
@@ -111,5 +112,28 @@ struct NumberPoolTests {
             #expect(addresses.number(of: wrong) == nil)
         }
         #expect(LoadBalancerAddresses(block: 11).number(of: "127.11.0.1") == 1)
+    }
+}
+
+@Suite("Ports of the host")
+struct HostPortRulesTests {
+    @Test("a port that may not be had is served 8000 higher, past the Service's own ports")
+    func moves() {
+        var service = Object(ResourceTypes.services, namespace: "default", name: "web")
+        service.spec = ["ports": [["port": 80], ["port": 8080], ["port": 443]]]
+        #expect(HostPortRules().moved(service).isEmpty)
+        #expect(HostPortRules(lowest: 1024).moved(service) == [80: 8081, 443: 8443])
+    }
+
+    @Test("listeners that could not be opened are read from the proxy's page")
+    func listenerErrors() {
+        let page = """
+            ingress::127.0.0.1:80
+            lb/default/web/80::127.10.0.1:80::error listen on 127.10.0.1:80: Permission denied
+            odd::error
+            """
+        #expect(
+            ListenerErrors(page).errors == ["lb/default/web/80": "listen on 127.10.0.1:80: Permission denied"]
+        )
     }
 }

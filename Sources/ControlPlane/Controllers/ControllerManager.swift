@@ -20,16 +20,18 @@ package actor ControllerManager {
     /// - Parameters:
     ///   - cluster: what to work on.
     ///   - addresses: the addresses of load balancers.
+    ///   - ports: which of the host's ports load balancers may have.
     ///   - ingressPort: the port of the machine's ingress listener.
     /// - Returns: the reconcilers, for `init`.
     package static func standardReconcilers(
         _ cluster: Cluster,
         addresses: LoadBalancerAddresses = LoadBalancerAddresses(),
+        ports: HostPortRules = HostPortRules(),
         ingressPort: Int = 80
     ) -> [any Reconciler] {
         [
             DeploymentReconciler(cluster), ReplicaSetReconciler(cluster), PodBinder(cluster),
-            EndpointsReconciler(cluster), ServiceReconciler(cluster, addresses: addresses),
+            EndpointsReconciler(cluster), ServiceReconciler(cluster, addresses: addresses, ports: ports),
             IngressReconciler(cluster, port: ingressPort),
             NamespaceReconciler(cluster), GarbageCollector(cluster),
         ]

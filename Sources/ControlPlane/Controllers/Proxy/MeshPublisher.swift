@@ -28,13 +28,19 @@ package actor MeshPublisher {
     private let cluster: Cluster
     private let admin: any ProxyAdmin
     private let base: MeshState
+    private let ports: HostPortRules
     private let log: @Sendable (String) -> Void
     private let clock = ContinuousClock()
     private var directory: ProxyDirectory
     private var surroundings = MeshSurroundings()
     private let changes: AsyncStream<Void>
     private nonisolated let changed: AsyncStream<Void>.Continuation
+    /// Revisions with changed listeners, to be looked at when the proxy has them.
+    private let checks: AsyncStream<Int>
+    private let check: AsyncStream<Int>.Continuation
     private var reported: [String: String] = [:]
+    /// Listeners that the proxy could not open, with the reason.
+    package private(set) var closedListeners: [String: String] = [:]
     private var lastFailure = ""
     /// Nobody confirms any more: the proxy is being stopped.
     private var isStopping = false
@@ -44,20 +50,24 @@ package actor MeshPublisher {
     /// - Parameters:
     ///   - cluster: the objects.
     ///   - base: what does not change: directory, admin address, ingress address.
+    ///   - ports: where load balancers' ports are served.
     ///   - admin: asked for what the proxy uses.
     ///   - log: takes one line at a time.
     package init(
         cluster: Cluster,
         base: MeshState,
+        ports: HostPortRules = HostPortRules(),
         admin: any ProxyAdmin,
         log: @escaping @Sendable (String) -> Void
     ) {
         self.cluster = cluster
         self.admin = admin
         self.base = base
+        self.ports = ports
         self.log = log
         directory = ProxyDirectory(path: base.directory)
         (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (checks, check) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     /// Writes the file that the proxy is started with, and the first files that it reads; call before it starts.
@@ -89,10 +99,42 @@ package actor MeshPublisher {
 
     /// Publishes after every change until the task is cancelled.
     package func run() async {
+        async let looking: Void = lookAtListeners()
         for await _ in changes {
             try? await Task.sleep(for: Self.gathering)
             await publish()
         }
+        await looking
+    }
+
+    /// After a change of listeners: which could the proxy not open? A port may be taken, or not be allowed.
+    private func lookAtListeners() async {
+        for await revision in checks {
+            guard await applied(revision),
+                let answer = try? await admin.get("/listeners", timeout: .seconds(1)), answer.status == 200
+            else { continue }
+            let found = ListenerErrors(String(decoding: answer.body, as: UTF8.self)).errors
+            let new = found.filter { closedListeners[$0.key] != $0.value }
+            closedListeners = found
+            for (listener, error) in new { await tellClosed(listener, error) }
+        }
+    }
+
+    private func tellClosed(_ listener: String, _ error: String) async {
+        log("mesh=closed listener=\(listener) error=\"\(error)\"")
+        let parts = listener.split(separator: "/").map(String.init)
+        guard parts.count >= 3, ["lb", "nodeport"].contains(parts[0]),
+            let service = await cluster.get(
+                ObjectKey(ResourceTypes.services, namespace: parts[1], name: parts[2])
+            )
+        else { return }
+        cluster.events.record(
+            service,
+            .warning,
+            reason: "ListenFailed",
+            message: "The address cannot be served: \(error)",
+            component: "mesh"
+        )
     }
 
     /// Brings the files up to date with the objects as they are now.
@@ -102,7 +144,8 @@ package actor MeshPublisher {
     package func publish() async -> Int {
         let surroundings = surroundings
         let base = base
-        let state = await cluster.read { MeshState(base, $0, surroundings) }
+        let ports = ports
+        let state = await cluster.read { MeshState(base, $0, surroundings, ports) }
         // Another call may have published a later state meanwhile: only the newest surroundings count.
         guard surroundings == self.surroundings else { return await publish() }
         let configuration = ProxyConfiguration(state)

@@ -9,7 +9,13 @@ extension MeshState {
     ///   - base: what does not change.
     ///   - cluster: the objects.
     ///   - surroundings: networks, and pods that must get no new traffic.
-    init(_ base: MeshState, _ cluster: borrowing ClusterState, _ surroundings: MeshSurroundings) {
+    ///   - ports: where load balancers' ports are served.
+    init(
+        _ base: MeshState,
+        _ cluster: borrowing ClusterState,
+        _ surroundings: MeshSurroundings,
+        _ ports: HostPortRules
+    ) {
         self = base
         var slices: [String: [Object]] = [:]
         for slice in cluster.list(ResourceTypes.endpointSlices) {
@@ -18,7 +24,10 @@ extension MeshState {
         }
         services = cluster.list(ResourceTypes.services).filter { !$0.isDeleting }.map { service in
             let isManual = ServiceSpec(service.spec).selector.isEmpty
-            return MeshService(service, slices: isManual ? slices["\(service.namespace)/\(service.name)"] ?? [] : [])
+            let own = isManual ? slices["\(service.namespace)/\(service.name)"] ?? [] : []
+            var mesh = MeshService(service, slices: own)
+            mesh.loadBalancerPorts = ports.moved(service)
+            return mesh
         }
         ingresses = cluster.list(ResourceTypes.ingresses).filter { !$0.isDeleting }.map { MeshIngress($0) }
         pods = cluster.list(ResourceTypes.pods).compactMap { Self.pod($0, surroundings) }

@@ -7,13 +7,20 @@ package struct ServiceReconciler: Reconciler {
     package let name = "service"
     private let cluster: Cluster
     private let addresses: LoadBalancerAddresses
+    private let ports: HostPortRules
 
     /// - Parameters:
     ///   - cluster: what to work on.
     ///   - addresses: where addresses are taken from.
-    package init(_ cluster: Cluster, addresses: LoadBalancerAddresses = LoadBalancerAddresses()) {
+    ///   - ports: which of the host's ports may be had.
+    package init(
+        _ cluster: Cluster,
+        addresses: LoadBalancerAddresses = LoadBalancerAddresses(),
+        ports: HostPortRules = HostPortRules()
+    ) {
         self.cluster = cluster
         self.addresses = addresses
+        self.ports = ports
     }
 
     package func keys(for change: Change, in state: borrowing ClusterState) -> [ObjectKey] {
@@ -31,7 +38,7 @@ package struct ServiceReconciler: Reconciler {
             var updated = service
             var status = service.status
             if status.isNull { status = [:] }
-            status["loadBalancer"] = address.map { ["ingress": [["ip": .string($0), "ipMode": "VIP"]]] } ?? [:]
+            status["loadBalancer"] = address.map { ["ingress": [ingress(service, $0)]] } ?? [:]
             updated.status = status
             try await cluster.updateStatus(updated, from: service)
             if let address {
@@ -45,6 +52,19 @@ package struct ServiceReconciler: Reconciler {
             }
         }
         return nil
+    }
+
+    /// The entry of the status; with `ports` when not all are under their own numbers.
+    private func ingress(_ service: Object, _ address: String) -> Value {
+        var value: Value = ["ip": .string(address), "ipMode": "VIP"]
+        let moved = ports.moved(service)
+        guard !moved.isEmpty else { return value }
+        value["ports"] = .array(
+            ServiceSpec(service.spec).ports.map {
+                ["port": .int(Int64(moved[$0.port] ?? $0.port)), "protocol": .string($0.protocolName)]
+            }
+        )
+        return value
     }
 
     /// The Services whose address must change, and to what: kept when it is good, the wished `loadBalancerIP` when it is

@@ -105,6 +105,13 @@ actor Daemon {
         let log = log
         let say: @Sendable (String) -> Void = { log.write($0) }
         let admin = UnixProxyAdmin(path: adminSocket)
+        let rules = HostPorts.rules
+        if rules.lowest > 0 {
+            problems.append(
+                "ports below \(rules.lowest) are not allowed for this user: load balancers' are served 8000 higher "
+                    + "(sysctl net.ipv4.ip_unprivileged_port_start=80 would allow them)"
+            )
+        }
         let publisher = MeshPublisher(
             cluster: cluster,
             base: MeshState(
@@ -114,6 +121,7 @@ actor Daemon {
                 nodeAddress: claim.nodeAddress,
                 accessLogPath: "\(proxyDirectory)/access.log"
             ),
+            ports: rules,
             admin: admin,
             log: say
         )
@@ -138,6 +146,7 @@ actor Daemon {
                 ControllerManager.standardReconcilers(
                     cluster,
                     addresses: claim.addresses,
+                    ports: rules,
                     ingressPort: ingressPort
                 ),
                 log: say

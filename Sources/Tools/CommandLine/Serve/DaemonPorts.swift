@@ -2,6 +2,7 @@ import Agent
 import Controllers
 import Glibc
 import Resources
+import Sandbox
 import Servers
 
 /// The proxy's admin over its Unix socket.
@@ -77,6 +78,13 @@ struct LogPorts: PodLogSource {
 
 /// Ports of the host.
 enum HostPorts {
+    /// Which ports this process may listen on.
+    static var rules: HostPortRules {
+        guard geteuid() != 0 else { return HostPortRules() }
+        let text = readFile("/proc/sys/net/ipv4/ip_unprivileged_port_start", limit: 32) ?? "1024"
+        return HostPortRules(lowest: Int(text.prefix { $0.isNumber }) ?? 1024)
+    }
+
     /// The first of `wished` on which 127.0.0.1 can be listened on, else any free one.
     static func free(_ wished: [Int]) -> Int {
         for port in wished + [0] {

@@ -49,6 +49,9 @@ struct DaemonRoutes: Sendable {
         let warnings = await parts.publisher.warnings
         var messages = await daemon.problems
         messages += refusals.sorted { $0.key < $1.key }.map { "the proxy refused \($0.key): \($0.value)" }
+        messages += await parts.publisher.closedListeners.sorted { $0.key < $1.key }.map {
+            "the proxy cannot open the listener \($0.key): \($0.value)"
+        }
         messages += warnings.map { "\($0.kind) \($0.namespace)/\($0.name): \($0.message)" }
         if pid == nil { messages.append("weft-proxy does not run; see \(daemon.proxyDirectory)/proxy.log") }
         let now = Timestamp.systemNow()

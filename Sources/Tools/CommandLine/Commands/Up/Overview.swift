@@ -127,7 +127,14 @@ struct Overview: Sendable {
             $0["ip"]?.stringValue
         }
         if !ips.isEmpty {
-            return ips.flatMap { ip in ports.map { Address(name: name, url: url(ip, $0, $0["port"]?.intValue)) } }
+            // Ports that may not be listened on are served under other numbers, which the status tells in order.
+            let served = service.at("status", "loadBalancer", "ingress")?[0]?["ports"]?.arrayValue ?? []
+            return ips.flatMap { ip in
+                ports.enumerated().map { index, port in
+                    let number = served.indices.contains(index) ? served[index]["port"] : port["port"]
+                    return Address(name: name, url: url(ip, port, number?.intValue))
+                }
+            }
         }
         guard service.at("spec", "type")?.stringValue == "NodePort" else { return [] }
         return ports.map { Address(name: name, url: url("127.0.0.1", $0, $0["nodePort"]?.intValue)) }
