@@ -87,8 +87,8 @@ def test_check_names_what_works_and_what_to_do_about_the_rest(weft):
 @pytest.mark.parametrize(
     "text, words",
     [
-        (DEPLOYMENT.replace("image:", "imagee:"), ["bad.yaml", "document 1", "imagee", 'did you mean "image"', ":19"]),
-        (DEPLOYMENT.replace("replicas: 1", "replicas: lots"), ["spec.replicas", "integer"]),
+        (DEPLOYMENT.replace("image:", "imagee:"), ["bad.yaml", "document 1", "imagee", 'did you mean "image"', ":17"]),
+        (DEPLOYMENT.replace("replicas: 1", "replicas: lots"), ["spec.replicas", "whole number"]),
         (DEPLOYMENT.replace("app: hello\n    spec", "app: other\n    spec"), ["selector", "labels"]),
         (GOOD + "---\n" + DEPLOYMENT.replace("containerPort: 8080", "containerPort: 80800"), ["document 2", "containerPort"]),
         ("kind: Pod\n", ["apiVersion"]),
@@ -111,7 +111,7 @@ def test_a_broken_manifest_is_refused_by_place_and_nothing_is_done(weft, folder,
 
 def test_all_problems_are_reported_at_once(weft, folder):
     (folder / "bad.yaml").write_text(
-        DEPLOYMENT.replace("image:", "imagee:").replace("replicas: 1", "replicas: -1") + "---\n" + GOOD.replace("data", "dta")
+        DEPLOYMENT.replace("image:", "imagee:").replace("replicas: 1", "replicas: -1") + "---\n" + GOOD.replace("\ndata:", "\ndta:")
     )
     errors = weft.run("up", "-d", str(folder / "bad.yaml"), check=False).stderr
     assert "imagee" in errors and "replicas" in errors and "dta" in errors

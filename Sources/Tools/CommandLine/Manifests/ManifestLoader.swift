@@ -127,12 +127,12 @@ struct ManifestLoader: Sendable {
         if !type.isActedOn {
             Terminal.warn("\(manifest.place()): \(type.kind) is kept, but Weft does not act on it")
         }
-        if errors.isEmpty {
+        if checked.errors.isEmpty {
             manifest.object.value = checked.pruned
             var complete = manifest.object
             if type.isNamespaced, complete.namespace.isEmpty { complete.namespace = "default" }
             Defaults.fill(&complete, of: type)
-            errors = Validation(complete, of: type).errors
+            errors += Validation(complete, of: type).errors
         }
         problems += errors.map { "\(manifest.place(of: $0.path)): \($0)" }
         return manifest
