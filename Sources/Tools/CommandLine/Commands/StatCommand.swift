@@ -9,7 +9,8 @@ enum StatCommand {
         details: """
             Figures are taken at the proxy, over the last 10 seconds unless --window says otherwise: requests per second
             (N/T), the share of requests that succeeded, mean response time (sum of times / N) and its 50th, 95th and 99th
-            percentile. A request fails when its status is 500 or above, or when no answer came.
+            percentile. A request fails when its status is 500 or above, or when no answer came. TCP is the number of open
+            connections that are passed on as plain TCP.
             """,
         options: [
             Option("edges", help: "one line per caller and callee"),
