@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -66,28 +65,38 @@ static size_t stamp(char *place, size_t size) {
     return length < 0 ? 0 : (size_t)length;
 }
 
-/// One line in one write, so that two streams never mix within a line. A disk that takes nothing costs the line only:
-/// the container is never held up.
-static void put_line(struct log *log, const char *stream, char mark, const char *text, size_t length) {
+/// Lines that wait for one write: those of one turn of one stream, so that two streams never mix within a line.
+static char waiting[64 << 10];
+static size_t waiting_length;
+static int64_t waiting_lines;
+
+/// A disk that takes nothing costs the lines only: the container is never held up.
+static void write_waiting(struct log *log) {
+    if (waiting_length == 0) return;
     if (log->size >= rotate_at) rotate(log);
     if (log->file < 0) open_file(log);
+    ssize_t written = log->file < 0 ? -1 : write(log->file, waiting, waiting_length);
+    if (written == (ssize_t)waiting_length) {
+        log->size += written;
+    } else {
+        log->dropped += waiting_lines;
+        // A line cut short by a full disk must not swallow the next one.
+        if (written > 0 && ftruncate(log->file, log->size) != 0) log->size += written;
+    }
+    waiting_length = 0;
+    waiting_lines = 0;
+}
+
+static void put_line(struct log *log, const char *stream, char mark, const char *text, size_t length) {
     char head[64];
     size_t head_length = stamp(head, sizeof head);
     head_length += (size_t)snprintf(head + head_length, sizeof head - head_length, " %s %c ", stream, mark);
-    struct iovec parts[3] = {
-        {.iov_base = head, .iov_len = head_length},
-        {.iov_base = (char *)text, .iov_len = length},
-        {.iov_base = "\n", .iov_len = 1},
-    };
-    ssize_t wanted = (ssize_t)(head_length + length + 1);
-    ssize_t written = log->file < 0 ? -1 : writev(log->file, parts, 3);
-    if (written == wanted) {
-        log->size += written;
-        return;
-    }
-    log->dropped++;
-    // A line cut short by a full disk must not swallow the next one.
-    if (written > 0 && ftruncate(log->file, log->size) != 0) log->size += written;
+    if (waiting_length + head_length + length + 1 > sizeof waiting) write_waiting(log);
+    memcpy(waiting + waiting_length, head, head_length);
+    memcpy(waiting + waiting_length + head_length, text, length);
+    waiting_length += head_length + length + 1;
+    waiting[waiting_length - 1] = '\n';
+    waiting_lines++;
 }
 
 static void keep(struct stream *stream, struct log *log, const char *text, size_t length) {
@@ -134,18 +143,20 @@ static void take_text(struct stream *stream, struct log *log, const char *text, 
 
 int stream_read(struct stream *stream, struct log *log) {
     static char buffer[read_size];
+    int goes_on = 1;
     for (int i = 0; i < reads_at_once; i++) {
         ssize_t length = read(stream->fd, buffer, sizeof buffer);
-        if (length < 0) return errno == EAGAIN || errno == EINTR;
-        if (length == 0) return 0;
-        take_text(stream, log, buffer, (size_t)length);
-        if (length < read_size) return 1;
+        if (length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR)) goes_on = 0;
+        if (length > 0) take_text(stream, log, buffer, (size_t)length);
+        if (length < read_size) break;
     }
-    return 1;
+    write_waiting(log);
+    return goes_on;
 }
 
 void stream_end(struct stream *stream, struct log *log) {
     if (stream->length > 0) put_line(log, stream->name, 'F', stream->line, stream->length);
+    write_waiting(log);
     free(stream->line);
     stream->line = NULL;
     stream->length = 0;
