@@ -24,6 +24,7 @@ final class ProxyProcess: EventHandler {
     private var key: HandlerKey?
     private var exitCode: Int32 = 0
     private var ending = Ending.no
+    private var watchedVersion = -1
 
     private enum Ending { case no, draining, stopping }
     private static let stopTime: UInt64 = 1_000_000_000
@@ -116,9 +117,13 @@ final class ProxyProcess: EventHandler {
 
     /// Hands the newest configuration to the workers, if there is a new one.
     private func publish() {
-        watch.setFiles(store.files.values.map { ($0.state.path, $0.directory) })
         resolver.setNames(store.hostNames)
-        guard let snapshot = store.commit() else { return }
+        let snapshot = store.commit()
+        if store.filesVersion != watchedVersion {
+            watchedVersion = store.filesVersion
+            watch.setFiles(store.files.values.map { ($0.state.path, $0.directory) })
+        }
+        guard let snapshot else { return }
         accessLogs.setLogs(snapshot.accessLogs)
         workers.send(.apply(snapshot))
         log.log(.debug, "configuration sent", ["generation": "\(snapshot.generation)"])

@@ -17,10 +17,21 @@ final class ConfigurationWatch: EventHandler {
     private var key: HandlerKey?
     private var numbers: [String: Int32] = [:]
     private var missing: Set<String> = []
-    private var paths: [String: Set<String>] = [:]
+    private var directories: [Int32: String] = [:]
+    private var paths: [String: Names] = [:]
     private var dirty: Set<String> = []
     private var lastBatch = Instant(nanoseconds: 0)
     private var isScheduled = false
+
+    /// The files that a directory tells of.
+    private struct Names {
+        /// By the name in the directory.
+        var own: [Substring: Set<String>] = [:]
+        /// Files elsewhere: the whole directory is swapped (`watched_directory`), so any change counts.
+        var elsewhere: Set<String> = []
+
+        var all: Set<String> { own.values.reduce(elsewhere) { $0.union($1) } }
+    }
 
     /// Called with the paths whose files may have changed.
     var onChange: (Set<String>) -> Void = { _ in }
@@ -33,11 +44,20 @@ final class ConfigurationWatch: EventHandler {
 
     /// Makes these the files to be watched, each with the directory in which changes tell of it.
     func setFiles(_ files: [(path: String, directory: String)]) {
-        var wanted: [String: Set<String>] = [:]
-        for file in files { wanted[file.directory, default: []].insert(file.path) }
+        var wanted: [String: Names] = [:]
+        for file in files {
+            if ConfigurationStore.directory(of: file.path) == file.directory {
+                let slash = file.path.lastIndex(of: "/")
+                let name = slash.map { file.path[file.path.index(after: $0)...] } ?? file.path[...]
+                wanted[file.directory, default: Names()].own[name, default: []].insert(file.path)
+            } else {
+                wanted[file.directory, default: Names()].elsewhere.insert(file.path)
+            }
+        }
         for (directory, number) in numbers where wanted[directory] == nil {
             watch.remove(number)
             numbers[directory] = nil
+            directories[number] = nil
         }
         paths = wanted
         missing = Set(wanted.keys.filter { numbers[$0] == nil })
@@ -48,31 +68,25 @@ final class ConfigurationWatch: EventHandler {
         for directory in missing {
             guard let number = try? watch.add(directory: directory) else { continue }
             numbers[directory] = number
+            directories[number] = directory
             missing.remove(directory)
             // What was written before the watch began is found by reading once more.
-            dirty.formUnion(paths[directory] ?? [])
+            dirty.formUnion(paths[directory]?.all ?? [])
         }
         if !dirty.isEmpty || !missing.isEmpty { schedule() }
     }
 
     func ready(_ readiness: Readiness) {
         for change in watch.changes() {
-            guard let directory = numbers.first(where: { $0.value == change.directory })?.key else {
-                // The kernel's queue ran over, or the directory is gone: everything may have changed.
-                if change.directory < 0 { dirty.formUnion(paths.values.joined()) }
+            guard let directory = directories[change.directory], let names = paths[directory] else {
+                // The kernel's queue ran over: everything may have changed.
+                if change.directory < 0 { for names in paths.values { dirty.formUnion(names.all) } }
                 continue
             }
-            for path in paths[directory] ?? [] where Self.concerns(change.name, path, directory) { dirty.insert(path) }
+            if let own = names.own[change.name[...]] { dirty.formUnion(own) }
+            dirty.formUnion(names.elsewhere)
         }
         if !dirty.isEmpty { schedule() }
-    }
-
-    /// Whether a change of a name in a directory may be one of the file: its own name, or any when the directory is another
-    /// one than the file's (`watched_directory`: the whole directory is swapped).
-    private static func concerns(_ name: String, _ path: String, _ directory: String) -> Bool {
-        guard ConfigurationStore.directory(of: path) == directory else { return true }
-        let own = path.lastIndex(of: "/").map { path[path.index(after: $0)...] } ?? path[...]
-        return own == name
     }
 
     private func schedule() {

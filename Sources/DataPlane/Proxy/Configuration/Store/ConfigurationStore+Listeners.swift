@@ -186,10 +186,10 @@ extension ConfigurationStore {
 
     func put(_ made: [String: TableEntry]) {
         for (key, entry) in made {
+            // The clusters that the old table named may be named by nobody now.
+            if let old = tables[key], !old.clusters.isSubset(of: entry.clusters) { changes.removed = true }
             tables[key] = entry
             place(entry)
-            // The clusters that the old table named may be named by nobody now.
-            changes.removed = true
         }
     }
 

@@ -21,6 +21,8 @@ final class ConfigurationStore {
     /// By file of routes: the keys of tables in it.
     var tableUsers: [String: Set<String>] = [:]
     var resolved: [String: [Address]] = [:]
+    /// Grows whenever `files` gains or loses one.
+    private(set) var filesVersion = 0
     /// Files that became wanted and were not read yet.
     var wantedFiles: [String] = []
 
@@ -112,6 +114,7 @@ final class ConfigurationStore {
     func want(path: String, watchedDirectory: String?) {
         guard files[path] == nil else { return }
         let directory = watchedDirectory ?? Self.directory(of: path)
+        filesVersion += 1
         files[path] = FileEntry(state: FileState(path: path), directory: directory)
         wantedFiles.append(path)
     }
@@ -191,7 +194,9 @@ final class ConfigurationStore {
             if let place = context.clusters.known(name), !named.contains(place) { context.clusters.remove(name) }
         }
         for path in Array(files.keys) where path != clusterFile && path != listenerFile {
-            if assignmentUsers[path] == nil, tableUsers[path] == nil { files[path] = nil }
+            guard assignmentUsers[path] == nil, tableUsers[path] == nil else { continue }
+            files[path] = nil
+            filesVersion += 1
         }
     }
 }
