@@ -309,9 +309,15 @@ def test_a_whole_directory_may_be_swapped(files):
 
 
 def test_idle_memory_is_small(files):
+    """8 MiB at rest; what only reading configurations needed is given back half a second after the last change."""
     files.routes("r", text("hello"))
     files.write("lds.json", "listener", files.listener("main", free_port()))
     with start(files) as proxy:
-        rollup = pathlib.Path(f"/proc/{proxy.process.pid}/smaps_rollup").read_text()
-        pss = int(next(line for line in rollup.splitlines() if line.startswith("Pss:")).split()[1])
-        assert pss < 16 * 1024, f"{pss} KiB"
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            rollup = pathlib.Path(f"/proc/{proxy.process.pid}/smaps_rollup").read_text()
+            pss = int(next(line for line in rollup.splitlines() if line.startswith("Pss:")).split()[1])
+            if pss <= 8 * 1024:
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"{pss} KiB")

@@ -28,6 +28,7 @@ final class ProxyProcess: EventHandler {
 
     private enum Ending { case no, draining, stopping }
     private static let stopTime: UInt64 = 1_000_000_000
+    private static let quietTime: UInt64 = 500_000_000
 
     /// - Throws: `StartError` with what cannot be used and why.
     init(options: ProxyOptions, bootstrap: Envoy.Bootstrap, log: ProcessLog) throws(StartError) {
@@ -126,7 +127,14 @@ final class ProxyProcess: EventHandler {
         guard let snapshot else { return }
         accessLogs.setLogs(snapshot.accessLogs)
         workers.send(.apply(snapshot))
+        if state.isReady { scheduleRelease() }
         log.log(.debug, "configuration sent", ["generation": "\(snapshot.generation)"])
+    }
+
+    /// Some time after the last change, what reading configurations needed is given back.
+    private func scheduleRelease() {
+        guard ending == .no, let key else { return }
+        loop.setTimer(key, Instant.read().advanced(byNanoseconds: Self.quietTime))
     }
 
     private func workersApplied() {
@@ -141,6 +149,7 @@ final class ProxyProcess: EventHandler {
         }
         state.isReady = true
         state.reason = "LIVE"
+        scheduleRelease()
         log.info("ready")
     }
 
@@ -190,7 +199,7 @@ final class ProxyProcess: EventHandler {
 
     func timerFired() {
         switch ending {
-        case .no: break
+        case .no: ResidentCode.release()
         case .draining: stopWorkers()
         case .stopping:
             if workers.hasStopped || Instant.read() >= stopDeadline {
