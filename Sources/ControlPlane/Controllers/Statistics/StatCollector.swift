@@ -25,7 +25,8 @@ package actor StatCollector {
     /// Scrapes until the task is cancelled.
     package func run() async {
         while !Task.isCancelled {
-            let interval = isBusy ? Self.busyInterval : Self.idleInterval
+            // Until the proxy has answered once it is asked often: the first answer is what later ones are compared with.
+            let interval = isBusy || history.latest == nil ? Self.busyInterval : Self.idleInterval
             if isStale(interval) { await scrape() }
             pause = Task { try? await Task.sleep(for: interval) }
             let current = pause
@@ -53,6 +54,10 @@ package actor StatCollector {
         lastAsked = clock.now
         if isStale(Self.busyInterval) { await scrape() }
         if !wasBusy { pause?.cancel() }
+        if !history.hasBaseline {
+            try? await Task.sleep(for: Self.busyInterval)
+            await scrape()
+        }
         let milliseconds =
             Int(window.components.seconds) * 1000 + Int(window.components.attoseconds / 1_000_000_000_000_000)
         return TrafficReport(services: services, window: history.window(milliseconds)).value(withEdges: withEdges)

@@ -13,6 +13,9 @@ package struct TrafficHistory: Sendable {
 
     package var latest: TrafficScrape? { scrapes.last }
 
+    /// Whether there are two scrapes to compare.
+    package var hasBaseline: Bool { scrapes.count > 1 }
+
     package mutating func add(_ scrape: TrafficScrape) {
         scrapes.append(scrape)
         if scrapes.count > Self.limit { scrapes.removeFirst(scrapes.count - Self.limit) }
