@@ -111,7 +111,7 @@ struct LiveView: Sendable {
             ]
         }
         let addresses = overview.addresses.map { "  \($0.name.padded(to: 14)) \(Style.cyan($0.url))" }
-        let troubles = overview.troubles.prefix(8).map { "  " + Style.yellow(Terminal.harmless($0)) }
+        let troubles = overview.troubles.prefix(8).map { "  " + Style.yellow(Self.firstLine($0)) }
         var all = table.lines().enumerated().map {
             $0 == 0 ? Style.bold($1) : Self.coloured($1, overview.lines, $0 - 1)
         }
@@ -120,12 +120,16 @@ struct LiveView: Sendable {
         all += ["", Style.dim(isOurs ? "Ctrl-C stops everything" : "Ctrl-C leaves; 'weft down' stops everything")]
         let plain =
             overview.lines.map { "\($0.name): \($0.ready)/\($0.desired) pods ready, \($0.restarts) restarts" }
-            + overview.addresses.map { "\($0.name): \($0.url)" } + overview.troubles.map(Terminal.harmless)
+            + overview.addresses.map { "\($0.name): \($0.url)" } + overview.troubles.map(Self.firstLine)
         return (all, plain, overview.isReady)
     }
 
     private static func coloured(_ text: String, _ lines: [Overview.Line], _ index: Int) -> String {
         guard lines.indices.contains(index), lines[index].ready < lines[index].desired else { return text }
         return Style.yellow(text)
+    }
+
+    private static func firstLine(_ text: String) -> String {
+        Terminal.harmless(text.split(separator: "\n").first.map(String.init) ?? "")
     }
 }

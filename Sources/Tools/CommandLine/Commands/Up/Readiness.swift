@@ -13,7 +13,12 @@ struct Readiness: Sendable {
         for address in overview.addresses { Terminal.print("\(address.name.padded(to: 16)) \(address.url)") }
         guard overview.isReady else {
             Terminal.complain("not everything is ready after \(seconds) s:")
-            for trouble in overview.troubles { Terminal.note("  \(Terminal.harmless(trouble))") }
+            for trouble in overview.troubles {
+                // Some reasons bring the manifest that would help: it keeps its lines.
+                for (index, line) in trouble.split(separator: "\n").enumerated() {
+                    Terminal.note((index == 0 ? "  " : "      ") + Terminal.harmless(String(line)))
+                }
+            }
             Terminal.note(
                 "It goes on trying. See 'weft get pods', 'weft logs POD', 'weft get events'; 'weft down' stops it."
             )
