@@ -69,6 +69,27 @@ struct PodSandboxTests {
         try await pod.remove()
     }
 
+    @Test("a full disk costs log lines, never the container", .enabled(if: geteuid() == 0, "mounting needs root"))
+    func survivesFullDisk() async throws {
+        let place = Place()
+        defer { place.remove() }
+        let spec = place.spec()
+        try makeDirectory(spec.directory)
+        #expect(mount("tmpfs", spec.directory, "tmpfs", 0, "size=256k") == 0)
+        defer { umount2(spec.directory, Int32(MNT_DETACH)) }
+        let pod = try await PodSandbox.create(spec)
+        _ = try await pod.start(
+            program("app", "i=0; while [ $i -lt 40000 ]; do echo line $i; i=$((i+1)); done; exit 5")
+        )
+        #expect(await pod.exit(of: "app")?.exitCode == 5)
+        let run = try #require(try await pod.containers().first)
+        #expect(run.droppedLines > 1000)
+        let lines = pod.log("app").split(separator: "\n", omittingEmptySubsequences: false)
+        #expect(lines.last == "")
+        #expect(lines.dropLast().allSatisfy { $0.contains(" stdout F line ") })
+        try? await pod.remove()
+    }
+
     @Test("what a pod writes is its own, and weft's state is hidden from it")
     func isolatesFiles() async throws {
         let place = Place()
