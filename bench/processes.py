@@ -2,9 +2,11 @@
 
 import os
 import pathlib
+import platform
 import re
 import shutil
 import signal
+import site
 import socket
 import string
 import subprocess
@@ -25,15 +27,46 @@ def pinned(core, command):
     return ["taskset", "-c", core, *command] if os.cpu_count() > 1 else command
 
 
+def cpu_seconds_of(pid):
+    """CPU time of a process's live threads, from the scheduler's own nanoseconds."""
+    total = 0
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            total += int(pathlib.Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[0])
+    except OSError:
+        pass
+    return total / 1e9
+
+
+def memory_of(pid):
+    """Proportional set size of a process, bytes."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^Pss:\s+(\d+) kB", text, re.M)
+    return int(found.group(1)) * 1024 if found else 0
+
+
+def machine():
+    model = "unknown"
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+            break
+    return f"{os.cpu_count()} cores ({model}), Linux {platform.release().split('-')[0]}"
+
+
 class Process:
     """One program with its children, started pinned to a core and stopped by pid."""
 
     def __init__(self, name, command, core, folder, environment=None):
+        if environment:  # for the program alone, not for what starts it
+            command = ["env", *(f"{key}={value}" for key, value in environment.items()), *command]
         self.name = name
         self.log = open(folder / f"{name}.log", "ab")
         self.process = subprocess.Popen(
-            pinned(core, command), stdout=self.log, stderr=self.log, start_new_session=True,
-            env={**os.environ, **(environment or {})},
+            pinned(core, command), stdout=self.log, stderr=self.log, start_new_session=True
         )
 
     def pids(self):
@@ -52,28 +85,11 @@ class Process:
 
     def cpu_seconds(self):
         """CPU time of all threads, in the kernel's own accounting."""
-        return sum(self._cpu(pid) for pid in self.pids())
-
-    @staticmethod
-    def _cpu(pid):
-        total = 0
-        try:
-            for task in os.listdir(f"/proc/{pid}/task"):
-                total += int(pathlib.Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[0])
-        except OSError:
-            pass
-        return total / 1e9
+        return sum(map(cpu_seconds_of, self.pids()))
 
     def memory(self):
         """Proportional set size of all processes, bytes."""
-        total = 0
-        for pid in self.pids():
-            try:
-                text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-            except OSError:
-                continue
-            total += int(re.search(r"^Pss:\s+(\d+) kB", text, re.M).group(1)) * 1024
-        return total
+        return sum(map(memory_of, self.pids()))
 
     def stop(self):
         if self.process.poll() is None:
@@ -96,7 +112,8 @@ def wait_for(port, process, seconds=15):
             return
         except OSError:
             time.sleep(0.02)
-    raise SystemExit(f"{process.name} does not listen on port {port}; see its log in the results folder")
+    log = pathlib.Path(process.log.name).read_text(errors="replace")[-2000:]
+    raise SystemExit(f"{process.name} does not listen on port {port}; it wrote:\n{log}")
 
 
 def fill(template, target, **values):
@@ -119,12 +136,15 @@ def start_origin(folder):
 
 
 def find_envoy():
+    """The program itself: the wheel's own command is a script around it."""
     found = shutil.which("envoy")
+    folders = [pathlib.Path(folder) for folder in site.getsitepackages()]
     if found:
-        return found
-    for place in pathlib.Path("/root/.pyenv/versions").glob("*/lib/python*/site-packages/envoy/_bin/envoy"):
-        return str(place)
-    return None
+        folders += pathlib.Path(found).resolve().parent.parent.glob("lib/python*/site-packages")
+    for folder in folders:
+        for place in folder.glob("envoy*/_bin/envoy"):
+            return str(place)
+    return found
 
 
 PROXIES = ["weft", "nginx", "haproxy", "envoy"]
@@ -170,5 +190,6 @@ def version_of(name):
         done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     except OSError:
         return "absent"
-    match = re.search(r"\d+\.\d+(\.\d+)?", done.stdout + done.stderr)
-    return match.group(0) if match else "unknown"
+    # Envoy's line begins with its path, which may hold other versions.
+    match = re.search(r"(?:version:? \w*/?|nginx/|weft-proxy )v?(\d+\.\d+(?:\.\d+)?)", done.stdout + done.stderr)
+    return match.group(1) if match else "unknown"

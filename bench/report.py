@@ -1,5 +1,7 @@
 """Turns results into the table on the terminal and the page in docs/."""
 
+import json
+
 TITLES = {"weft": "weft-proxy", "nginx": "nginx", "haproxy": "HAProxy", "envoy": "Envoy"}
 
 
@@ -38,18 +40,29 @@ def resources_table(results):
         lines.append(f"| {title} | " + " | ".join(cell(name) for name in names) + " |")
 
     memory, calls, allocations = results["memory"], results["calls"], results["allocations"]
-    row("memory at rest, MB (PSS)", lambda n: f"{memory[n][0] / 1e6:.1f}" if n in memory else "-")
-    row("memory per idle connection, bytes", lambda n: f"{memory[n][1]:.0f}" if n in memory else "-")
+    row("memory at rest, MB (PSS)", lambda n: f"{memory[n]['rest'] / 1e6:.1f}" if n in memory else "-")
+    for count in next(iter(memory.values()), {"each": {}})["each"]:
+        row(f"bytes per idle connection, of {count}", lambda n: f"{memory[n]['each'][count]:.0f}" if n in memory else "-")
     row("system calls per request", lambda n: f"{calls[n][0]:.2f}" if n in calls else "-")
     row("allocations per request", lambda n: f"{allocations[n]:.3f}" if allocations.get(n) is not None else "-")
     return "\n".join(lines)
+
+
+def write_page(folder, target):
+    """The page from what bench/run and bench/shop left in the results folder."""
+    proxies, shop = [
+        json.loads(path.read_text()) if path.exists() else None for path in (folder / "proxies.json", folder / "shop.json")
+    ]
+    if proxies:
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(page(proxies, shop))
 
 
 def page(results, shop):
     versions = ", ".join(f"{TITLES[name]} {version}" for name, version in results["versions"].items())
     parts = [
         "# Benchmarks",
-        f"Written by `bench/run` on {results['date']}: {results['machine']}; {versions}. One worker each, proxies on one core,"
+        f"Written by `{results['command']}` on {results['date']}: {results['machine']}; {versions}. One worker each, proxies on one core,"
         f" load (wrk) and origin (nginx) on the other, {results['rounds']} interleaved rounds of {results['seconds']} s, medians."
         " weft-proxy and Envoy run the same configuration file.",
         "## CPU per request (µs, the kernel's accounting)", table(results),
@@ -62,7 +75,9 @@ def page(results, shop):
         resources_table(results),
     ]
     if shop:
-        parts += ["## The example shop", shop_table(shop)]
+        text = f"Written by `{shop['command'].strip()}` on {shop['date']}: {shop['machine']}. {len(shop['starts'])} starts, medians;"
+        text += " the death is that of one of two replicas under steady requests; at rest only the probes of the pods run."
+        parts += ["## The example shop", text, shop_table(shop)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -102,26 +102,33 @@ def read_count(path):
         return 0
 
 
-def idle_memory(proxy, count):
-    """(bytes at rest, bytes per idle kept connection after one request on each)."""
+def idle_memory(proxy, counts):
+    """Bytes at rest, and for each count the bytes per idle kept connection after one request on each."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, count + 256)), hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, max(counts) + 256)), hard))
     time.sleep(0.5)
     rest = proxy.memory()
-    held = []
+    held, each = [], {}
     try:
-        for _ in range(count):
-            one = socket.create_connection(("127.0.0.1", proxy.port), 5)
-            one.sendall(b"GET / HTTP/1.1\r\nHost: bench\r\n\r\n")
-            data = b""
-            while b"hello world\n" not in data:
-                part = one.recv(4096)
-                if not part:
-                    raise SystemExit(f"{proxy.name} closed an idle connection")
-                data += part
-            held.append(one)
-        time.sleep(0.5)
-        return rest, (proxy.memory() - rest) / count
+        for count in counts:
+            while len(held) < count:
+                held.append(used_connection(proxy))
+            time.sleep(0.5)
+            each[str(count)] = (proxy.memory() - rest) / count
+        return {"rest": rest, "each": each}
     finally:
         for one in held:
             one.close()
+
+
+def used_connection(proxy):
+    """A connection on which one request was answered."""
+    one = socket.create_connection(("127.0.0.1", proxy.port), 5)
+    one.sendall(b"GET / HTTP/1.1\r\nHost: bench\r\n\r\n")
+    data = b""
+    while b"hello world\n" not in data:
+        part = one.recv(4096)
+        if not part:
+            raise SystemExit(f"{proxy.name} closed an idle connection")
+        data += part
+    return one
