@@ -107,7 +107,7 @@ var targets: [Target] = [
     program("weft-proxy", ["CWeft", "Proxy"], settings: dataPlane),
 
     tests("BytesTests", ["Bytes"]),
-    tests("WireTests", ["Wire"]),
+    tests("WireTests", ["Bytes", "Wire"]),
     tests("EnvoyAPITests", ["EnvoyAPI", "Wire"]),
     tests("TelemetryTests", ["Telemetry"]),
     tests("ReactorTests", ["Reactor", "Bytes", "CWeft"]),

@@ -5,23 +5,48 @@ public struct YAMLDocument: Sendable {
     public let value: Value
     /// From 1: where the document's first value stands.
     public let line: Int
-    private let lines: [String: Int]
+    private let places: YAMLPlaces
 
-    init(value: Value, line: Int, lines: [String: Int]) {
+    init(value: Value, line: Int, places: YAMLPlaces) {
         self.value = value
         self.line = line
-        self.lines = lines
+        self.places = places
     }
 
     /// The line of a field or element, such as `["spec", "containers", "0", "image"]`; when there is none, that of the
     /// nearest one around it.
     public func line(of path: [String]) -> Int {
-        var path = path[...]
-        while !path.isEmpty {
-            if let line = lines[path.joined(separator: "\u{0}")] { return line }
-            path.removeLast()
+        var place = YAMLPlaces.root
+        for step in path {
+            guard let next = places.find(step, in: place) else { break }
+            place = next
         }
-        return line
+        return place == YAMLPlaces.root ? line : places.line(of: place)
+    }
+}
+
+/// The lines of a document's values: a tree of numbered places, so that a value's cost does not grow with its path.
+struct YAMLPlaces: Sendable {
+    static let root = 0
+
+    private struct Step: Hashable {
+        let parent: Int
+        let name: String
+    }
+
+    private var children: [Step: Int] = [:]
+    private var lines = [0]
+
+    func find(_ name: String, in parent: Int) -> Int? { children[Step(parent: parent, name: name)] }
+    func line(of place: Int) -> Int { lines.indices.contains(place) ? lines[place] : 0 }
+
+    /// The place of a field or element; a field that stands twice keeps the first.
+    mutating func add(_ name: String, in parent: Int, line: Int) -> Int {
+        let step = Step(parent: parent, name: name)
+        if let known = children[step] { return known }
+        lines.append(line)
+        children[step] = lines.count - 1
+        return lines.count - 1
     }
 }
 
@@ -49,8 +74,7 @@ private struct YAMLReader {
     private let limits: ReadLimits
     private var valuesLeft: Int
     private var anchors: [String: (value: Value, count: Int)] = [:]
-    private var lines: [String: Int] = [:]
-    private var path: [String] = []
+    private var places = YAMLPlaces()
 
     init(limits: ReadLimits) {
         self.limits = limits
@@ -73,12 +97,12 @@ private struct YAMLReader {
             switch event.kind {
             case YAML_STREAM_END_EVENT: return found
             case YAML_DOCUMENT_START_EVENT:
-                (anchors, lines, path) = ([:], [:], [])
+                (anchors, places) = ([:], YAMLPlaces())
                 let first = try next(&parser)
-                let value = try self.value(first, &parser, depth: 0)
+                let value = try self.value(first, &parser, depth: 0, place: YAMLPlaces.root)
                 _ = try next(&parser)
                 let isEmpty = value.isNull && first.kind == YAML_SCALAR_EVENT && first.text.isEmpty
-                if !isEmpty { found.append(YAMLDocument(value: value, line: first.line, lines: lines)) }
+                if !isEmpty { found.append(YAMLDocument(value: value, line: first.line, places: places)) }
             default: continue
             }
         }
@@ -134,17 +158,17 @@ private struct YAMLReader {
     private mutating func value(
         _ event: Event,
         _ parser: inout yaml_parser_t,
-        depth: Int
+        depth: Int,
+        place: Int
     ) throws(WireError) -> Value {
         guard depth < limits.depth else { throw mistake("nested deeper than \(limits.depth) levels", event) }
         try spend(1, event)
-        if !path.isEmpty { lines[path.joined(separator: "\u{0}")] = event.line }
         let before = valuesLeft
         let value: Value
         switch event.kind {
         case YAML_SCALAR_EVENT: value = try scalar(event)
-        case YAML_SEQUENCE_START_EVENT: value = try sequence(&parser, depth)
-        case YAML_MAPPING_START_EVENT: value = try mapping(&parser, depth)
+        case YAML_SEQUENCE_START_EVENT: value = try sequence(&parser, depth, place)
+        case YAML_MAPPING_START_EVENT: value = try mapping(&parser, depth, place)
         case YAML_ALIAS_EVENT: return try alias(event)
         default: throw mistake("a value should be here", event)
         }
@@ -172,18 +196,19 @@ private struct YAMLReader {
         }
     }
 
-    private mutating func sequence(_ parser: inout yaml_parser_t, _ depth: Int) throws(WireError) -> Value {
+    private mutating func sequence(_ parser: inout yaml_parser_t, _ depth: Int, _ place: Int) throws(WireError) -> Value
+    {
         var elements: [Value] = []
         while true {
             let event = try next(&parser)
             if event.kind == YAML_SEQUENCE_END_EVENT { return .array(elements) }
-            path.append("\(elements.count)")
-            elements.append(try value(event, &parser, depth: depth + 1))
-            path.removeLast()
+            let inner = places.add("\(elements.count)", in: place, line: event.line)
+            elements.append(try value(event, &parser, depth: depth + 1, place: inner))
         }
     }
 
-    private mutating func mapping(_ parser: inout yaml_parser_t, _ depth: Int) throws(WireError) -> Value {
+    private mutating func mapping(_ parser: inout yaml_parser_t, _ depth: Int, _ place: Int) throws(WireError) -> Value
+    {
         var fields = Fields()
         var merged: [Value] = []
         while true {
@@ -191,9 +216,8 @@ private struct YAMLReader {
             if event.kind == YAML_MAPPING_END_EVENT { break }
             guard event.kind == YAML_SCALAR_EVENT else { throw mistake("a field's name must be a plain text", event) }
             let isMerge = event.text == "<<" && event.isPlain
-            path.append(event.text)
-            let content = try value(try next(&parser), &parser, depth: depth + 1)
-            path.removeLast()
+            let inner = places.add(event.text, in: place, line: event.line)
+            let content = try value(try next(&parser), &parser, depth: depth + 1, place: inner)
             if isMerge {
                 merged.append(content)
                 continue
@@ -201,7 +225,6 @@ private struct YAMLReader {
             guard fields[event.text] == nil else {
                 throw mistake("the field \"\(event.text)\" stands twice in one object", event)
             }
-            lines[(path + [event.text]).joined(separator: "\u{0}")] = event.line
             fields[event.text] = content
         }
         try merge(merged, into: &fields)

@@ -67,14 +67,22 @@ enum YAMLScalar {
         return number
     }
 
+    /// Words and numbers that other readers of YAML 1.1 take for something else than text.
+    private static func isOldWord(_ text: String) -> Bool {
+        switch text {
+        case "y", "Y", "n", "N", ".inf", ".Inf", ".INF", "-.inf", "+.inf", ".nan", ".NaN", ".NAN": true
+        default: text.utf8.contains(UInt8(ascii: "_")) && number(text.filter { $0 != "_" }) != nil
+        }
+    }
+
     /// True when the text, written without quotes, would be read back as another type or not at all.
     static func needsQuotes(_ text: String) -> Bool {
-        if value(of: text) != .string(text) { return true }
+        if value(of: text) != .string(text) || isOldWord(text) { return true }
         guard let first = text.first, let last = text.last else { return true }
         if first.isWhitespace || last.isWhitespace || "-?:,[]{}#&*!|>'\"%@`=<".contains(first) || last == ":" {
             return true
         }
-        if text.contains(": ") || text.contains(" #") { return true }
+        if text.contains(": ") || text.contains(" #") || text.hasPrefix("...") { return true }
         return text.unicodeScalars.contains {
             $0.value < 0x20 || $0.value == 0x7F || (0x80..<0xA0).contains($0.value) || $0.value == 0xFEFF
                 || $0.value == 0x2028 || $0.value == 0x2029
