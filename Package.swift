@@ -121,7 +121,7 @@ var targets: [Target] = [
     tests("ServersTests", ["Servers", "HTTP", "Reactor", "Resources", "Store", "Wire"]),
     tests("SandboxTests", ["Sandbox", "CWeft"]),
     tests("AgentTests", ["Agent", "CWeft", "Sandbox", "Resources", "Servers", "Store", "Wire"]),
-    tests("CommandLineTests", ["CommandLine", "Resources", "Wire"]),
+    tests("CommandLineTests", ["CommandLine", "Controllers", "Resources", "Servers", "Store", "Wire"]),
 ]
 
 // `WEFT_FUZZ=1` builds the fuzz entries and what they use, instrumented, in place of the programs and tests.

@@ -2,12 +2,12 @@ import Glibc
 import Sandbox
 
 /// The claim of one daemon on its state directory: `weft.pid`, locked while it lives, with its pid and start time.
-final class DaemonLock: Sendable {
+package final class DaemonLock: Sendable {
     private let path: String
     private let fd: Int32
 
     /// - Throws: `CommandError` when another daemon has the directory.
-    init(_ state: StateDirectory) throws(CommandError) {
+    package init(_ state: StateDirectory) throws(CommandError) {
         path = state.pidFile
         fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard fd >= 0 else {
@@ -27,7 +27,7 @@ final class DaemonLock: Sendable {
     }
 
     /// Gives the directory free for the next one.
-    func release() {
+    package func release() {
         unlink(path)
         close(fd)
     }

@@ -1,4 +1,4 @@
-import Controllers
+package import Controllers
 import Glibc
 
 /// This daemon's share of the machine's loopback addresses, told from those of other daemons.
@@ -6,12 +6,12 @@ import Glibc
 /// A name in the abstract socket namespace is held while the process lives: it belongs to the network namespace, as the
 /// addresses do, and nothing has to be cleaned up after a crash. Without it two daemons would listen on the same
 /// addresses side by side, and each would get some of the other's connections.
-struct HostClaim: Sendable {
-    let addresses: LoadBalancerAddresses
+package struct HostClaim: Sendable {
+    package let addresses: LoadBalancerAddresses
     private let fd: Int32
 
     /// Claims the first block that nobody holds.
-    init() {
+    package init() {
         for block in LoadBalancerAddresses.blocks {
             let fd = Self.bind("weft-addresses-127.\(block)")
             guard fd >= 0 else { continue }
@@ -24,11 +24,16 @@ struct HostClaim: Sendable {
     }
 
     /// Whether other daemons had their blocks before.
-    var isFirst: Bool { addresses.block == LoadBalancerAddresses.blocks.lowerBound }
+    package var isFirst: Bool { addresses.block == LoadBalancerAddresses.blocks.lowerBound }
 
     /// Where NodePorts are served: the machine's usual loopback address, or one of the own block when
     /// another daemon has that.
-    var nodeAddress: String { isFirst ? "127.0.0.1" : "127.\(addresses.block).255.254" }
+    package var nodeAddress: String { isFirst ? "127.0.0.1" : "127.\(addresses.block).255.254" }
+
+    /// Gives the block free; the process's end does the same.
+    package func release() {
+        if fd >= 0 { close(fd) }
+    }
 
     private static func bind(_ name: String) -> Int32 {
         let fd = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)

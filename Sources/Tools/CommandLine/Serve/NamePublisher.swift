@@ -1,10 +1,10 @@
-import Controllers
+package import Controllers
 import Resources
-import Servers
+package import Servers
 
 extension DNSTable {
     /// The names of every Service, as the objects have them.
-    init(_ state: borrowing ClusterState) {
+    package init(_ state: borrowing ClusterState) {
         self.init()
         for service in state.list(ResourceTypes.services) where !service.isDeleting {
             let spec = ServiceSpec(service.spec)

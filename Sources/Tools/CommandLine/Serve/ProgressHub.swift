@@ -1,7 +1,7 @@
 import Bytes
 
 /// What the daemon says while it ends, for everybody who asked it to.
-final class ProgressHub: Sendable {
+package final class ProgressHub: Sendable {
     private struct State {
         var hasBegun = false
         var lines: [String] = []
@@ -11,12 +11,15 @@ final class ProgressHub: Sendable {
 
     private let state = Lock(State())
 
-    var hasBegun: Bool { state.withLock { $0.hasBegun } }
+    /// Whether the end has begun.
+    package var hasBegun: Bool { state.withLock { $0.hasBegun } }
 
-    func begin() { state.withLock { $0.hasBegun = true } }
+    package init() {}
+
+    package func begin() { state.withLock { $0.hasBegun = true } }
 
     /// Tells a line to all who listen, now or later.
-    func say(_ line: String) {
+    package func say(_ line: String) {
         state.withLock { state in
             state.lines.append(line)
             for listener in state.listeners { listener.yield(line) }
@@ -24,7 +27,7 @@ final class ProgressHub: Sendable {
     }
 
     /// Ends every stream.
-    func finish() {
+    package func finish() {
         state.withLock { state in
             state.isFinished = true
             for listener in state.listeners { listener.finish() }
@@ -33,7 +36,7 @@ final class ProgressHub: Sendable {
     }
 
     /// Every line, from the first on.
-    func lines() -> AsyncStream<String> {
+    package func lines() -> AsyncStream<String> {
         let (stream, continuation) = AsyncStream.makeStream(of: String.self)
         state.withLock { state in
             for line in state.lines { continuation.yield(line) }

@@ -5,7 +5,7 @@ import Store
 
 /// The daemon's log: one line per happening, `time key=value key="two words"`, appended to `serve.log`; on a terminal also
 /// shown there.
-final class ServeLog: Sendable {
+package final class ServeLog: Sendable {
     /// A log that grew beyond this is begun anew when the daemon starts, the old one kept beside it.
     private static let largest = 16 << 20
 
@@ -13,7 +13,7 @@ final class ServeLog: Sendable {
     private let isShown: Bool
     private let lock = Lock(())
 
-    init(path: String) {
+    package init(path: String) {
         var facts = stat()
         if stat(path, &facts) == 0, facts.st_size > Self.largest { rename(path, "\(path).1") }
         fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
@@ -23,7 +23,7 @@ final class ServeLog: Sendable {
     deinit { if fd >= 0 { close(fd) } }
 
     /// Writes a line; `what` is one or more `key=value` words.
-    func write(_ what: String, _ facts: KeyValuePairs<String, String> = [:]) {
+    package func write(_ what: String, _ facts: KeyValuePairs<String, String> = [:]) {
         var line = "\(SQLiteStore.now().microDescription) \(what)"
         for (key, value) in facts { line += " \(key)=\(Self.quoted(value))" }
         let bytes = Array((Terminal.harmless(line) + "\n").utf8)
