@@ -168,7 +168,7 @@ class Origin:
             threading.Thread(target=self._serve, args=(connection, index), daemon=True).start()
 
     def _serve(self, connection, index):
-        with contextlib.suppress(OSError, EOFError):
+        with contextlib.suppress(OSError, EOFError, ValueError):
             self.behaviour(Peer(connection, self, index))
         with contextlib.suppress(OSError):
             connection.close()

@@ -285,3 +285,35 @@ def test_a_client_that_leaves_frees_the_endpoint_at_once():
             assert eventually(lambda: origin.bytes)
             client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         assert gone.wait(2)
+
+
+def test_a_slow_upload_is_not_the_endpoints_fault():
+    filters = [http_filter([route({"cluster": "origin", "timeout": "0.3s"})])]
+    with Origin(serving(b"thanks")) as origin, simple_proxy(origin.port, filters=filters) as (_, port), Client(port) as client:
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n")
+        for _ in range(6):
+            time.sleep(0.1)
+            client.send("x")
+        assert client.response()[2] == b"thanks"
+
+
+def test_a_body_that_takes_too_long_is_the_clients_fault():
+    with Origin(serving()) as origin, simple_proxy(origin.port, request_timeout="0.3s") as (_, port), Client(port) as client:
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nx")
+        code, fields, _ = client.response()
+        assert (code, fields["connection"]) == (408, "close")
+
+
+def test_host_can_become_the_endpoints_name():
+    name = {"endpoint": {"hostname": "inner.example", "address": None}}
+    with Origin(serving()) as origin:
+        name["endpoint"]["address"] = {"socket_address": {"address": "127.0.0.1", "port_value": origin.port}}
+        port = free_port()
+        action = {"cluster": "origin", "auto_host_rewrite": True, "append_x_forwarded_host": True}
+        with Proxy([listener(port, http_filter([route(action)]))], [cluster("origin", name)]):
+            with Client(port) as client:
+                client.send("POST /p HTTP/1.1\r\nHost: outer\r\nContent-Length: 3\r\nX-A: b\r\n\r\nabc")
+                assert client.response()[0] == 200
+            head = origin.bytes.decode()
+            assert head.startswith("POST /p HTTP/1.1\r\nhost: inner.example\r\nX-A: b\r\n") and head.endswith("\r\n\r\nabc")
+            assert "x-forwarded-host: outer" in head

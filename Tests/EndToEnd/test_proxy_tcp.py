@@ -262,3 +262,38 @@ def test_endpoints_are_dialled_in_their_namespace(namespace):
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_pod_reaches_another_pod_directly(namespace):
+    """A connection to another pod's address is dialled in that pod's namespace, whatever the port."""
+    script = "ip link set lo up; ip route add local default dev lo; echo ready; exec sleep 60"
+    other = subprocess.Popen(["unshare", "-n", "sh", "-c", script], stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "ready\n"
+    server = ("import socket,threading\nprint('up',flush=True)\n"
+              "def run(port, data):\n s=socket.create_server(('0.0.0.0',port))\n"
+              " while True:\n  c,_=s.accept()\n  d=c.recv(1000)\n  c.sendall(data)\n  c.close()\n"
+              "threading.Thread(target=run,args=(9090,b'raw')).start()\n"
+              "run(8080,b'HTTP/1.1 200 OK\\r\\ncontent-length: 5\\r\\n\\r\\nhello')\n")
+    process = subprocess.Popen(["nsenter", "-t", str(other.pid), "-n", "/usr/bin/python3", "-c", server],
+                               stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "up\n"
+        pod = {"name": "outbound", "address": in_namespace(namespace, 15001), "use_original_dst": True,
+               "listener_filters": [{"name": "original_dst", "typed_config": {
+                   "@type": "type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst"}}],
+               "default_filter_chain": {"filters": [tcp_filter("pod")]}}
+        direct = {"name": "pod", "address": {"socket_address": {"address": "10.244.0.10", "port_value": 0}},
+                  "bind_to_port": False,
+                  "filter_chains": [{"filter_chain_match": {"destination_port": 8080}, "filters": [http_filter([route("pod")])]}],
+                  "default_filter_chain": {"filters": [tcp_filter("pod")]}}
+        target = {"name": "pod", "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED", "connect_timeout": "1s",
+                  "upstream_bind_config": {"source_address": in_namespace(other.pid, 0)["socket_address"]}}
+        with Proxy([pod, direct], [target]):
+            request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+            for _ in range(3):
+                assert "hello" in inside(namespace, CALL.format(host="10.244.0.10", port=8080, data=request))
+                assert "raw" in inside(namespace, CALL.format(host="10.244.0.10", port=9090, data=b"x"))
+    finally:
+        for one in (process, other):
+            one.kill()
+            one.wait()

@@ -45,6 +45,7 @@ extension Worker {
     func exchangeDeadline(_ exchange: ExchangePlace) -> UInt64 {
         var deadline = min(exchange.pointee.routeDeadline, exchange.pointee.tryDeadline)
         deadline = min(deadline, exchange.pointee.wakeDeadline)
+        deadline = min(deadline, exchange.pointee.bodyDeadline)
         if exchange.pointee.idleTimeout > 0 {
             deadline = min(deadline, exchange.pointee.lastActivity &+ exchange.pointee.idleTimeout)
         }

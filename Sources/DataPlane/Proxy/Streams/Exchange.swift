@@ -94,6 +94,8 @@ struct Exchange: SlabElement {
     /// Deadlines; `.max` = none.
     var routeDeadline: UInt64 = .max
     var tryDeadline: UInt64 = .max
+    /// By when the client must have sent its body.
+    var bodyDeadline: UInt64 = .max
     var wakeDeadline: UInt64 = .max
     var idleTimeout: UInt64 = 0
     var upstreamAddress = SocketAddress()

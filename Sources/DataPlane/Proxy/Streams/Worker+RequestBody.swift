@@ -144,7 +144,7 @@ extension Worker {
 
     /// Brings a piece of the body on its way: into the kept request while that is small enough, else straight on.
     private func carry(_ index: Int32, _ exchange: ExchangePlace, _ bytes: UnsafeMutableRawPointer, _ step: Body.Step) {
-        if exchange.pointee.requestBody.isComplete { exchange.pointee.requestEndedAt = now }
+        if exchange.pointee.requestBody.isComplete { requestBecameWhole(exchange) }
         let fits = exchange.pointee.request.count + step.data + step.trailers + 64 <= Limits.replay
         let isSettled = exchange.pointee.state == .responding
         if isSettled || !fits { exchange.pointee.flags.insert(.isNotReplayable) }
@@ -183,9 +183,25 @@ extension Worker {
         }
     }
 
+    /// The last byte of the request is here: from now on the endpoint's time counts, not the client's.
+    func requestBecameWhole(_ exchange: ExchangePlace) {
+        guard exchange.pointee.requestEndedAt == 0 else { return }
+        exchange.pointee.requestEndedAt = now
+        exchange.pointee.bodyDeadline = .max
+        guard let route = exchange.pointee.route, case .forward(let forward) = route.pointee.action else { return }
+        if forward.timeout > 0, exchange.pointee.state != .responding {
+            exchange.pointee.routeDeadline = min(exchange.pointee.routeDeadline, now &+ forward.timeout)
+        }
+        guard exchange.pointee.flags.contains(.startedTry) else { return }
+        if forward.retry.perTryTimeout > 0, exchange.pointee.state != .responding {
+            exchange.pointee.tryDeadline = now &+ forward.retry.perTryTimeout
+        }
+        armExchange(exchange)
+    }
+
     /// Adds a piece of the body to the request's buffer, framed as the request is. False when its trailers are unusable.
     func appendBody(_ exchange: ExchangePlace, _ bytes: UnsafeMutableRawPointer, _ step: Body.Step) -> Bool {
-        if exchange.pointee.requestBody.isComplete { exchange.pointee.requestEndedAt = now }
+        if exchange.pointee.requestBody.isComplete { requestBecameWhole(exchange) }
         guard exchange.pointee.flags.contains(.requestIsChunked) else {
             return buffers.append(&exchange.pointee.request, bytes, step.data)
         }

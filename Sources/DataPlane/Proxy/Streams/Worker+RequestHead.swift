@@ -67,6 +67,30 @@ extension Worker {
         return forward.hostRewrite ?? facts.view.authority
     }
 
+    /// Names the chosen endpoint in Host (`auto_host_rewrite`): the second line of the request that is about to be sent.
+    func rewriteHost(_ exchange: ExchangePlace, _ name: [UInt8]) {
+        guard !name.isEmpty, let bytes = exchange.pointee.request.bytes else { return }
+        let count = exchange.pointee.request.count
+        let lineEnd = cweft_find(bytes, count, 0x0A)
+        guard lineEnd >= 0 else { return }
+        let value = lineEnd + 1 + 6
+        guard value < count else { return }
+        let rest = cweft_find(bytes + value, count - value, 0x0D)
+        guard rest >= 0 else { return }
+        var renamed = Buffer()
+        let isWhole = name.withUnsafeBytes { raw -> Bool in
+            guard let start = raw.baseAddress else { return false }
+            return buffers.append(&renamed, bytes, value) && buffers.append(&renamed, start, raw.count)
+                && buffers.append(&renamed, bytes + value + rest, count - value - rest)
+        }
+        guard isWhole else {
+            buffers.give(&renamed)
+            return
+        }
+        buffers.give(&exchange.pointee.request)
+        exchange.pointee.request = renamed
+    }
+
     /// Copies what may pass, in runs as long as possible, and adds what the proxy says itself.
     private func writeRequestFields(
         _ facts: RequestFacts,
@@ -84,6 +108,7 @@ extension Worker {
         var forwardedFor = -1
         var hasProto = false
         var hasRequestID = false
+        let replacesHost = appendsForwardedHost(exchange, route)
         var run = FieldRun(base)
         for index in 0..<requestFields.count {
             let name = requestFields.names[index]
@@ -98,6 +123,7 @@ extension Worker {
             case .forwardedProto:
                 hasProto = !usesRemote || chain.pointee.trustedHops > 0
                 passes = hasProto
+            case .forwardedHost where replacesHost: passes = false
             case .forwardedHost, .forwarded: passes = !usesRemote || chain.pointee.trustedHops > 0
             case .requestID:
                 hasRequestID = chain.pointee.keepsRequestID || !chain.pointee.generatesRequestID
@@ -113,11 +139,23 @@ extension Worker {
         }
         run.flush(&writer)
         writeOwnFields(facts, exchange, chain, forwardedFor, hasProto, hasRequestID, &writer)
+        if replacesHost {
+            writer.put("x-forwarded-host: ")
+            writer.put(facts.view.authority)
+            writer.endLine()
+        }
         if hasEdits {
             let place = downstreams.pointer(exchange.pointee.downstream)
             addFields(weightedEdits, facts.view, exchange, place, &writer)
             addFields(edits, facts.view, exchange, place, &writer)
         }
+    }
+
+    /// Whether the endpoint is told which host the client asked for (`append_x_forwarded_host`).
+    private func appendsForwardedHost(_ exchange: ExchangePlace, _ route: UnsafePointer<Route>) -> Bool {
+        guard case .forward(let forward) = route.pointee.action, forward.appendsForwardedHost else { return false }
+        return forward.hostRewrite != nil || forward.autoHostRewrite
+            || exchange.pointee.weighted?.pointee.hostRewrite != nil
     }
 
     private func writeOwnFields(

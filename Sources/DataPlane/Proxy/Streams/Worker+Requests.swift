@@ -104,7 +104,7 @@ extension Worker {
         metrics.count(.downstreamRequestsTotal)
         metrics.add(.downstreamRequests, 1)
         if chain.pointee.requestTimeout > 0, head.framing != .none {
-            exchange.pointee.tryDeadline = now &+ chain.pointee.requestTimeout
+            exchange.pointee.bodyDeadline = now &+ chain.pointee.requestTimeout
         }
     }
 
@@ -279,7 +279,6 @@ extension Worker {
         hold(cluster)
         exchange.pointee.priority = forward.priority
         if let idle = forward.idleTimeout { exchange.pointee.idleTimeout = idle }
-        if forward.timeout > 0 { exchange.pointee.routeDeadline = now &+ forward.timeout }
         let duration = forward.maxStreamDuration ?? chain.pointee.maxStreamDuration
         if duration > 0 { exchange.pointee.routeDeadline = min(exchange.pointee.routeDeadline, now &+ duration) }
         guard takePlaces(exchange, cluster) else {
@@ -305,7 +304,7 @@ extension Worker {
                 return count
             }
         } else {
-            exchange.pointee.requestEndedAt = now
+            requestBecameWhole(exchange)
         }
         dispatch(exchangeIndex, exchange)
         return taken

@@ -170,6 +170,8 @@ extension Worker {
         } else if exchange.pointee.wakeDeadline <= now {
             exchange.pointee.wakeDeadline = .max
             dispatch(index, exchange)
+        } else if exchange.pointee.bodyDeadline <= now {
+            bodyTimedOut(index, exchange, downstreamIndex, place)
         } else if exchange.pointee.tryDeadline <= now {
             exchange.pointee.tryDeadline = .max
             tryTimedOut(index, exchange, downstreamIndex, place)
@@ -195,17 +197,26 @@ extension Worker {
         answer(index, exchange, status: 504, reason: "the route's timeout passed")
     }
 
+    private func bodyTimedOut(
+        _ index: Int32,
+        _ exchange: ExchangePlace,
+        _ downstreamIndex: Int32,
+        _ place: DownstreamPlace
+    ) {
+        metrics.violation(.slowRequest)
+        if exchange.pointee.state == .responding {
+            closeDownstream(downstreamIndex, place, flags: .durationTimeout)
+        } else {
+            answer(index, exchange, status: 408, reason: "the request's body took too long")
+        }
+    }
+
     private func tryTimedOut(
         _ index: Int32,
         _ exchange: ExchangePlace,
         _ downstreamIndex: Int32,
         _ place: DownstreamPlace
     ) {
-        guard exchange.pointee.requestBody.isComplete else {
-            // Before the request is whole this deadline is the client's.
-            answer(index, exchange, status: 408, reason: "the request's body took too long")
-            return
-        }
         exchange.pointee.failure = .timeout
         let upstreamIndex = exchange.pointee.upstream
         exchange.pointee.upstream = -1

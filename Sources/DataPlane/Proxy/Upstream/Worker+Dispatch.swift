@@ -71,7 +71,10 @@ extension Worker {
             exchange.pointee.upstreamAddress = downstreams.pointer(exchange.pointee.downstream).pointee.destination
         }
         guard let route = exchange.pointee.route, case .forward(let forward) = route.pointee.action else { return }
-        exchange.pointee.tryDeadline = forward.retry.perTryTimeout > 0 ? now &+ forward.retry.perTryTimeout : .max
+        // While the client still sends, the wait is not the endpoint's fault.
+        let isTimed = forward.retry.perTryTimeout > 0 && exchange.pointee.requestBody.isComplete
+        exchange.pointee.tryDeadline = isTimed ? now &+ forward.retry.perTryTimeout : .max
+        if forward.autoHostRewrite, slot >= 0 { rewriteHost(exchange, cluster.pointee.targets[Int(slot)].hostname) }
     }
 
     private func countRequest(_ exchange: ExchangePlace, labels: Int32) {
