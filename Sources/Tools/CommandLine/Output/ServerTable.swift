@@ -11,6 +11,7 @@ struct ServerTable {
     private var widths: [Int] = []
 
     /// - Parameters:
+    ///   - table: the API's answer.
     ///   - isWide: shows the columns of priority 1 and above too.
     ///   - hasNamespace: puts each object's namespace into a first column.
     init(_ table: Value, isWide: Bool, hasNamespace: Bool) {
