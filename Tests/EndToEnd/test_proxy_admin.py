@@ -414,3 +414,12 @@ def test_listeners_on_port_0_are_one_port_for_all_workers():
         assert len(row["addresses"]) == 1
         port = int(row["addresses"][0].rsplit(":", 1)[1])
         assert all(ask(port, "/")[0] == 200 for _ in range(20))
+
+
+def test_host_names_are_looked_up():
+    with late_origin() as origin:
+        port = free_port()
+        target = cluster("origin", proxykit.endpoint(origin.port, "localhost"))
+        with Proxy([listener(port, http_filter([route()]))], [{**target, "type": "STRICT_DNS"}]) as proxy:
+            assert ask(port, "/")[0] == 200, "ready before the name was looked up"
+            assert f"127.0.0.1:{origin.port}" in proxy.admin("/clusters")

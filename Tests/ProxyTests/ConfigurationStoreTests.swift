@@ -307,6 +307,28 @@ struct ConfigurationStoreTests {
     }
 }
 
+@Suite("Addresses of names")
+struct NameTests {
+    @Test(
+        "a cluster takes the families that it asks for, LOGICAL_DNS one address",
+        arguments: [
+            ("STRICT_DNS", "AUTO", ["10.1.1.1:80", "10.1.1.2:80"]), ("STRICT_DNS", "V6_ONLY", ["[fd00::1]:80"]),
+            ("STRICT_DNS", "V4_ONLY", ["10.1.1.1:80", "10.1.1.2:80"]),
+            ("STRICT_DNS", "ALL", ["10.1.1.1:80", "10.1.1.2:80", "[fd00::1]:80"]),
+            ("LOGICAL_DNS", "AUTO", ["10.1.1.1:80"]),
+        ]
+    )
+    func families(type: String, family: String, expected: [String]) throws {
+        let text = "{name: c, type: \(type), dns_lookup_family: \(family), \(endpoints(["example.org:80"]))}"
+        let store = try makeStore(bootstrap(clusters: [text]))
+        store.setAddresses(
+            ["10.1.1.1", "10.1.1.2", "fd00::1"].compactMap { Address(literal: $0, port: 0) },
+            of: "example.org"
+        )
+        #expect(store.commit()?.clusters[0]?.endpoints.map(\.display) == expected)
+    }
+}
+
 @Suite("Filter chains")
 struct ChainMatchTests {
     private func facts(

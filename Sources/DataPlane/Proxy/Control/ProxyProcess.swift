@@ -25,6 +25,8 @@ final class ProxyProcess: EventHandler {
     private var exitCode: Int32 = 0
     private var ending = Ending.no
     private var watchedVersion = -1
+    /// Host names that were looked up at least once.
+    private var triedNames: Set<String> = []
 
     private enum Ending { case no, draining, stopping }
     private static let stopTime: UInt64 = 1_000_000_000
@@ -90,9 +92,13 @@ final class ProxyProcess: EventHandler {
         workers.onLog = { [log] in log.log($0, $1) }
         workers.onDrained = { [unowned self] in if ending == .draining { stopWorkers() } }
         workers.onResolved = { [unowned self] name, addresses in
-            store.setClock()
-            store.setAddresses(addresses, of: name)
-            publish()
+            triedNames.insert(name)
+            if !addresses.isEmpty {
+                store.setClock()
+                store.setAddresses(addresses, of: name)
+                publish()
+            }
+            workersApplied()
         }
         watch.onChange = { [unowned self] in filesChanged($0) }
     }
@@ -139,6 +145,11 @@ final class ProxyProcess: EventHandler {
 
     private func workersApplied() {
         guard !state.isReady, ending == .no, workers.appliedGeneration > 0 else { return }
+        // Nobody is to be sent here before the first look-ups are through and in force.
+        guard store.hostNames.isSubset(of: triedNames), workers.appliedGeneration >= store.snapshot.generation else {
+            state.reason = "INITIALIZING: host names are being looked up"
+            return
+        }
         let broken = workers.listenerErrors.filter { store.listeners[$0.key]?.origin == .bootstrap }
         guard broken.isEmpty else {
             // A static listener that cannot be opened is a configuration that cannot be served.

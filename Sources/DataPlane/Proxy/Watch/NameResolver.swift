@@ -18,7 +18,7 @@ final class NameResolver: Sendable {
     private let state = Lock(State())
     private let inbox: ControlInbox
 
-    /// A resolver that posts `.resolved` for each look-up that succeeds.
+    /// A resolver that posts `.resolved` for each look-up, without addresses when it failed.
     init(inbox: ControlInbox) { self.inbox = inbox }
 
     /// The names to look up from now on. The thread starts with the first one.
@@ -43,9 +43,8 @@ final class NameResolver: Sendable {
                 let addresses = Self.lookUp(name)
                 if addresses.isEmpty {
                     inbox.post(.log(.warning, "the host name \(name) has no address; the last known ones stay"))
-                } else {
-                    inbox.post(.resolved(name: name, addresses: addresses))
                 }
+                inbox.post(.resolved(name: name, addresses: addresses))
             }
             // New names are not kept waiting.
             for _ in 0..<(Self.interval * 10) where !state.withLock({ $0.hasNews }) { usleep(100_000) }

@@ -93,12 +93,28 @@ extension ConfigurationStore {
         from assignment: Envoy.ClusterLoadAssignment?
     ) -> [EndpointConfiguration] {
         let isResolved = entry.isResolved
+        let message = entry.message
         return ClusterCompiler(context: context).endpoints(
             assignment,
             cluster: context.clusters.identity(entry.index),
             base: entry.settings.labels,
-            resolve: isResolved ? { self.resolved[$0] ?? [] } : nil
+            resolve: isResolved ? { Self.usable(self.resolved[$0] ?? [], message) } : nil
         )
+    }
+
+    /// Those of a name's addresses that the cluster wants. LOGICAL_DNS uses one.
+    ///
+    /// AUTO prefers IPv4 where Envoy prefers IPv6: `localhost` names both, and most servers listen on 127.0.0.1 only.
+    private static func usable(_ addresses: [Address], _ cluster: Envoy.Cluster) -> [Address] {
+        func isIPv4(_ address: Address) -> Bool { address.key?.isIPv4 ?? false }
+        var chosen = addresses
+        switch cluster.dnsLookupFamily {
+        case .all: break
+        case .v4Only: chosen.removeAll { !isIPv4($0) }
+        case .v6Only: chosen.removeAll(where: isIPv4)
+        case .auto, .v4Preferred: if chosen.contains(where: isIPv4) { chosen.removeAll { !isIPv4($0) } }
+        }
+        return cluster.type == .logicalDns ? Array(chosen.prefix(1)) : chosen
     }
 
     /// Compiles a cluster with its newest endpoints into its place. Endpoints with problems were refused before.
