@@ -73,6 +73,8 @@ actor Daemon {
         run { await names.run() }
         run { await parts.publisher.run() }
         run { await parts.collector.run() }
+        let keeper = LogKeeper(directory: proxyDirectory, adminSocket: adminSocket)
+        run { await keeper.run() }
         let log = log
         agentTask = Task {
             await parts.agent.run { messages in
