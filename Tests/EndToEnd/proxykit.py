@@ -83,7 +83,7 @@ class Proxy:
     def __init__(self, listeners, clusters, *arguments, **more):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="weft-proxy-", dir="/tmp"))
         self.admin_port = free_port()
-        self.arguments = ["--concurrency", "1", *arguments]
+        self.arguments = ["--concurrency", os.environ.get("WEFT_WORKERS", "1"), *arguments]
         self.configuration = {
             "node": {"id": "test", "cluster": "test"},
             "admin": {"address": address(self.admin_port)},

@@ -190,8 +190,8 @@ def test_an_early_answer_reaches_a_client_that_still_sends():
 def test_trailers_pass_both_ways_without_framing_fields():
     def behaviour(peer):
         peer.request()
-        peer.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 9\r\nContent-Length: 4\r\n\r\n")
         behaviour.trailers = peer.trailers
+        peer.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 9\r\nContent-Length: 4\r\n\r\n")
     with Origin(behaviour) as origin, simple_proxy(origin.port) as (_, port), Client(port) as client:
         client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
                     "0\r\nX-Check: 1\r\nContent-Length: 5\r\nHost: b\r\nAuthorization: x\r\n\r\n")

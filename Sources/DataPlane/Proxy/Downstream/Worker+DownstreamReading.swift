@@ -12,6 +12,11 @@ extension Worker {
             guard downstreams.find(index, generation: generation) != nil else { return }
         }
         if place.pointee.flags.contains(.readPaused) {
+            if place.pointee.state == .tunnel, place.pointee.flags.isSuperset(of: [.readEnded, .writeEnded]) {
+                // Both sides said their end in order; what the client sent last is still on its way.
+                loop.unwatch(place.pointee.fd)
+                return
+            }
             // Always reported: both directions are gone, so nobody is left to answer.
             if !readiness.isDisjoint(with: [.hungUp, .failed]) {
                 closeDownstream(index, place, flags: .downstreamTermination)

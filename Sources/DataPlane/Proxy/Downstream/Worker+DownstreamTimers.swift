@@ -28,6 +28,7 @@ extension Worker {
             if place.pointee.flags.contains(.closesWhenFlushed) { return since &+ Limits.lingerTime &* 5 }
             if place.pointee.flags.contains(.headStarted) { return Self.after(since, chain.pointee.headersTimeout) }
             var deadline = Self.after(since, chain.pointee.idleTimeout)
+            if isDraining { deadline = min(deadline, idleDeadline) }
             if !chain.pointee.isCurrent {
                 deadline = min(deadline, since &+ chain.pointee.configuration.settings.drainTimeout)
             }

@@ -166,6 +166,10 @@ extension Worker {
         // Nothing behind the bad bytes is looked at.
         place.pointee.flags.remove(.headStarted)
         exchange.pointee.requestBody = Body(.untilClose)
+        if let holder = place.pointee.chain?.pointee.holder {
+            exchange.pointee.snapshot = holder
+            hold(holder)
+        }
         metrics.add(.downstreamRequests, 1)
         answer(exchangeIndex, exchange, status: status, reason: reason)
     }

@@ -148,11 +148,11 @@ extension Worker {
         let fits = exchange.pointee.request.count + step.data + step.trailers + 64 <= Limits.replay
         let isSettled = exchange.pointee.state == .responding
         if isSettled || !fits { exchange.pointee.flags.insert(.isNotReplayable) }
-        if exchange.pointee.flags.contains(.isNotReplayable), exchange.pointee.requestSent > 0,
-            Int(exchange.pointee.requestSent) == exchange.pointee.request.count
-        {
-            buffers.give(&exchange.pointee.request)
+        if exchange.pointee.flags.contains(.isNotReplayable), exchange.pointee.requestSent > 0 {
+            // What was sent is not needed any more.
+            exchange.pointee.request.start &+= exchange.pointee.requestSent
             exchange.pointee.requestSent = 0
+            if exchange.pointee.request.isEmpty { buffers.give(&exchange.pointee.request) }
         }
         let isReady =
             exchange.pointee.upstream >= 0 && exchange.pointee.request.isEmpty

@@ -155,8 +155,12 @@ extension Worker {
         cluster.pointee.giveBack(.connections, Priority(rawValue: upstream.pointee.priority) ?? .normal)
         upstreams.give(index)
         recycleIfUnused(cluster, slot)
-        if cluster.pointee.firstPending >= 0 { servePending(cluster) }
-        letGo(cluster)
+        if cluster.pointee.firstPending >= 0 {
+            // The list takes the connection's hold over.
+            freed.append(cluster)
+        } else {
+            letGo(cluster)
+        }
     }
 
     func upstreamTimer(_ index: Int32, _ upstream: UpstreamPlace) {

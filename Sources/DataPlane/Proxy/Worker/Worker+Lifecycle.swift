@@ -9,6 +9,7 @@ extension Worker {
         closeAllListeners()
         guard !isDraining else { return }
         isDraining = true
+        idleDeadline = now &+ min(Limits.idleGrace, deadline / 2)
         guard isGraceful else { return }
         loop.timers.set(drainTimer, Instant(nanoseconds: now &+ deadline))
         for index in 0..<downstreams.used {
@@ -16,8 +17,8 @@ extension Worker {
             guard place.pointee.isLive, place.pointee.state == .http, place.pointee.exchange < 0,
                 !place.pointee.flags.contains(.headStarted), place.pointee.output.isEmpty
             else { continue }
-            // Not at once: a request may be on its way. It is answered with `Connection: close`.
-            linger(index, place)
+            // Not at once: a request may be on its way. It is answered, with `Connection: close`.
+            armDownstream(index, place)
         }
         if downstreams.liveCount == 0 { control.post(.drained(worker: number)) }
     }

@@ -27,6 +27,8 @@ final class Worker: @unchecked Sendable {
         static let quietTime: UInt64 = 50_000_000
         /// What a client may still send after its answer, and for how long.
         static let lingerTime: UInt64 = 1_000_000_000
+        /// How long an idle connection may still bring a request after SIGTERM.
+        static let idleGrace: UInt64 = 250_000_000
         static let sweepInterval: UInt64 = 1_000_000_000
         static let acceptPause: UInt64 = 100_000_000
         static let outSize = 131_072
@@ -81,6 +83,10 @@ final class Worker: @unchecked Sendable {
     var acceptTimer = TimerID.none
     var drainTimer = TimerID.none
     var isDraining = false
+    /// While draining: when connections without a request are closed.
+    var idleDeadline: UInt64 = .max
+    /// Clusters in which a connection's place became free while requests wait.
+    var freed: [ClusterPlace] = []
     var isStopped = false
     var wallOffset: UInt64 = 0
 
@@ -146,7 +152,7 @@ final class Worker: @unchecked Sendable {
         runQueue()
         while let token = loop.nextTimer() { timerFired(Token(raw: token)) }
         if loop.wasWoken { for command in commands.take() { obey(command) } }
-        runQueue()
+        while !queue.isEmpty || !freed.isEmpty { runQueue() }
     }
 
     @inline(__always)
@@ -192,6 +198,16 @@ final class Worker: @unchecked Sendable {
             inputWaiting(token.index, place)
         }
         if index > 0 { queue.removeAll(keepingCapacity: true) }
+        guard !freed.isEmpty else { return }
+        // One after another, not within each other: a long queue towards a dead endpoint must not eat the stack.
+        var position = 0
+        while position < freed.count {
+            let cluster = freed[position]
+            position += 1
+            servePending(cluster)
+            letGo(cluster)
+        }
+        freed.removeAll(keepingCapacity: true)
     }
 
     func enqueue(_ index: Int32, _ place: DownstreamPlace) {
