@@ -146,7 +146,10 @@ final class ProxyProcess: EventHandler {
     private func workersApplied() {
         guard !state.isReady, ending == .no, workers.appliedGeneration > 0 else { return }
         // Nobody is to be sent here before the first look-ups are through and in force.
-        guard store.hostNames.isSubset(of: triedNames), workers.appliedGeneration >= store.snapshot.generation else {
+        let names = store.hostNames
+        guard
+            names.isEmpty || (names.isSubset(of: triedNames) && workers.appliedGeneration >= store.snapshot.generation)
+        else {
             state.reason = "INITIALIZING: host names are being looked up"
             return
         }
