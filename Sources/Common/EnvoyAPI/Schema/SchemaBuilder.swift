@@ -20,7 +20,7 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
                 read: { value, message, reader in
                     if let new = codec.read(value, &reader) { message[keyPath: path] = new }
                 },
-                write: { $0[keyPath: path] == codec.zero ? nil : codec.write($0[keyPath: path]) },
+                write: { $0[keyPath: path] == codec.zero ? Value?.none : codec.write($0[keyPath: path]) },
                 decode: { contents, message, reader in
                     if let new = codec.decode(last: contents, &reader) { message[keyPath: path] = new }
                 },
@@ -132,7 +132,7 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
                 },
                 write: { message in
                     let elements = message[keyPath: path]
-                    return elements.isEmpty ? nil : .array(elements.map(codec.write))
+                    return elements.isEmpty ? Value?.none : .array(elements.map(codec.write))
                 },
                 decode: { contents, message, reader in
                     let elements = codec.unpacked(contents, &reader)
@@ -183,7 +183,8 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
                 },
                 write: { message in
                     let entries = message[keyPath: path].sorted { $0.key < $1.key }
-                    return entries.isEmpty ? nil : .object(Fields(entries.map { ($0.key, codec.write($0.value)) }))
+                    return entries.isEmpty
+                        ? Value?.none : .object(Fields(entries.map { ($0.key, codec.write($0.value)) }))
                 },
                 decode: { contents, message, reader in
                     for content in contents {
