@@ -106,7 +106,7 @@ def idle_memory(proxy, counts):
     """Bytes at rest, and for each count the bytes per idle kept connection after one request on each."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, max(counts) + 256)), hard))
-    time.sleep(0.5)
+    time.sleep(2)  # what start-up needed is given back
     rest = proxy.memory()
     held, each = [], {}
     try:
