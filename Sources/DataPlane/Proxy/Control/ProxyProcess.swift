@@ -39,6 +39,7 @@ final class ProxyProcess: EventHandler {
         self.log = log
         var limits = ProcessLimits()
         limits.drainTime = options.drainSeconds * 1_000_000_000
+        limits.maxDownstreamConnections = DescriptorLimit.raise() / 2
         store = ConfigurationStore(limits: limits, ports: PortReserver())
         do {
             // Before any thread exists, so that all of them have the signals blocked.
