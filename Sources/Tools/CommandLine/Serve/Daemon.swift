@@ -90,7 +90,7 @@ actor Daemon {
     private func assemble() async throws -> Parts {
         ProxySupervisor.sweep(pidFile: "\(proxyDirectory)/weft-proxy.pid")
         let store = try await SQLiteStore.open(path: "\(state.path)/store.db")
-        let first = FirstObjects(store: store, now: SQLiteStore.now())
+        let first = FirstObjects(store: store, now: SQLiteStore.now(), nodeAddress: claim.nodeAddress)
         try await first.resetPods()
         try await first.ensure()
         let cluster = Cluster(store: store, now: { SQLiteStore.now() })
@@ -129,9 +129,11 @@ actor Daemon {
         )
         let names = DNSServer()
         let ports = MeshPorts(publisher: publisher, entersNamespaces: geteuid() == 0)
+        var settings = AgentSettings(stateDirectory: state.path)
+        settings.hostAddress = claim.nodeAddress
         let agent = Agent(
             store: store,
-            settings: AgentSettings(stateDirectory: state.path),
+            settings: settings,
             ports: AgentPorts(
                 gate: ports,
                 dns: NamePorts(server: names),

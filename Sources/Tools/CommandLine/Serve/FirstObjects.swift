@@ -1,4 +1,3 @@
-import CWeft
 import Controllers
 import Glibc
 import Resources
@@ -10,6 +9,8 @@ import Wire
 struct FirstObjects {
     let store: any ObjectStore
     let now: Timestamp
+    /// Where NodePorts are served.
+    let nodeAddress: String
 
     /// Makes the node and the Service `kubernetes`. The address of names, 10.96.0.10, is the store's own.
     func ensure() async throws(APIError) {
@@ -58,7 +59,7 @@ struct FirstObjects {
         return [
             "capacity": resources, "allocatable": resources,
             "addresses": [
-                ["type": "InternalIP", "address": "127.0.0.1"],
+                ["type": "InternalIP", "address": .string(nodeAddress)],
                 ["type": "Hostname", "address": .string(PodBinder.nodeName)],
             ],
             "conditions": [

@@ -27,11 +27,13 @@ struct Overview: Sendable {
         async let pods = items(client, "pods")
         async let deployments = items(client, "deployments")
         async let ingresses = items(client, "ingresses")
+        async let nodes = items(client, "nodes")
         return try await Overview(
             services: services,
             pods: pods,
             deployments: deployments,
-            ingresses: ingresses
+            ingresses: ingresses,
+            nodes: nodes
         )
     }
 
@@ -40,10 +42,11 @@ struct Overview: Sendable {
         return list["items"]?.arrayValue ?? []
     }
 
-    init(services: [Value], pods: [Value], deployments: [Value], ingresses: [Value]) {
+    init(services: [Value], pods: [Value], deployments: [Value], ingresses: [Value], nodes: [Value] = []) {
+        let host = nodes.first?.at("status", "addresses")?[0]?["address"]?.stringValue ?? "127.0.0.1"
         for service in services where !Self.isBuiltIn(service) {
             lines.append(Self.line(of: service, pods, deployments))
-            addresses += Self.addresses(of: service)
+            addresses += Self.addresses(of: service, host)
         }
         for deployment in deployments where !Self.isSelected(deployment, by: services) {
             lines.append(Self.line(ofLonely: deployment, pods))
@@ -120,7 +123,7 @@ struct Overview: Sendable {
         }
     }
 
-    private static func addresses(of service: Value) -> [Address] {
+    private static func addresses(of service: Value, _ host: String) -> [Address] {
         let name = name(of: service)
         let ports = service.at("spec", "ports")?.arrayValue ?? []
         let ips = (service.at("status", "loadBalancer", "ingress")?.arrayValue ?? []).compactMap {
@@ -137,7 +140,7 @@ struct Overview: Sendable {
             }
         }
         guard service.at("spec", "type")?.stringValue == "NodePort" else { return [] }
-        return ports.map { Address(name: name, url: url("127.0.0.1", $0, $0["nodePort"]?.intValue)) }
+        return ports.map { Address(name: name, url: url(host, $0, $0["nodePort"]?.intValue)) }
     }
 
     /// A link for what looks like HTTP, host and port for the rest.
