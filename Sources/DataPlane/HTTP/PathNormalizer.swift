@@ -52,7 +52,9 @@ public enum PathNormalizer {
                 let low = hex(path.load(fromByteOffset: index + 1, as: UInt8.self))
             else { throw .badPath }
             index += 2
-            try putEscape(high << 4 | low, escapedSlashes, &writer)
+            let value = high << 4 | low
+            guard !isOverlong(value, next: path + index, count: query - index) else { throw .badPath }
+            try putEscape(value, escapedSlashes, &writer)
         }
         writer.finish()
         guard query < count else { return writer.count }
@@ -74,6 +76,15 @@ public enum PathNormalizer {
         case 0x2D, 0x2E, 0x30...0x39, 0x41...0x5A, 0x5F, 0x61...0x7A, 0x7E: writer.put(value)
         default: writer.putEscape(value)
         }
+    }
+
+    /// Whether an escape and the one behind it begin a UTF-8 sequence of three or four bytes for a character that needs
+    /// fewer (RFC 3629 section 3): a lenient reader would find a slash in it.
+    private static func isOverlong(_ value: UInt8, next: UnsafeRawPointer, count: Int) -> Bool {
+        guard value == 0xE0 || value == 0xF0, count >= 3, next.load(as: UInt8.self) == 0x25,
+            let high = hex(next.load(fromByteOffset: 1, as: UInt8.self))
+        else { return false }
+        return value == 0xE0 ? high == 0x8 || high == 0x9 : high == 0x8
     }
 
     private static func hex(_ byte: UInt8) -> UInt8? {
