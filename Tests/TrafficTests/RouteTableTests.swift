@@ -343,12 +343,15 @@ struct ForwardTests {
     }
 
     @Test(
-        "prefix rewrites keep the rest and the query, and make no double slash",
+        "prefix rewrites keep the rest and the query, and make neither a double slash nor a way out",
         arguments: [
             (PathMatch.Kind.prefix, "/api", "/", "/api/x?q=1", "/x?q=1"),
             (.prefix, "/api/", "/", "/api/x", "/x"), (.prefix, "/api", "/v2", "/api/x", "/v2/x"),
             (.prefix, "/api", "/v2", "/api", "/v2"), (.exact, "/api", "/v2", "/api?a", "/v2?a"),
             (.separatedPrefix, "/api", "/", "/api/x", "/x"),
+            (.prefix, "/api", "/", "/api../x?q", "/x?q"), (.prefix, "/api", "/v2/", "/api../x", "/v2/x"),
+            (.prefix, "/api", "", "/api../x", "/x"), (.prefix, "/api", "/", "/api..", "/"),
+            (.prefix, "/api", "/", "/api./x", "/x"), (.prefix, "/api", "/", "/api..x/.y", "/..x/.y"),
         ]
     )
     func rewrites(kind: PathMatch.Kind, matched: String, prefix: String, target: String, expected: String) {

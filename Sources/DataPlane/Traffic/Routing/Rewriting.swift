@@ -65,7 +65,22 @@ extension ByteSink {
         // Replacing `/a` by `/` in `/a/b` must not make `//b`: the next hop would read another path than was routed.
         if prefix[prefix.count - 1] == 0x2F, rest[0] == 0x2F { rest = rest.dropping(1) }
         if prefix.isEmpty, rest[0] != 0x2F { append("/") }
+        // Nor must `/a` by `/` in `/a../b` make `/../b`, which leads out of what was routed.
+        if prefix.isEmpty || prefix[prefix.count - 1] == 0x2F { rest = rest.withoutLeadingDotSegments }
         append(rest)
+    }
+}
+
+extension ByteRun {
+    /// Without the segments `.` and `..` that it begins with.
+    fileprivate var withoutLeadingDotSegments: ByteRun {
+        var run = self
+        while run[0] == 0x2E {
+            let length = run.firstIndex(of: 0x2F) ?? run.count
+            guard length == 1 || (length == 2 && run[1] == 0x2E) else { break }
+            run = run.dropping(length + 1)
+        }
+        return run
     }
 }
 
