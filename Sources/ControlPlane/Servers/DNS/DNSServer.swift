@@ -170,7 +170,14 @@ final class DNSListener: DNSEndpoint, EventHandler {
     func ready(_ readiness: Readiness) {
         let flags = Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
         let accepted = accept4(fd, __SOCKADDR_ARG(__sockaddr__: nil), nil, flags)
-        guard accepted >= 0 else { return }
+        guard accepted >= 0 else {
+            // Out of descriptors: the level-triggered readiness would spin, so pause for a moment.
+            if errno == EMFILE || errno == ENFILE, let key {
+                loop.change(key, [])
+                loop.setTimer(key, loop.now.advanced(byMilliseconds: 100))
+            }
+            return
+        }
         guard connections.count < Self.mostConnections else {
             close(accepted)
             return
@@ -179,6 +186,10 @@ final class DNSListener: DNSEndpoint, EventHandler {
         connection.onEnd = { [weak self] in self?.connections[ObjectIdentifier($0)] = nil }
         connections[ObjectIdentifier(connection)] = connection
         connection.start()
+    }
+
+    func timerFired() {
+        if let key { loop.change(key, .read) }
     }
 }
 

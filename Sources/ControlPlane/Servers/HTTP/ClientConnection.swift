@@ -95,7 +95,9 @@ final class ClientConnection: EventHandler, @unchecked Sendable {
             if code != 0 { return fail(HTTPFailure(.unreachable, SystemError.text(abs(code)))) }
         }
         if readiness.contains(.write), !hasSent { flush() }
-        if phase != .ended, isReading, !readiness.isDisjoint(with: [.read, .hungUp, .failed]) { receive() }
+        // A hang-up is reported until it is read, wanted or not; what is left then is no more than the socket's buffer.
+        let hasEnded = !readiness.isDisjoint(with: [.hungUp, .failed])
+        if phase != .ended, hasEnded || (isReading && readiness.contains(.read)) { receive() }
     }
 
     func timerFired() { fail(HTTPFailure(.timedOut, "no answer in time")) }
