@@ -162,6 +162,23 @@ struct HTTPServerTests {
         await server.shutdown()
     }
 
+    @Test("a target in which another request could hide is not sent", arguments: ["/a b", "/\r\nX: y", "/\u{e9}", ""])
+    func unsafeTarget(target: String) async {
+        await #expect { _ = try await Self.call(.unix("/nowhere.sock"), "GET", target) } throws: {
+            ($0 as? HTTPFailure)?.cause == .malformed
+        }
+    }
+
+    @Test("a file that is no socket is not replaced by one")
+    func plainFile() async throws {
+        let path = "/tmp/weft-test-\(getpid())-\(UInt32.random(in: 0...UInt32.max)).txt"
+        defer { unlink(path) }
+        close(open(path, O_CREAT | O_WRONLY, 0o600))
+        let server = HTTPServer { _ in .text("no") }
+        await #expect(throws: SystemError.self) { try await server.listen(unix: path) }
+        #expect(access(path, F_OK) == 0)
+    }
+
     @Test("a server that is not there, or says nothing, is told apart")
     func failures() async throws {
         await #expect(throws: HTTPFailure.self) { try await Self.call(.unix("/nowhere.sock"), "GET", "/") }

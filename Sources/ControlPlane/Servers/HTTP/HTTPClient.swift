@@ -61,6 +61,10 @@ package enum HTTPClient {
         timeout: Duration,
         coversBody: Bool
     ) async throws -> HTTPAnswerStream {
+        guard MessageReading.isSafe(target: target), MessageReading.isSafe(method: request.method) else {
+            if case .descriptor(let unused) = endpoint { Socket.close(unused) }
+            throw HTTPFailure(.malformed, "the method or target of the request holds spaces or control characters")
+        }
         let deadline = Instant.read().advanced(byNanoseconds: timeout.nanoseconds)
         let connection = ClientConnection(deadline: deadline, coversBody: coversBody)
         let bytes = requestBytes(request, target)

@@ -40,6 +40,10 @@ package final class HTTPServer: Sendable {
             close(probe)
             throw SystemError(code: EADDRINUSE, operation: "listen on \(path)")
         }
+        var status = stat()
+        guard lstat(path, &status) != 0 || status.st_mode & S_IFMT == S_IFSOCK else {
+            throw SystemError(code: EEXIST, operation: "listen on \(path), which is no socket")
+        }
         unlink(path)
         let mask = umask(0o177)
         let fd = cweft_listen_unix(path, Int32(SOCK_STREAM.rawValue), Socket.backlog)

@@ -41,6 +41,15 @@ enum MessageReading {
         return try result.get()
     }
 
+    /// A target that can be written as it is: visible ASCII only, so that no second line or request can hide in it.
+    static func isSafe(target: String) -> Bool {
+        !target.isEmpty && target.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
+    }
+
+    static func isSafe(method: String) -> Bool {
+        !method.isEmpty && method.utf8.allSatisfy { ($0 | 0x20) >= 0x61 && ($0 | 0x20) <= 0x7A }
+    }
+
     /// A field that can be written as it is: no line end can hide in it.
     static func isSafe(_ entry: HTTPFields.Entry) -> Bool {
         !entry.name.isEmpty && !entry.name.utf8.contains { $0 <= 0x20 || $0 == 0x3A || $0 >= 0x7F }
