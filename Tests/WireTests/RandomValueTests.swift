@@ -19,6 +19,7 @@ private struct ValueMaker {
     ]
 
     mutating func text() -> String {
+        if random.next() % 100 == 0 { return String(repeating: random.next() & 1 == 0 ? "k" : "\u{85}", count: 1500) }
         if random.next() % 4 > 0 { return Self.words.randomElement(using: &random) ?? "" }
         return (0..<Int.random(in: 0...3, using: &random))
             .map { _ in Self.words.randomElement(using: &random) ?? "" }.joined()

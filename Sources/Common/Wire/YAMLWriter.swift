@@ -18,7 +18,7 @@ private struct YAMLWriter {
         case .object(let fields) where !fields.isEmpty:
             if isInline { output += "\n" }
             for (name, field) in fields {
-                output += spaces(indent) + Self.scalar(name) + ":"
+                output += spaces(indent) + key(name, indent)
                 appendField(field, indent: indent)
             }
         case .array(let elements) where !elements.isEmpty:
@@ -49,7 +49,7 @@ private struct YAMLWriter {
         case .object(let fields) where !fields.isEmpty:
             var isFirst = true
             for (name, field) in fields {
-                output += (isFirst ? spaces(indent) + "- " : spaces(indent + 2)) + Self.scalar(name) + ":"
+                output += (isFirst ? spaces(indent) + "- " : spaces(indent + 2)) + key(name, indent + 2)
                 isFirst = false
                 appendField(field, indent: indent + 2)
             }
@@ -99,6 +99,12 @@ private struct YAMLWriter {
             }
         }
         return quoted
+    }
+
+    /// A field's name and its colon. A long name is marked as one: without the mark readers look 1024 characters far.
+    private func key(_ name: String, _ indent: Int) -> String {
+        let text = Self.scalar(name)
+        return text.utf8.count < 1000 ? text + ":" : "? " + text + "\n" + spaces(indent) + ":"
     }
 
     private func spaces(_ count: Int) -> String { String(repeating: " ", count: count) }
