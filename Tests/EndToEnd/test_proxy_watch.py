@@ -309,15 +309,17 @@ def test_a_whole_directory_may_be_swapped(files):
 
 
 def test_idle_memory_is_small(files):
-    """8 MiB at rest; what only reading configurations needed is given back half a second after the last change."""
+    """What the proxy itself holds at rest. Code is left out: how much of the file is mapped is the page cache's affair, and
+    the whole is measured by the benchmark."""
     files.routes("r", text("hello"))
     files.write("lds.json", "listener", files.listener("main", free_port()))
     with start(files) as proxy:
         end = time.monotonic() + 5
         while time.monotonic() < end:
             rollup = pathlib.Path(f"/proc/{proxy.process.pid}/smaps_rollup").read_text()
-            pss = int(next(line for line in rollup.splitlines() if line.startswith("Pss:")).split()[1])
-            if pss <= 8 * 1024:
+            sizes = {line.split()[0]: int(line.split()[1]) for line in rollup.splitlines()[1:]}
+            held = sizes["Pss:"] - sizes.get("Pss_File:", 0)
+            if held <= 6 * 1024:
                 return
             time.sleep(0.05)
-        raise AssertionError(f"{pss} KiB")
+        raise AssertionError(f"{held} KiB")
