@@ -3,8 +3,8 @@
 packages_of() {
     case $1 in
         build) echo "libyaml-dev libsqlite3-dev pkg-config libc6-dev libstdc++-12-dev binutils" ;;
-        runtime) echo "libyaml-0-2 libsqlite3-0 nftables iproute2 python3" ;;
-        test) echo "curl nginx-light haproxy wrk prometheus python3-pytest strace procps tmux git" ;;
+        runtime) echo "libyaml-0-2 libsqlite3-0 python3" ;;
+        test) echo "curl nginx-light haproxy wrk prometheus python3-pytest strace procps nftables iproute2 git" ;;
         *) echo "packages_of: no group '$1'" >&2; return 1 ;;
     esac
 }

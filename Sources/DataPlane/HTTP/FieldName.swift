@@ -5,7 +5,7 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
     case other
     case host, connection, contentLength, transferEncoding, upgrade, expect, te, trailer, keepAlive, proxyConnection
     case http2Settings, via, server, date, cookie, authorization, forwarded
-    case forwardedFor, forwardedProto, forwardedHost, requestID
+    case forwardedFor, forwardedProto, forwardedHost, forwardedPrefix, realIP, requestID
     case secWebSocketKey, secWebSocketVersion
 
     /// Fields that hold for one connection only (RFC 9110 section 7.6.1) or that the writer makes itself.
@@ -23,7 +23,8 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
         switch self {
         case .host, .contentLength, .transferEncoding, .cookie, .authorization, .forwarded, .forwardedFor,
             .forwardedProto,
-            .forwardedHost, .requestID, .via, .date, .secWebSocketKey, .secWebSocketVersion, .expect:
+            .forwardedHost, .forwardedPrefix, .realIP, .requestID, .via, .date, .secWebSocketKey, .secWebSocketVersion,
+            .expect:
             true
         default: false
         }
@@ -41,7 +42,8 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
             if matches(name, "expect", 6) { return .expect }
             return matches(name, "server", 6) ? .server : .other
         case 7: return matches(name, "upgrade", 7) ? .upgrade : matches(name, "trailer", 7) ? .trailer : .other
-        case 9: return matches(name, "forwarded", 9) ? .forwarded : .other
+        case 9:
+            return matches(name, "forwarded", 9) ? .forwarded : matches(name, "x-real-ip", 9) ? .realIP : .other
         case 10:
             return matches(name, "connection", 10) ? .connection : matches(name, "keep-alive", 10) ? .keepAlive : .other
         case 12: return matches(name, "x-request-id", 12) ? .requestID : .other
@@ -57,6 +59,7 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
             if matches(name, "transfer-encoding", 17) { return .transferEncoding }
             if matches(name, "x-forwarded-proto", 17) { return .forwardedProto }
             return matches(name, "sec-websocket-key", 17) ? .secWebSocketKey : .other
+        case 18: return matches(name, "x-forwarded-prefix", 18) ? .forwardedPrefix : .other
         case 21: return matches(name, "sec-websocket-version", 21) ? .secWebSocketVersion : .other
         default: return .other
         }

@@ -124,7 +124,8 @@ extension Worker {
                 hasProto = !usesRemote || chain.pointee.trustedHops > 0
                 passes = hasProto
             case .forwardedHost where replacesHost: passes = false
-            case .forwardedHost, .forwarded: passes = !usesRemote || chain.pointee.trustedHops > 0
+            case .forwardedHost, .forwardedPrefix, .realIP, .forwarded:
+                passes = !usesRemote || chain.pointee.trustedHops > 0
             case .requestID:
                 hasRequestID = chain.pointee.keepsRequestID || !chain.pointee.generatesRequestID
                 passes = hasRequestID
