@@ -298,3 +298,44 @@ def test_a_killed_daemon_leaves_nothing_for_the_next_one(weft, folder, needs_nam
     os.kill(weft.daemon_pid(), signal.SIGKILL)
     weft.run("down", timeout=60)
     assert not leftovers(folder), leftovers(folder)
+
+
+STUBBORN = """\
+apiVersion: weft.dev/v1alpha1
+kind: Image
+metadata: {{name: tools}}
+spec: {{directory: {folder}, command: [/usr/bin/python3]}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: stubborn}}
+spec:
+  selector: {{matchLabels: {{app: stubborn}}}}
+  template:
+    metadata: {{labels: {{app: stubborn}}}}
+    spec:
+      terminationGracePeriodSeconds: 600
+      containers:
+        - name: main
+          image: tools
+          args: ["-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3600)"]
+"""
+
+
+def test_a_second_interrupt_hurries(weft, folder, needs_namespaces):
+    folder.chmod(0o755)
+    (folder / "stubborn.yaml").write_text(STUBBORN.format(folder=folder))
+    process = weft.start("up", str(folder / "stubborn.yaml"), start_new_session=True)
+    for line in process.stdout:
+        if line.startswith("stubborn: 1/1 pods ready"):
+            break
+    process.send_signal(signal.SIGINT)
+    for line in process.stderr:
+        if line.startswith("stopping"):
+            break
+    process.send_signal(signal.SIGINT)
+    # The pod may take ten minutes; hurried, it must not.
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "hurrying" in errors
+    assert not leftovers(folder), leftovers(folder)
