@@ -47,7 +47,7 @@ struct ClassifyTests {
 struct BodyTests {
     private func take(_ body: inout Body, _ text: String) throws -> (step: Body.Step, data: String) {
         var bytes = Array(text.utf8)
-        let step = try bytes.withUnsafeMutableBytes { try body.take($0.baseAddress!, $0.count) }
+        let step = try bytes.withUnsafeMutableBytes { try body.take(#require($0.baseAddress), $0.count) }
         return (step, String(decoding: bytes[0..<step.data], as: UTF8.self))
     }
 
@@ -87,26 +87,29 @@ struct BodyTests {
 
 @Suite("Writing bytes")
 struct ByteWriterTests {
-    private func written(capacity: Int = 64, _ write: (inout ByteWriter) -> Void) -> (text: String, overflowed: Bool) {
+    private func written(
+        capacity: Int = 64,
+        _ write: (inout ByteWriter) -> Void
+    ) throws -> (text: String, overflowed: Bool) {
         var memory = [UInt8](repeating: 0xEE, count: capacity + 8)
-        let result = memory.withUnsafeMutableBytes { raw -> (Int, Bool) in
-            var writer = ByteWriter(raw.baseAddress!, capacity: capacity)
+        let result = try memory.withUnsafeMutableBytes { raw -> (Int, Bool) in
+            var writer = try ByteWriter(#require(raw.baseAddress), capacity: capacity)
             write(&writer)
             return (writer.count, writer.overflowed)
         }
-        #expect(memory[capacity...].allSatisfy { $0 == 0xEE }, "written beyond the end")
+        #expect(memory[capacity...].allSatisfy { $0 == 0xEE }, "try written beyond the end")
         return (String(decoding: memory[0..<result.0], as: UTF8.self), result.1)
     }
 
     @Test("numbers in both bases", arguments: [0, 1, 9, 10, 255, 4096, 1 << 40, .max] as [UInt64])
-    func numbers(value: UInt64) {
-        #expect(written { $0.put(decimal: value) }.text == String(value))
-        #expect(written { $0.put(hexadecimal: value) }.text == String(value, radix: 16))
+    func numbers(value: UInt64) throws {
+        #expect(try written { $0.put(decimal: value) }.text == String(value))
+        #expect(try written { $0.put(hexadecimal: value) }.text == String(value, radix: 16))
     }
 
     @Test("what does not fit is left out whole, and said")
-    func overflow() {
-        let result = written(capacity: 5) {
+    func overflow() throws {
+        let result = try written(capacity: 5) {
             $0.put("abc")
             $0.put("def")
             $0.endLine()
