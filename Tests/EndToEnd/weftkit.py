@@ -10,7 +10,7 @@ import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / ".build/release/weft"
+PROGRAM = ROOT / ".build" / os.environ.get("WEFT_BUILD", "release") / "weft"
 
 
 class Weft:
