@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from proxykit import Client, Origin, Proxy, free_port, http_filter, listener, serving, simple_proxy
+from proxykit import Client, Origin, Proxy, cluster, free_port, http_filter, listener, route, serving, simple_proxy
 
 G = "GET / HTTP/1.1\r\nHost: a\r\n"
 P = "POST / HTTP/1.1\r\nHost: a\r\n"
@@ -105,7 +105,7 @@ def test_bad_chunks_end_the_request(field, chunks):
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "DELETE", "POST"])
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_bodies_stay_bodies_whatever_the_method(field, method, framing):
+def test_f03_f22_bodies_stay_bodies_whatever_the_method(field, method, framing):
     _, port, origin = field
     before = len(origin.bytes)
     start = f"{method} /x HTTP/1.1\r\nHost: a\r\n"
@@ -124,7 +124,7 @@ def test_bodies_stay_bodies_whatever_the_method(field, method, framing):
     assert (lower.count(b"content-length: %d\r\n" % len(HIDDEN)), lower.count(b"chunked")) == ((2, 0) if framing == "length" else (0, 2))
 
 
-def test_a_bad_request_in_a_pipeline_ends_it(field):
+def test_f21_a_bad_request_in_a_pipeline_ends_it(field):
     _, port, origin = field
     before = len(origin.bytes)
     with Client(port) as client:
@@ -135,7 +135,7 @@ def test_a_bad_request_in_a_pipeline_ends_it(field):
     assert origin.bytes[before:].count(b"GET /good") == 3
 
 
-def test_lengths_are_written_anew(field):
+def test_f07_lengths_are_written_anew(field):
     _, port, origin = field
     before = len(origin.bytes)
     with Client(port) as client:
@@ -143,7 +143,7 @@ def test_lengths_are_written_anew(field):
     assert b"content-length: 5\r\n" in origin.bytes[before:]
 
 
-def test_a_direct_answer_leaves_no_body_to_be_read_as_a_request():
+def test_f04_a_direct_answer_leaves_no_body_to_be_read_as_a_request():
     routes = [{"match": {"prefix": "/static"}, "direct_response": {"status": 200, "body": {"inline_string": "s"}}}]
     port = free_port()
     with Proxy([listener(port, http_filter(routes))], []):
@@ -157,3 +157,148 @@ def test_a_direct_answer_leaves_no_body_to_be_read_as_a_request():
             assert (status, fields["connection"]) == (200, "close")
             client.send(HIDDEN)
             assert client.rest() == b""
+
+
+EARLY = {
+    "redirect": ({"redirect": {"path_redirect": "/new"}}, 301),
+    "refusal": ({"direct_response": {"status": 403}}, 403),
+    "too many": ({"direct_response": {"status": 429, "body": {"inline_string": "slow down"}}}, 429),
+    "no endpoint": ({"route": {"cluster": "nobody"}}, 503),
+}
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("name", EARLY)
+def test_f04_the_body_of_a_request_that_is_answered_early_is_never_a_request(early, name, framing):
+    port, origin = early
+    status = EARLY[name][1]
+    head = f"POST /{name.replace(' ', '-')} HTTP/1.1\r\nHost: a\r\n"
+    if framing == "length":
+        message = head + f"Content-Length: {len(HIDDEN)}\r\n\r\n{HIDDEN}"
+    else:
+        message = head + f"Transfer-Encoding: chunked\r\n\r\n{len(HIDDEN):x}\r\n{HIDDEN}\r\n0\r\n\r\n"
+    for pieces in ([message], [message[: -len(HIDDEN) // 2], message[-len(HIDDEN) // 2 :]], list(message)):
+        before = origin.bytes
+        with Client(port) as client:
+            try:
+                for piece in pieces:
+                    client.send(piece)
+                client.send("GET /next HTTP/1.1\r\nHost: a\r\n\r\n")
+            except OSError:
+                pass
+            answer = client.response()
+            assert answer[0] == status
+            if answer[1].get("connection") == "close":
+                assert client.rest() == b"", "bytes behind an early answer were answered"
+                assert origin.bytes == before
+            else:
+                assert client.response()[0] == 200
+                assert origin.bytes[len(before):].count(b" HTTP/1.1") == 1
+        assert b"hidden" not in origin.bytes
+
+
+@pytest.fixture(scope="module")
+def early():
+    routes = [{"match": {"path": f"/{name.replace(' ', '-')}"}, **action} for name, (action, _) in EARLY.items()]
+    port = free_port()
+    with Origin(serving()) as origin:
+        clusters = [cluster("origin", origin.port), cluster("nobody")]
+        with Proxy([listener(port, http_filter([*routes, route()]))], clusters):
+            yield port, origin
+
+
+PROTECTED = "X-Forwarded-For, Authorization, Host, Cookie, Content-Length, X-Request-ID, Forwarded, X-Real-IP, Via"
+
+
+def test_a06_connection_takes_out_what_it_names_but_no_protected_field():
+    with Origin(serving()) as origin, simple_proxy(origin.port, use_remote_address=True) as (_, port):
+        with Client(port) as client:
+            client.send(
+                f"POST / HTTP/1.1\r\nHost: a\r\nConnection: close, X-Mine, {PROTECTED}\r\nConnection: x-too\r\nX-Mine: 1\r\n"
+                "X-Too: 2\r\nX-Stays: 3\r\nAuthorization: Basic eDp5\r\nCookie: c=d\r\nVia: 1.1 edge\r\n"
+                "X-Forwarded-For: 6.6.6.6\r\nContent-Length: 5\r\n\r\nhello")
+            status, fields, _ = client.response()
+            assert (status, fields["connection"]) == (200, "close")
+        head = origin.bytes.decode().lower()
+    assert "x-mine" not in head and "x-too" not in head and "connection:" not in head
+    for line in ("host: a", "authorization: basic edp5", "cookie: c=d", "via: 1.1 edge", "x-stays: 3", "content-length: 5",
+                 "x-forwarded-for: 127.0.0.1", "x-forwarded-proto: http"):
+        assert head.count(line + "\r\n") == 1, line
+    assert head.count("x-request-id: ") == 1 and "6.6.6.6" not in head
+
+
+BORDER = ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Prefix", "X-Real-IP", "Forwarded"]
+
+
+def spellings(name):
+    swapped = name.swapcase()
+    return {name.lower(), name.upper(), swapped, name.replace("-", "_"), swapped.replace("-", "_"), name.replace("-", "_", 1)}
+
+
+@pytest.mark.parametrize("name", BORDER)
+def test_a07_no_spelling_of_a_border_field_comes_from_an_untrusted_client(border, name):
+    strict, lenient, origin = border
+    for spelling in spellings(name):
+        for port in (strict, lenient):
+            before = len(origin.bytes)
+            with Client(port) as client:
+                status, _, _ = client.send(G + f"{spelling}: evil\r\n\r\n").response()
+            if "_" in spelling and port == strict:
+                assert status == 400
+            else:
+                assert status == 200 and b"evil" not in origin.bytes[before:], spelling
+        with Client(strict) as client:
+            assert client.send(G + f"{spelling} : evil\r\n\r\n").response()[0] == 400
+
+
+@pytest.fixture(scope="module")
+def border():
+    """Two listeners before one origin: the default, and one that lets underscores in names pass."""
+    with Origin(serving()) as origin:
+        allows = {"common_http_protocol_options": {"headers_with_underscores_action": "ALLOW"}}
+        with simple_proxy(origin.port, use_remote_address=True) as (_, strict):
+            with simple_proxy(origin.port, use_remote_address=True, **allows) as (_, lenient):
+                yield strict, lenient, origin
+
+
+def test_a07_other_names_with_underscores_pass_where_they_are_allowed(border):
+    _, lenient, origin = border
+    with Client(lenient) as client:
+        assert client.send(G + "X_Mine: 1\r\n\r\n").response()[0] == 200
+    assert b"X_Mine: 1\r\n" in origin.bytes
+
+
+@pytest.mark.parametrize("fields, status", [
+    ("X-Role: evil\r\n", 403), ("X-Role: good\r\nX-Role: evil\r\n", 403), ("X-Role: evil\r\nX-Role: good\r\n", 403),
+    ("X-Role: good\r\nX-Other: 1\r\nx-role: evil\r\nX-ROLE: good\r\n", 403), ("X-Role: good\r\n", 200),
+    ("X-Role: good, evil\r\n", 200), ("", 200)])
+def test_a08_every_value_of_a_field_is_looked_at_and_none_is_joined(fields, status):
+    denied = {"match": {"prefix": "/", "headers": [{"name": "x-role", "string_match": {"exact": "evil"}}]},
+              "direct_response": {"status": 403}}
+    joined = {"match": {"prefix": "/", "headers": [{"name": "x-role", "string_match": {"exact": "good,evil"}}]},
+              "direct_response": {"status": 500}}
+    port = free_port()
+    with Proxy([listener(port, http_filter([joined, denied, {"match": {"prefix": "/"}, "direct_response": {"status": 200}}]))], []):
+        with Client(port) as client:
+            assert client.send(G + fields + "\r\n").response()[0] == status
+
+
+FORGED = ("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Real-IP: 6.6.6.6\r\nX-Forwarded-Prefix: /evil\r\n"
+          "X-Forwarded-Host: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n")
+
+
+def test_a10_an_untrusted_client_cannot_say_where_it_comes_from():
+    with Origin(serving()) as origin, simple_proxy(origin.port, use_remote_address=True) as (_, port):
+        with Client(port) as client:
+            assert client.send(G + FORGED + "\r\n").response()[0] == 200
+        head = origin.bytes.decode().lower()
+        assert "x-forwarded-for: 127.0.0.1\r\n" in head and "6.6.6.6" not in head and "/evil" not in head
+        assert "x-forwarded-proto: http\r\n" in head and head.count("x-request-id: ") == 1
+
+
+def test_a10_a_trusted_hop_in_front_is_believed():
+    with Origin(serving()) as origin, simple_proxy(origin.port, use_remote_address=True, xff_num_trusted_hops=1) as (_, port):
+        with Client(port) as client:
+            assert client.send(G + "X-Forwarded-For: 9.9.9.9, 192.0.2.1\r\nX-Forwarded-Proto: https\r\n\r\n").response()[0] == 200
+        head = origin.bytes.decode().lower()
+        assert "x-forwarded-for: 9.9.9.9, 192.0.2.1, 127.0.0.1\r\n" in head and "x-forwarded-proto: https\r\n" in head

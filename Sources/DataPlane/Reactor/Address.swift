@@ -18,8 +18,20 @@ public struct SocketAddress: BitwiseCopyable, Sendable, Hashable, CustomStringCo
     /// Nil when the text is no literal IPv4 or IPv6 address.
     public init?(_ text: String, port: UInt16) {
         var native = cweft_address()
-        guard cweft_parse_address(text, port, &native) == 0 else { return nil }
+        // C would stop at a NUL and take what is before it.
+        guard !text.utf8.contains(0), cweft_parse_address(text, port, &native) == 0 else { return nil }
         self.init(native)
+    }
+
+    /// From 4 or 16 address bytes in network order; any other count gives none.
+    public init(bytes: UnsafeRawBufferPointer, port: UInt16) {
+        self.init()
+        guard bytes.count == 4 || bytes.count == 16 else { return }
+        var whole: (UInt64, UInt64) = (0, 0)
+        withUnsafeMutableBytes(of: &whole) { $0.copyMemory(from: bytes) }
+        (high, low) = whole
+        family = bytes.count == 4 ? 4 : 6
+        self.port = port
     }
 
     public init(_ native: cweft_address) {

@@ -29,6 +29,7 @@ extension Envoy {
     package enum ListenerFilterConfig: AnyExtension {
         case originalDst(OriginalDst)
         case httpInspector(HttpInspector)
+        case proxyProtocol(ProxyProtocol)
 
         package static let members = AnyMembers<ListenerFilterConfig>(
             "listener filter",
@@ -38,6 +39,9 @@ extension Envoy {
                 },
                 AnyMember(HttpInspector.self, wrap: { .httpInspector($0) }) {
                     if case .httpInspector(let value) = $0 { value } else { nil }
+                },
+                AnyMember(ProxyProtocol.self, wrap: { .proxyProtocol($0) }) {
+                    if case .proxyProtocol(let value) = $0 { value } else { nil }
                 },
             ]
         )

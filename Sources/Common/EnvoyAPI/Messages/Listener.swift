@@ -183,6 +183,50 @@ extension Envoy {
 }
 
 extension Envoy {
+    /// Takes the client's address from the header that a balancer in front sends (PROXY protocol).
+    ///
+    /// `envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol`
+    package struct ProxyProtocol: EnvoyMessage {
+        package var allowRequestsWithoutProxyProtocol: Bool
+        package var disallowedVersions: [ProxyProtocolVersion]
+        package var statPrefix: String
+
+        package init(
+            allowRequestsWithoutProxyProtocol: Bool = false,
+            disallowedVersions: [ProxyProtocolVersion] = [],
+            statPrefix: String = ""
+        ) {
+            self.allowRequestsWithoutProxyProtocol = allowRequestsWithoutProxyProtocol
+            self.disallowedVersions = disallowedVersions
+            self.statPrefix = statPrefix
+        }
+
+        package static let schema = MessageSchema<ProxyProtocol>(
+            "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
+            empty: ProxyProtocol()
+        ) { schema in
+            schema.field(
+                2,
+                "allow_requests_without_proxy_protocol",
+                \.allowRequestsWithoutProxyProtocol,
+                .bool
+            )
+            schema.repeated(4, "disallowed_versions", \.disallowedVersions, .enumeration)
+            schema.field(5, "stat_prefix", \.statPrefix, .string)
+            schema.unsupported("rules=1 pass_through_tlvs=3")
+        }
+    }
+
+    /// `envoy.config.core.v3.ProxyProtocolConfig.Version`
+    package enum ProxyProtocolVersion: Int32, EnvoyEnum {
+        case v1 = 0
+        case v2 = 1
+
+        package static let names = EnumNames("envoy.config.core.v3.ProxyProtocolConfig.Version", "V1=0 V2=1")
+    }
+}
+
+extension Envoy {
     /// What handles the connections that match.
     ///
     /// `envoy.config.listener.v3.FilterChain`

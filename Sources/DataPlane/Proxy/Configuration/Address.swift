@@ -55,6 +55,21 @@ struct AddressRange: Hashable, Sendable, BitwiseCopyable {
     /// Leading bits that count, of the 128 of the mapped form: an IPv4 /8 is 104.
     var prefixLength: UInt8
 
+    init(base: IPKey, prefixLength: UInt8) {
+        self.base = base
+        self.prefixLength = prefixLength
+    }
+
+    /// From `10.0.0.0/8` or `fd00::/8`; nil when it is none.
+    init?(cidr: String) {
+        let parts = cidr.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2, let key = Address(literal: String(parts[0]), port: 0)?.key,
+            let length = UInt8(parts[1]),
+            length <= (key.isIPv4 ? 32 : 128)
+        else { return nil }
+        self.init(base: key, prefixLength: key.isIPv4 ? 96 + length : length)
+    }
+
     func contains(_ key: IPKey) -> Bool {
         let highBits = min(64, Int(prefixLength))
         let lowBits = max(0, min(64, Int(prefixLength) - 64))

@@ -1,5 +1,6 @@
 import EnvoyAPI
 import Traffic
+import Wire
 
 /// Compiles listeners, their filter chains and the two terminal filters.
 struct ListenerCompiler {
@@ -36,6 +37,7 @@ struct ListenerCompiler {
             switch filter.typedConfig {
             case .originalDst: settings.readsOriginalDestination = true
             case .httpInspector: settings.inspectsHTTP = true
+            case .proxyProtocol(let message): settings.proxyProtocol = proxyProtocol(message, listener)
             case nil: context.report("listener_filters: the filter \"\(filter.name)\" has no typed_config")
             }
         }
@@ -52,6 +54,34 @@ struct ListenerCompiler {
         case .outbound: settings.direction = .outbound
         }
         return settings
+    }
+
+    /// The networks stand in the listener's metadata: `weft.dev/proxy_protocol: {trusted_networks: [10.0.0.0/8]}`.
+    private func proxyProtocol(_ message: Envoy.ProxyProtocol, _ listener: Envoy.Listener) -> ProxyProtocolRule {
+        var rule = ProxyProtocolRule()
+        for version in message.disallowedVersions { rule.versions.remove(version == .v1 ? .text : .binary) }
+        if rule.versions.isEmpty { context.report("listener_filters: proxy_protocol disallows both versions") }
+        if message.allowRequestsWithoutProxyProtocol {
+            context.report(
+                "listener_filters: allow_requests_without_proxy_protocol is not supported: whoever may leave the header "
+                    + "out may also forge it; give the two kinds of clients a listener each"
+            )
+        }
+        if let time = nanoseconds(listener.listenerFiltersTimeout), time > 0 { rule.timeout = time }
+        guard let wanted = listener.metadata?.filterMetadata["weft.dev/proxy_protocol"] else { return rule }
+        context.at("metadata") {
+            guard let networks = wanted["trusted_networks"]?.arrayValue, wanted.fields?.count == 1, !networks.isEmpty
+            else {
+                context.report("weft.dev/proxy_protocol has one field, trusted_networks: a list of CIDR ranges")
+                return
+            }
+            rule.networks = networks.compactMap { network in
+                let range = network.stringValue.flatMap { AddressRange(cidr: $0) }
+                if range == nil { context.report("trusted_networks: \(network) is no CIDR range") }
+                return range
+            }
+        }
+        return rule
     }
 
     func chains(_ listener: Envoy.Listener) -> [FilterChainConfiguration] {

@@ -31,6 +31,8 @@ final class ListenerConfiguration: Sendable {
         var readsOriginalDestination = false
         /// Look for HTTP in the first bytes (listener filter `http_inspector`).
         var inspectsHTTP = false
+        /// The PROXY protocol is demanded (listener filter `proxy_protocol`).
+        var proxyProtocol: ProxyProtocolRule?
         /// Time for the listener filters, nanoseconds; 0 = none.
         var filtersTimeout: UInt64 = 15_000_000_000
         /// When it runs out, go on with what is known; false: close.

@@ -5,6 +5,8 @@ import Reactor
 /// A client's connection. A plain value in a slab; idle it holds no buffer.
 struct Downstream: SlabElement {
     enum State: UInt8, BitwiseCopyable {
+        /// The header of the PROXY protocol is awaited.
+        case introducing
         /// The first bytes are awaited to tell the protocol.
         case detecting
         /// HTTP/1, with or without a request in work.

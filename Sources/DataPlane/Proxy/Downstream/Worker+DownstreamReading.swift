@@ -40,6 +40,9 @@ extension Worker {
         case .detecting:
             guard readAhead(index, place) else { return }
             detect(index, place)
+        case .introducing:
+            guard readAhead(index, place) else { return }
+            readProxyHeader(index, place)
         case .lingering: discardInput(index, place)
         }
     }
@@ -226,7 +229,9 @@ extension Worker {
     /// Closes at once and frees everything; a request in work is given up.
     func closeDownstream(_ index: Int32, _ place: DownstreamPlace, flags: ResponseFlags) {
         guard place.pointee.isLive else { return }
-        if place.pointee.state == .detecting { detecting[place.pointee.id] = nil }
+        if place.pointee.state == .detecting || place.pointee.state == .introducing {
+            detecting[place.pointee.id] = nil
+        }
         let exchange = place.pointee.exchange
         place.pointee.exchange = -1
         if exchange >= 0 { abandonExchange(exchange, flags) }

@@ -13,6 +13,7 @@ extension Worker {
         let since = place.pointee.since
         switch place.pointee.state {
         case .lingering: return since &+ Limits.lingerTime
+        case .introducing: return proxyHeaderDeadline(place)
         case .detecting:
             let own = detectionDeadline(place)
             guard place.pointee.exchange >= 0 else { return own }
@@ -60,6 +61,7 @@ extension Worker {
         }
         switch place.pointee.state {
         case .lingering: closeDownstream(index, place, flags: [])
+        case .introducing: refuseProxyHeader(index, place)
         case .detecting:
             if place.pointee.exchange >= 0, exchangeDeadline(exchanges.pointer(place.pointee.exchange)) <= now {
                 exchangeTimer(place.pointee.exchange, index, place)

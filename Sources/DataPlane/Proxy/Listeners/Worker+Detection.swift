@@ -12,6 +12,7 @@ extension Worker {
         place.pointee.since = now
         detecting[place.pointee.id] = configuration
         armDownstream(index, place)
+        if !place.pointee.input.isEmpty { detect(index, place) }
     }
 
     /// Bytes came while the protocol is not known.

@@ -176,15 +176,24 @@ extension Worker {
         place.pointee.timer = loop.timers.make(token: timer.raw)
         state.connections += 1
         metrics.add(.downstreamConnections, 1)
-        route(index, place, configuration)
+        admit(index, place, configuration)
     }
 
     /// Finds the listener and the chain that serve a new connection.
-    private func route(_ index: Int32, _ place: DownstreamPlace, _ accepting: ListenerConfiguration) {
+    ///
+    /// - Parameter named: the destination that a balancer in front named; nil: it is found out.
+    func route(
+        _ index: Int32,
+        _ place: DownstreamPlace,
+        _ accepting: ListenerConfiguration,
+        named: SocketAddress? = nil
+    ) {
         var configuration = accepting
         let settings = accepting.settings
         let isWildcard = place.pointee.destination.isAny || place.pointee.destination.family == 0
-        if settings.usesOriginalDestination || settings.readsOriginalDestination {
+        if let named {
+            place.pointee.destination = named
+        } else if settings.usesOriginalDestination || settings.readsOriginalDestination {
             if let original = Socket.originalDestination(place.pointee.fd) ?? Socket.localAddress(place.pointee.fd) {
                 place.pointee.destination = original
             }

@@ -28,7 +28,7 @@ enum ProxyGauge: Int, CaseIterable, Sendable {
 /// What a peer did that no honest peer does: each has its counter `protocol_violation_total{kind}`.
 enum ProtocolViolation: Int, CaseIterable, Sendable {
     case badRequestLine, badHeader, badFraming, badChunk, badTarget, badHost, headerTooLarge, tooManyHeaders, uriTooLong
-    case badUpgrade, unsupportedVersion, slowRequest, other
+    case badUpgrade, unsupportedVersion, slowRequest, badProxyHeader, other
     case badResponse, unexpectedResponseBytes, tooManyInterimResponses
 
     var name: String {
@@ -45,6 +45,7 @@ enum ProtocolViolation: Int, CaseIterable, Sendable {
         case .badUpgrade: "bad_upgrade"
         case .unsupportedVersion: "unsupported_version"
         case .slowRequest: "slow_request"
+        case .badProxyHeader: "bad_proxy_header"
         case .other: "other"
         case .badResponse: "bad_response"
         case .unexpectedResponseBytes: "unexpected_response_bytes"

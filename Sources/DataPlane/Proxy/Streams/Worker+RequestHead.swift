@@ -105,6 +105,7 @@ extension Worker {
         let weightedEdits = exchange.pointee.weighted?.pointee.requestEdits ?? ArenaArray()
         let hasEdits = !edits.isEmpty || !weightedEdits.isEmpty
         let usesRemote = chain.pointee.usesRemoteAddress
+        let hasAliases = usesRemote && chain.pointee.trustedHops == 0 && !chain.pointee.limits.rejectsUnderscores
         var forwardedFor = -1
         var hasProto = false
         var hasRequestID = false
@@ -115,7 +116,7 @@ extension Worker {
             let field = requestFields.fields[index]
             var passes = true
             switch name {
-            case .other: break
+            case .other: if hasAliases { passes = !isAlias(base, field) }
             case .host, .contentLength: passes = false
             case .forwardedFor:
                 forwardedFor = index
@@ -149,6 +150,21 @@ extension Worker {
             let place = downstreams.pointer(exchange.pointee.downstream)
             addFields(weightedEdits, facts.view, exchange, place, &writer)
             addFields(edits, facts.view, exchange, place, &writer)
+        }
+    }
+
+    /// Whether a field says with underscores what only a trusted peer may say (`X_Forwarded_For`): many servers take `_` and
+    /// `-` for the same.
+    private func isAlias(_ base: UnsafeRawPointer, _ field: Field) -> Bool {
+        let name = ByteRun(start: base + Int(field.nameStart), count: Int(field.nameLength))
+        guard name.count <= 32, name.firstIndex(of: 0x5F) != nil else { return false }
+        return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 32) { spelled in
+            guard let start = spelled.baseAddress else { return true }
+            for (index, byte) in name.buffer.enumerated() { spelled[index] = byte == 0x5F ? 0x2D : byte }
+            switch FieldName.recognise(start, count: name.count) {
+            case .forwarded, .forwardedFor, .forwardedProto, .forwardedHost, .forwardedPrefix, .realIP: return true
+            default: return false
+            }
         }
     }
 
