@@ -15,15 +15,13 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = os.environ.get("WEFT_BUILD", "release")
 DEADLINE = 10
 
 
 def program():
-    """The newest build of the proxy."""
-    if os.environ.get("WEFT_PROXY"):
-        return os.environ["WEFT_PROXY"]
-    builds = [ROOT / ".build" / kind / "weft-proxy" for kind in ("release", "debug")]
-    return str(max((path for path in builds if path.exists()), key=lambda path: path.stat().st_mtime))
+    """The proxy under test: the release build, unless WEFT_BUILD or WEFT_PROXY name another."""
+    return os.environ.get("WEFT_PROXY") or str(ROOT / ".build" / BUILD / "weft-proxy")
 
 
 def free_port():
