@@ -22,19 +22,22 @@ package actor ControllerManager {
     ///   - addresses: the addresses of load balancers.
     ///   - ports: which of the host's ports load balancers may have.
     ///   - ingressPort: the port of the machine's ingress listener.
+    ///   - volumes: makes the directories of claims; without it claims stay unbound.
     /// - Returns: the reconcilers, for `init`.
     package static func standardReconcilers(
         _ cluster: Cluster,
         addresses: LoadBalancerAddresses = LoadBalancerAddresses(),
         ports: HostPortRules = HostPortRules(),
-        ingressPort: Int = 80
+        ingressPort: Int = 80,
+        volumes: (any LocalVolumes)? = nil
     ) -> [any Reconciler] {
-        [
+        let claims = volumes.map { VolumeClaimReconciler(cluster, directories: $0) }
+        return [
             DeploymentReconciler(cluster), ReplicaSetReconciler(cluster), PodBinder(cluster),
             EndpointsReconciler(cluster), ServiceReconciler(cluster, addresses: addresses, ports: ports),
             IngressReconciler(cluster, port: ingressPort),
             NamespaceReconciler(cluster), GarbageCollector(cluster),
-        ]
+        ] + [claims].compactMap { $0 }
     }
 
     /// Starts the loops; returns when the view is complete and they have begun to work.

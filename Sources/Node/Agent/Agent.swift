@@ -46,7 +46,9 @@ package actor Agent {
         problems(await Leftovers.sweep(stateDirectory: settings.stateDirectory))
         await withDiscardingTaskGroup { group in
             group.addTask { await self.followPods() }
-            for type in [ResourceTypes.images, ResourceTypes.configMaps, ResourceTypes.secrets] {
+            for type in [
+                ResourceTypes.images, ResourceTypes.configMaps, ResourceTypes.secrets, ResourceTypes.volumeClaims,
+            ] {
                 group.addTask { await self.followReferences(type) }
             }
         }

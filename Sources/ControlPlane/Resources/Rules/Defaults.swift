@@ -19,6 +19,13 @@ package enum Defaults {
             }
         case "Service": object.value.update("spec", service)
         case "Secret": secret(&object.value)
+        case "PersistentVolumeClaim": object.value.update("spec") { $0.fill("volumeMode", "Filesystem") }
+        case "PersistentVolume":
+            object.value.update("spec") {
+                $0.fill("volumeMode", "Filesystem")
+                $0.fill("persistentVolumeReclaimPolicy", "Retain")
+                $0.update("hostPath") { $0.fill("type", "") }
+            }
         case "Namespace": namespace(&object)
         case "Ingress": break
         case "EndpointSlice", "Endpoints": endpoints(&object.value)

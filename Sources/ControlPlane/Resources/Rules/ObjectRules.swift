@@ -36,13 +36,17 @@ package enum ObjectRules {
         if type.countsGenerations { object.generation = 1 } else { object.value.set(["metadata", "generation"], nil) }
         if type.hasStatus, type.isActedOn { object.value["status"] = initialStatus(of: type) }
         Defaults.fill(&object, of: type)
+        if type == ResourceTypes.volumeClaims, !object.finalizers.contains(VolumeClaim.finalizer) {
+            object.finalizers.append(VolumeClaim.finalizer)
+        }
         return object
     }
 
     /// What of a new object's own `status` is dropped: users do not write it.
     private static func initialStatus(of type: ResourceType) -> Value? {
         switch type.kind {
-        case "Pod": ["phase": "Pending"]
+        case "Pod", "PersistentVolumeClaim": ["phase": "Pending"]
+        case "PersistentVolume": ["phase": "Available"]
         case "Service", "Ingress": ["loadBalancer": [:]]
         case "Node", "Namespace": nil
         default: [:]
@@ -200,7 +204,7 @@ extension ResourceType {
     package var countsGenerations: Bool {
         switch kind {
         case "ConfigMap", "Secret", "Event", "Endpoints", "ServiceAccount", "Namespace", "Node", "Service", "Pod",
-            "Lease":
+            "Lease", "PersistentVolumeClaim", "PersistentVolume":
             kind == "Pod"
         default: true
         }

@@ -136,6 +136,9 @@ extension Validation {
             if volume["secret"] != nil, (volume["secret"]?.text("secretName") ?? "").isEmpty {
                 required("\(at).secret.secretName")
             }
+            if let claim = volume["persistentVolumeClaim"] {
+                check("\(at).persistentVolumeClaim.claimName", claim.text("claimName") ?? "", NameRules.subdomain)
+            }
             if let path = volume["hostPath"]?.text("path"), path.split(separator: "/").contains("..") || path.isEmpty {
                 invalid("\(at).hostPath.path", path, "must be a path without '..'")
             }

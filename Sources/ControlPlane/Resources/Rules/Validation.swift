@@ -17,6 +17,8 @@ package struct Validation: Sendable {
         case "ConfigMap", "Secret": configuration(object, of: type, old)
         case "Ingress": ingress(object)
         case "Image": image(object)
+        case "PersistentVolumeClaim": claim(object, old)
+        case "PersistentVolume": persistentVolume(object, old)
         default: break
         }
     }

@@ -157,6 +157,67 @@ extension Schema {
 
         """
 
+    static let storageTable = """
+        PersistentVolumeClaim:
+        apiVersion string!
+        kind string!
+        metadata ObjectMeta
+        spec ClaimSpec!
+        status any
+        ClaimSpec:
+        accessModes [string]
+        selector LabelSelector
+        resources ResourceRequirements
+        volumeName string
+        storageClassName string
+        volumeMode Filesystem|Block
+        dataSource any~
+        dataSourceRef any~
+        volumeAttributesClassName string~
+        PersistentVolume:
+        apiVersion string!
+        kind string!
+        metadata ObjectMeta
+        spec VolumeSpec!
+        status any
+        VolumeSpec:
+        capacity {quantity}
+        accessModes [string]
+        claimRef ObjectReference
+        persistentVolumeReclaimPolicy Retain|Delete|Recycle
+        storageClassName string
+        mountOptions [string]~
+        volumeMode Filesystem|Block
+        nodeAffinity any
+        hostPath HostPath
+        local LocalVolume
+        csi any~
+        nfs any~
+        iscsi any~
+        awsElasticBlockStore any~
+        azureDisk any~
+        azureFile any~
+        cephfs any~
+        cinder any~
+        fc any~
+        flexVolume any~
+        flocker any~
+        gcePersistentDisk any~
+        glusterfs any~
+        photonPersistentDisk any~
+        portworxVolume any~
+        quobyte any~
+        rbd any~
+        scaleIO any~
+        storageos any~
+        vsphereVolume any~
+        volumeAttributesClassName string~
+        LocalVolume:
+        path string!
+        fsType string~
+
+        """
+
     static let networkTable = """
         Service:
         apiVersion string!

@@ -207,7 +207,7 @@ extension Schema {
         secret SecretVolume
         downwardAPI DownwardVolume
         projected ProjectedVolume
-        persistentVolumeClaim any~
+        persistentVolumeClaim ClaimVolume
         ephemeral any~
         csi any~
         nfs any~
@@ -231,6 +231,9 @@ extension Schema {
         scaleIO any~
         storageos any~
         vsphereVolume any~
+        ClaimVolume:
+        claimName string!
+        readOnly bool
         EmptyDir:
         medium string
         sizeLimit quantity

@@ -59,7 +59,9 @@ package struct SchemaRecord: Sendable {
 /// `{T}` (map) or the name of a record. A trailing `!` means required, a trailing `~` kept but not acted on. A line that
 /// begins a record is `Name:`.
 package enum Schema {
-    private static let records: [String: SchemaRecord] = parse(metadataTable + podTable + workloadTable + networkTable)
+    private static let records: [String: SchemaRecord] = parse(
+        metadataTable + podTable + workloadTable + storageTable + networkTable
+    )
 
     /// The record of a name, or nil.
     package static func record(_ name: String) -> SchemaRecord? { records[name] }

@@ -22,6 +22,8 @@ enum TableLayouts {
         case "EndpointSlice": endpointSlices
         case "Ingress": ingresses
         case "Image": images
+        case "PersistentVolumeClaim": volumeClaims
+        case "PersistentVolume": volumes
         case "StatefulSet": statefulSets
         case "Job": jobs
         case "CronJob": cronJobs
@@ -267,6 +269,55 @@ enum TableLayouts {
         return [
             .string(object.name), .string(spec.directory), orNone(spec.command.joined(separator: " ")),
             age(object, now),
+        ]
+    }
+
+    private static let volumeClaims = Layout(
+        columns: columns(
+            "Name",
+            "Status",
+            "Volume",
+            "Capacity",
+            "Access Modes",
+            "StorageClass",
+            "Age",
+            "VolumeMode*"
+        )
+    ) { object, now in
+        let claim = VolumeClaim(object)
+        return [
+            .string(object.name), .string(object.isDeleting ? "Terminating" : claim.phase),
+            .string(claim.spec.text("volumeName") ?? ""),
+            .string(object.status["capacity"]?.text("storage") ?? ""),
+            .string(VolumeClaim.shortModes(object.status.texts("accessModes"))),
+            .string(claim.spec.text("storageClassName") ?? ""), age(object, now),
+            .string(claim.spec.text("volumeMode") ?? ""),
+        ]
+    }
+
+    private static let volumes = Layout(
+        columns: columns(
+            "Name",
+            "Capacity",
+            "Access Modes",
+            "Reclaim Policy",
+            "Status",
+            "Claim",
+            "StorageClass",
+            "Reason",
+            "Age",
+            "VolumeMode*"
+        )
+    ) { object, now in
+        let spec = object.spec
+        let claim = spec["claimRef"].map { "\($0.text("namespace") ?? "")/\($0.text("name") ?? "")" }
+        return [
+            .string(object.name), .string(spec["capacity"]?.text("storage") ?? ""),
+            .string(VolumeClaim.shortModes(spec.texts("accessModes"))),
+            .string(spec.text("persistentVolumeReclaimPolicy") ?? ""),
+            .string(object.isDeleting ? "Terminating" : object.status.text("phase") ?? ""), .string(claim ?? ""),
+            .string(spec.text("storageClassName") ?? ""), .string(object.status.text("reason") ?? ""),
+            age(object, now), .string(spec.text("volumeMode") ?? ""),
         ]
     }
 

@@ -16,6 +16,21 @@ package enum ResourceTypes {
     package static let secrets = core("secrets", "Secret", acted: true)
     package static let events = core("events", "Event", ["ev"], acted: true)
     package static let serviceAccounts = core("serviceaccounts", "ServiceAccount", ["sa"], acted: true)
+    package static let volumeClaims = core(
+        "persistentvolumeclaims",
+        "PersistentVolumeClaim",
+        ["pvc"],
+        acted: true,
+        status: true
+    )
+    package static let volumes = core(
+        "persistentvolumes",
+        "PersistentVolume",
+        ["pv"],
+        namespaced: false,
+        acted: true,
+        status: true
+    )
     package static let deployments = ResourceType(
         group: "apps",
         version: "v1",
@@ -64,17 +79,23 @@ package enum ResourceTypes {
         isActedOn: true
     )
 
+    package static let storageClasses = kept(
+        "storage.k8s.io/v1",
+        "storageclasses",
+        "StorageClass",
+        ["sc"],
+        namespaced: false
+    )
+
     /// Every kind, acted on or only kept, in the order of discovery.
     package static let all: [ResourceType] =
         [
             namespaces, nodes, pods, services, endpoints, configMaps, secrets, events, serviceAccounts, deployments,
-            replicaSets, endpointSlices, ingresses, images,
+            replicaSets, endpointSlices, ingresses, images, volumeClaims, volumes,
         ] + keptOnly
 
     /// The kinds that Weft keeps and answers for, but does nothing about.
     private static let keptOnly: [ResourceType] = [
-        core("persistentvolumeclaims", "PersistentVolumeClaim", ["pvc"], status: true),
-        core("persistentvolumes", "PersistentVolume", ["pv"], namespaced: false, status: true),
         core("limitranges", "LimitRange", ["limits"]),
         core("resourcequotas", "ResourceQuota", ["quota"], status: true),
         core("replicationcontrollers", "ReplicationController", ["rc"], ["all"], status: true),
@@ -87,7 +108,7 @@ package enum ResourceTypes {
         kept("policy/v1", "poddisruptionbudgets", "PodDisruptionBudget", ["pdb"]),
         kept("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy", ["netpol"]),
         kept("networking.k8s.io/v1", "ingressclasses", "IngressClass", [], namespaced: false),
-        kept("storage.k8s.io/v1", "storageclasses", "StorageClass", ["sc"], namespaced: false),
+        storageClasses,
         kept("rbac.authorization.k8s.io/v1", "roles", "Role"),
         kept("rbac.authorization.k8s.io/v1", "rolebindings", "RoleBinding"),
         kept("rbac.authorization.k8s.io/v1", "clusterroles", "ClusterRole", namespaced: false),

@@ -152,6 +152,7 @@ package struct Volume: ValueView {
         case secret(name: String, items: [Item], defaultMode: Int, isOptional: Bool)
         case downwardAPI(items: Value, defaultMode: Int)
         case projected(sources: [Value], defaultMode: Int)
+        case claim(name: String, isReadOnly: Bool)
         /// A source that Weft does not mount, by its field name.
         case other(String)
     }
@@ -183,6 +184,9 @@ package struct Volume: ValueView {
         }
         if let from = value["projected"] {
             return .projected(sources: from.list("sources"), defaultMode: from.integer("defaultMode") ?? 0o644)
+        }
+        if let from = value["persistentVolumeClaim"] {
+            return .claim(name: from.text("claimName") ?? "", isReadOnly: from.flag("readOnly"))
         }
         if let other = value.fields?.names.first(where: { $0 != "name" && $0 != "emptyDir" }) { return .other(other) }
         let empty = value["emptyDir"] ?? .null

@@ -71,6 +71,9 @@ extension PodWorker {
                 return false
             } catch {
                 event("FailedMount", "\(error)", isWarning: true)
+                for container in spec.containers {
+                    change(container.name) { $0.enter(.waiting(reason: "ContainerCreating", message: "\(error)")) }
+                }
                 publish()
                 await awaitPoke(until: .now + .seconds(10))
             }
@@ -98,11 +101,13 @@ extension PodWorker {
         case .hostPath(let path, let type):
             try prepareHostPath(path, type, volume.name)
             return SandboxVolume(name: volume.name, source: .path(path))
+        case .claim(let name, _):
+            return SandboxVolume(name: volume.name, source: .path(try await directory(ofClaim: name, volume.name)))
         case .other(let source):
             throw UnsupportedVolume(
                 message:
-                    "volume \"\(volume.name)\": \(source) is not supported; use emptyDir, hostPath, configMap, secret, "
-                    + "downwardAPI or projected"
+                    "volume \"\(volume.name)\": \(source) is not supported; use emptyDir, hostPath, "
+                    + "persistentVolumeClaim, configMap, secret, downwardAPI or projected"
             )
         case .configMap, .secret, .downwardAPI, .projected:
             let content = try await self.content(of: volume)
@@ -113,6 +118,29 @@ extension PodWorker {
             }
             return SandboxVolume(name: volume.name, source: .path(place))
         }
+    }
+
+    /// The directory of a claim that is bound.
+    private func directory(ofClaim name: String, _ volume: String) async throws -> String {
+        guard let object = await find(ResourceTypes.volumeClaims, name) else {
+            throw EnvironmentBuilder.Missing(message: "persistentvolumeclaim \"\(name)\" not found")
+        }
+        guard !object.isDeleting else {
+            throw EnvironmentBuilder.Missing(message: "persistentvolumeclaim \"\(name)\" is being deleted")
+        }
+        let claim = VolumeClaim(object)
+        guard claim.isBound else {
+            throw EnvironmentBuilder.Missing(
+                message: "persistentvolumeclaim \"\(name)\" is \(claim.phase), not Bound: its events say why"
+            )
+        }
+        guard !claim.volumeName.isEmpty else { return "\(settings.stateDirectory)/volumes/\(pod.namespace)/\(name)" }
+        let key = ObjectKey(ResourceTypes.volumes, name: claim.volumeName)
+        guard let found = try? await store.find(key), let place = PersistentVolume(found).directory else {
+            throw EnvironmentBuilder.Missing(message: "PersistentVolume \"\(claim.volumeName)\" has no directory here")
+        }
+        try prepareHostPath(place.path, place.type, volume)
+        return place.path
     }
 
     private func prepareHostPath(_ path: String, _ type: String, _ name: String) throws {
@@ -148,7 +176,7 @@ extension PodWorker {
             try content.addFields(items.arrayValue ?? [], defaultMode: mode, from: await environment(for: []))
         case .projected(let sources, let mode):
             for source in sources { try await add(source, mode, to: &content) }
-        case .emptyDir, .hostPath, .other: break
+        case .emptyDir, .hostPath, .claim, .other: break
         }
         return content
     }
@@ -211,6 +239,7 @@ extension PodWorker {
             var isReadOnly = mount.readOnly
             switch volume.source {
             case .configMap, .secret, .downwardAPI, .projected: isReadOnly = true
+            case .claim(_, let onlyReads): isReadOnly = isReadOnly || onlyReads
             default: break
             }
             mounts.append(

@@ -13,7 +13,10 @@ enum DeadDaemon {
             Terminal.note("nothing runs with the state directory \(state.path)")
             return .success
         }
-        guard ["weft.pid", "store.db", "pods", "proxy"].contains(where: { access("\(state.path)/\($0)", F_OK) == 0 })
+        guard
+            ["weft.pid", "store.db", "pods", "proxy", "volumes"].contains(where: {
+                access("\(state.path)/\($0)", F_OK) == 0
+            })
         else {
             throw CommandError("\(state.path) is no state directory of Weft; nothing was removed")
         }

@@ -6,23 +6,31 @@ enum DownCommand {
     static let command = Command(
         "down",
         summary: "stop all pods, the proxy and the daemon, and remove their state",
-        details: "Open requests are given time to end. Nothing is left: no process, namespace, mount or file.",
+        details: """
+            Open requests are given time to end. Nothing is left: no process, namespace, mount or file, but for the
+            volumes of PersistentVolumeClaims that hold data; --volumes removes these too.
+            """,
         options: [
             Option("now", help: "do not wait for open requests and grace periods"),
             Option("keep-state", help: "stop everything, but keep the objects for the next 'weft up'"),
+            Option("volumes", help: "remove the data of PersistentVolumeClaims too"),
             .stateDirectory,
         ]
     ) { arguments in
         let state = try StateDirectory(arguments)
         let client = APIClient(state)
-        guard await client.isAnswering() else {
-            return try await DeadDaemon.clean(state, keepsObjects: arguments.isSet("keep-state"))
+        let keepsObjects = arguments.isSet("keep-state")
+        guard !keepsObjects || !arguments.isSet("volumes") else {
+            throw CommandError("--keep-state and --volumes do not go together")
         }
-        try await Shutdown.run(
-            client,
-            removesState: !arguments.isSet("keep-state"),
-            hurries: arguments.isSet("now")
-        )
+        if await client.isAnswering() {
+            try await Shutdown.run(client, removesState: !keepsObjects, hurries: arguments.isSet("now"))
+        } else {
+            let code = try await DeadDaemon.clean(state, keepsObjects: keepsObjects)
+            guard code == .success else { return code }
+        }
+        if arguments.isSet("volumes") { try VolumeFiles(state: state).removeAll() }
+        if !keepsObjects { VolumeFiles(state: state).noteKept() }
         return .success
     }
 }

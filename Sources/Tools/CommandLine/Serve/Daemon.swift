@@ -151,7 +151,8 @@ actor Daemon {
                     cluster,
                     addresses: claim.addresses,
                     ports: rules,
-                    ingressPort: ingressPort
+                    ingressPort: ingressPort,
+                    volumes: VolumeFiles(state: state)
                 ),
                 log: say
             ),

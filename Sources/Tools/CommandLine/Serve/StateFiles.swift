@@ -14,5 +14,6 @@ struct StateFiles {
     /// Removes everything but the socket and the pid file, which say until the end that somebody is there.
     func remove() {
         for name in Self.names { _ = cweft_remove_tree("\(state.path)/\(name)") }
+        VolumeFiles(state: state).removeEmpty()
     }
 }

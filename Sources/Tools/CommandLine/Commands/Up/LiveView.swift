@@ -75,6 +75,7 @@ struct LiveView: Sendable {
                 Terminal.note("stopping: open requests may end (Ctrl-C again hurries)")
                 stop = Task {
                     try await Shutdown.run(client, removesState: true, hurries: false)
+                    VolumeFiles(state: client.state).noteKept()
                     stopping.finish()
                 }
                 Task { [stop] in
