@@ -18,6 +18,11 @@ build_is_stale() {
 
 # build_release ROOT: builds both programs in release mode; several starts at once build once.
 build_release() {
+    if [ -e "$1/.build" ] && [ ! -w "$1/.build" ] || [ ! -e "$1/.build" ] && [ ! -w "$1" ]; then
+        echo "weft: there is something to build, but $1 belongs to $(stat -c %U "$1"): have that user run ./weft once," >&2
+        echo "weft: or build a copy of your own: git clone $1 weft && cd weft && ./weft" >&2
+        return 1
+    fi
     find_swift || return 1
     mkdir -p "$1/.build"
     (

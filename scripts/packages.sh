@@ -32,7 +32,8 @@ need_packages() {
     fi
     local sudo=""
     if [ "$(id -u)" != 0 ]; then
-        command -v sudo >/dev/null || {
+        # A password can only be asked for on a terminal.
+        command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; } || {
             echo "weft: missing packages: $missing" >&2
             echo "weft: please run as root: apt-get install --no-install-recommends $missing" >&2
             return 1

@@ -1,13 +1,13 @@
 """The fixtures of the end-to-end tests. Everything runs for real: the built programs, namespaces, sockets, clients."""
 
+import contextlib
 import os
-import pathlib
 import shutil
-import tempfile
+import subprocess
 
 import pytest
 
-from weftkit import ROOT, Weft, leftovers
+from weftkit import ROOT, USERS, Weft, leftovers, new_folder
 
 
 def pytest_collection_modifyitems(items):
@@ -22,17 +22,23 @@ def pytest_configure(config):
 
 
 @pytest.fixture
-def folder():
+def user(request):
+    """Who runs the programs; a test for several says `@pytest.mark.parametrize("user", USERS, indirect=True)`."""
+    return getattr(request, "param", USERS[0])
+
+
+@pytest.fixture
+def folder(user):
     """A short temporary folder: Unix sockets live in it."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix="weft-", dir="/tmp"))
+    path = new_folder(user)
     yield path
     shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture
-def weft(folder):
+def weft(folder, user):
     """A Weft with a state directory of its own; stopped afterwards, and nothing may be left."""
-    program = Weft(folder / "state")
+    program = Weft(folder / "state", user)
     yield program
     program.run("down", "--now", timeout=60, check=False)
     left = leftovers(folder)
@@ -43,17 +49,23 @@ def weft(folder):
 
 @pytest.fixture(scope="session")
 def needs_namespaces():
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 and subprocess.run(["unshare", "-Urn", "true"], capture_output=True).returncode:
         pytest.skip("needs root or user namespaces")
 
 
-@pytest.fixture(scope="module")
-def shop():
-    """The example shop, running; shared by the tests of a module."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix="weft-", dir="/tmp"))
-    program = Weft(path / "state")
+@pytest.fixture(scope="module", params=USERS)
+def shop(request, needs_namespaces):
+    """The example shop, running as root and as an ordinary user; shared by the tests of a module."""
+    with running_shop(request.param) as program:
+        yield program
+
+
+@contextlib.contextmanager
+def running_shop(user, *options):
+    path = new_folder(user)
+    program = Weft(path / "state", user)
     try:
-        program.run("up", "--detach", str(ROOT / "examples/shop"), timeout=90)
+        program.run("up", "--detach", *options, str(ROOT / "examples/shop"), timeout=90)
         yield program
     finally:
         program.run("down", timeout=60, check=False)

@@ -4,13 +4,11 @@ import json
 import os
 import pathlib
 import signal
-import subprocess
-import tempfile
 import time
 
 import pytest
 
-from weftkit import PROGRAM, Weft, fetch, leftovers, wait_until
+from weftkit import USERS, Weft, fetch, leftovers, wait_until
 
 MANIFEST = """\
 apiVersion: weft.dev/v1alpha1
@@ -60,6 +58,7 @@ def is_served(weft):
         return False
 
 
+@pytest.mark.parametrize("user", USERS, indirect=True)
 def test_a_killed_daemon_is_followed_by_one_that_starts_everything_again(page, folder):
     before = {pod["metadata"]["uid"] for pod in page.items("pods")}
     os.kill(page.daemon_pid(), signal.SIGKILL)
@@ -79,6 +78,7 @@ def test_a_stopped_daemon_keeps_its_objects(page, folder):
     wait_until(lambda: is_served(page), "the site is served again")
 
 
+@pytest.mark.parametrize("user", USERS, indirect=True)
 def test_a_killed_proxy_is_started_again_and_said(page):
     first = page.api("/apis/weft.dev/v1alpha1/status")["proxy"]["pid"]
     os.kill(first, signal.SIGKILL)
@@ -128,26 +128,3 @@ def children(parent):
             except OSError:
                 pass
     return found
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
-def test_an_ordinary_user_needs_no_root():
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="weft-", dir="/tmp"))
-    folder.chmod(0o777)
-    (folder / "index.html").write_text("hello")
-    (folder / "page.yaml").write_text(MANIFEST.format(folder=folder))
-    if subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "unshare", "-Urn", "true"]).returncode:
-        pytest.skip("user namespaces are not allowed to ordinary users here")
-    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", f"WEFT_STATE_DIR={folder}/state", PROGRAM]
-    try:
-        done = subprocess.run([*user, "up", "--detach", f"{folder}/page.yaml"], capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-        answer = subprocess.run([*user, "get", "service", "page", "-o", "json"], capture_output=True, text=True, timeout=20)
-        entry = json.loads(answer.stdout)["status"]["loadBalancer"]["ingress"][0]
-        port = entry.get("ports", [{"port": 80}])[0]["port"]
-        wait_until(lambda: fetch(entry["ip"], port=port)[0] == 200, "the site is served")
-    finally:
-        subprocess.run([*user, "down", "--now"], capture_output=True, timeout=60)
-    left = leftovers(folder)
-    subprocess.run(["rm", "-rf", folder], check=False)
-    assert not left, left

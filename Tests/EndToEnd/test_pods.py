@@ -5,12 +5,11 @@ import os
 import pathlib
 import shutil
 import signal
-import tempfile
 import time
 
 import pytest
 
-from weftkit import Weft, fetch, leftovers, wait_until
+from weftkit import USERS, Weft, fetch, leftovers, new_folder, wait_until
 
 ECHO = """\
 import http.server, os, socket
@@ -167,18 +166,16 @@ spec:
 """
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="weft-", dir="/tmp"))
+@pytest.fixture(scope="module", params=USERS)
+def cluster(request, needs_namespaces):
+    folder = new_folder(request.param)
     folder.chmod(0o755)
     for name, text in (("echo", ECHO), ("greeter", GREETER), ("explorer", EXPLORER)):
         (folder / f"{name}.py").write_text(text)
     (folder / "all.yaml").write_text(MANIFEST.format(folder=folder))
-    program = Weft(folder / "state")
+    program = Weft(folder / "state", request.param)
     try:
-        program.run("up", "--detach", "--timeout", "3", str(folder / "all.yaml"), timeout=60, check=False)
+        program.run("up", "--detach", "--timeout", "1", str(folder / "all.yaml"), timeout=60, check=False)
         wait_until(lambda: ready(program, "app=echo") == 2, "the echo pods are ready")
         program.run("delete", "pod", "explorer")
         program.run("apply", "-f", str(folder / "all.yaml"))
@@ -254,16 +251,17 @@ def test_values_reach_the_pod(found):
 def test_a_node_port_is_open_on_the_machine(cluster):
     port = cluster.json("get", "service", "echo")["spec"]["ports"][0]["nodePort"]
     assert 30000 <= port <= 32767
-    assert fetch("127.0.0.1", port=port)[2].startswith(b"echo-")
+    assert fetch(cluster.node_address(), port=port)[2].startswith(b"echo-")
 
 
 def test_an_unready_pod_gets_no_traffic(cluster):
     port = cluster.json("get", "service", "echo")["spec"]["ports"][0]["nodePort"]
-    chosen = fetch("127.0.0.1", "/unready", port=port)[2].decode()
+    node = cluster.node_address()
+    chosen = fetch(node, "/unready", port=port)[2].decode()
     wait_until(lambda: ready(cluster, "app=echo") == 1, "one pod is unready")
     address = next(p["status"]["podIP"] for p in cluster.items("pods", "-l", "app=echo") if p["metadata"]["name"] == chosen)
     wait_until(lambda: address not in cluster.run("get", "endpoints", "echo").stdout, "its endpoint is gone")
-    assert {fetch("127.0.0.1", port=port)[2].decode() for _ in range(20)}.isdisjoint({chosen})
+    assert {fetch(node, port=port)[2].decode() for _ in range(20)}.isdisjoint({chosen})
 
 
 def test_a_process_that_ends_is_started_again_with_growing_pauses(cluster):
@@ -286,6 +284,7 @@ def test_up_detach_says_what_is_not_ready_and_why(cluster):
     assert "crasher" in done.stderr and ("CrashLoopBackOff" in done.stderr or "exit code 7" in done.stderr)
 
 
+@pytest.mark.parametrize("user", USERS, indirect=True)
 def test_a_killed_daemon_leaves_nothing_for_the_next_one(weft, folder, needs_namespaces):
     (folder / "echo.py").write_text(ECHO)
     folder.chmod(0o755)

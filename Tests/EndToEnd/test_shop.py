@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from weftkit import PROGRAM, ROOT, fetch, leftovers, wait_until
+from weftkit import PROGRAM, ROOT, USERS, fetch, leftovers, wait_until
 
 SERVICES = {"web": 2, "catalogue": 3, "users": 2, "orders": 1}
 
@@ -191,6 +191,7 @@ def test_events_tell_what_happened(shop):
     assert {"Scheduled", "Started", "ScalingReplicaSet"} <= reasons, reasons
 
 
+@pytest.mark.parametrize("user", USERS, indirect=True)
 def test_ctrl_c_stops_everything_and_leaves_nothing(weft, folder, needs_namespaces):
     process = weft.start("up", str(ROOT / "examples/shop"), start_new_session=True)
     seen = []

@@ -7,22 +7,48 @@ import os
 import pathlib
 import socket
 import subprocess
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / ".build" / os.environ.get("WEFT_BUILD", "release") / "weft"
 
 
-class Weft:
-    """The command line with one state directory."""
+# Whom the tests can be: root tests both, an ordinary user tests itself.
+USERS = ("root", "ordinary") if os.geteuid() == 0 else ("ordinary",)
+# Nobody's number, no group, no capability, and none to be had again.
+ORDINARY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
 
-    def __init__(self, state):
+
+def new_folder(user=USERS[0]):
+    """A short temporary folder that belongs to a user: Unix sockets live in it."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="weft-", dir="/tmp"))
+    if user == "ordinary" and os.geteuid() == 0:
+        os.chown(path, 65534, 65534)
+        path.chmod(0o755)
+    return path
+
+
+class Address(str):
+    """An address with the port at which a Service is served there."""
+
+    port = 80
+
+
+class Weft:
+    """The command line with one state directory, as one user."""
+
+    def __init__(self, state, user=USERS[0]):
         self.state = str(state)
+        self.user = user
+
+    def command(self, *words):
+        return [*(ORDINARY if self.user == "ordinary" and os.geteuid() == 0 else []), str(PROGRAM), *words]
 
     def run(self, *words, timeout=30, check=True, **more):
         """Runs a command to its end; its output is captured as text."""
         done = subprocess.run(
-            [PROGRAM, *words], timeout=timeout, text=True, capture_output=True, env=self.environment(), **more
+            self.command(*words), timeout=timeout, text=True, capture_output=True, env=self.environment(), **more
         )
         if check and done.returncode != 0:
             log = pathlib.Path(self.state) / "serve.log"
@@ -35,11 +61,12 @@ class Weft:
     def start(self, *words, **more):
         """Starts a command that goes on; the caller ends it."""
         return subprocess.Popen(
-            [PROGRAM, *words], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment(), **more
+            self.command(*words), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment(), **more
         )
 
     def environment(self):
-        return {**os.environ, "WEFT_STATE_DIR": self.state, "NO_COLOR": "1"}
+        home = {"HOME": str(pathlib.Path(self.state).parent)} if self.user == "ordinary" else {}
+        return {**os.environ, **home, "WEFT_STATE_DIR": self.state, "NO_COLOR": "1"}
 
     def json(self, *words, **more):
         return json.loads(self.run(*words, "-o", "json", **more).stdout)
@@ -56,8 +83,15 @@ class Weft:
         return json.load(connection.getresponse())
 
     def balancer_address(self, service):
-        status = self.json("get", "service", service)["status"]
-        return status["loadBalancer"]["ingress"][0]["ip"]
+        """The address of a LoadBalancer Service, with the port at which its first port is served."""
+        status = self.json("get", "service", service)["status"]["loadBalancer"]["ingress"][0]
+        address = Address(status["ip"])
+        address.port = status.get("ports", [{"port": 80}])[0]["port"]
+        return address
+
+    def node_address(self):
+        """Where NodePorts are: not 127.0.0.1 while another weft runs on this machine."""
+        return self.json("get", "node", "weft")["status"]["addresses"][0]["address"]
 
     def daemon_pid(self):
         return int(pathlib.Path(self.state, "weft.pid").read_text().split()[0])
@@ -74,9 +108,9 @@ def wait_until(condition, what, seconds=20):
         time.sleep(0.02)
 
 
-def fetch(host, path="/", port=80, headers=None, method="GET", body=None, timeout=5):
+def fetch(host, path="/", port=None, headers=None, method="GET", body=None, timeout=5):
     """One request on a fresh connection: (status, headers, body)."""
-    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    connection = http.client.HTTPConnection(host, port or getattr(host, "port", 80), timeout=timeout)
     try:
         connection.request(method, path, body, headers or {})
         answer = connection.getresponse()

@@ -50,13 +50,14 @@ static int become_user(struct row request) {
     const char *group;
     for (const char *cursor = NULL; count < 64 && (group = row_next(request, "group", &cursor)) != NULL;)
         groups[count++] = (gid_t)strtoul(group, NULL, 10);
+    if (pod_take_identity(uid, gid) != 0) return -1;
     if (pod_maps_all_users && setgroups(count, groups) != 0) return fail("cannot set the groups: %m");
     if (setresgid((gid_t)gid, (gid_t)gid, (gid_t)gid) != 0)
-        return fail("cannot run as group %ld: %m%s", gid, pod_maps_all_users ? "" : " (only weft's own id is mapped)");
+        return fail("cannot run as group %ld: %m", gid);
     for (int capability = 0; capability <= 63; capability++)
         if (!is_kept(capability)) prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
     if (setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) != 0)
-        return fail("cannot run as user %ld: %m%s", uid, pod_maps_all_users ? "" : " (only weft's own id is mapped)");
+        return fail("cannot run as user %ld: %m", uid);
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2] = {0};
     for (int capability = 0; uid == 0 && capability <= 63; capability++) {

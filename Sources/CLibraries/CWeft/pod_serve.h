@@ -97,6 +97,10 @@ int stream_read(struct stream *stream, struct log *log);
 /// Writes out an unfinished line and closes the stream.
 void stream_end(struct stream *stream, struct log *log);
 
+/// Child side: where the pod has a single id, makes that id `user` and `group`, in a user namespace of the container's own.
+/// 0 or -1 (`fail`).
+int pod_take_identity(long user, long group);
+
 /// Child side: from a forked pod init to the program. Never returns; says why on `errors`.
 void run_program(struct row request, int errors) __attribute__((noreturn));
 

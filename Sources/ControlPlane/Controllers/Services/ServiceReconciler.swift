@@ -46,12 +46,18 @@ package struct ServiceReconciler: Reconciler {
                     service,
                     .normal,
                     reason: "EnsuredLoadBalancer",
-                    message: "Reachable on this machine at \(address)",
+                    message: "Reachable on this machine at \(places(service, address))",
                     component: "service-controller"
                 )
             }
         }
         return nil
+    }
+
+    /// Address and ports as a person would use them.
+    private func places(_ service: Object, _ address: String) -> String {
+        let moved = ports.moved(service)
+        return ServiceSpec(service.spec).ports.map { "\(address):\(moved[$0.port] ?? $0.port)" }.joined(separator: ", ")
     }
 
     /// The entry of the status; with `ports` when not all are under their own numbers.

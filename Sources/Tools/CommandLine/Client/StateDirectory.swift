@@ -26,8 +26,47 @@ package struct StateDirectory: Sendable, Equatable {
 
     private static var fallback: String {
         if geteuid() == 0 { return "/var/lib/weft" }
-        if let state = environment("XDG_STATE_HOME") { return state + "/weft" }
-        return (environment("HOME") ?? "/tmp") + "/.local/state/weft"
+        // The specification of XDG has relative paths ignored.
+        if let state = environment("XDG_STATE_HOME"), state.hasPrefix("/") { return state + "/weft" }
+        guard let home = environment("HOME") ?? homeOfUser, home.hasPrefix("/") else { return "/tmp/weft-\(geteuid())" }
+        return home + "/.local/state/weft"
+    }
+
+    /// The home directory as the user database has it: services and cron jobs may have no `$HOME`.
+    private static var homeOfUser: String? {
+        var entry = passwd()
+        var found: UnsafeMutablePointer<passwd>?
+        var buffer = [CChar](repeating: 0, count: 4096)
+        guard getpwuid_r(geteuid(), &entry, &buffer, buffer.count, &found) == 0, found != nil, let home = entry.pw_dir
+        else { return nil }
+        let path = String(cString: home)
+        return access(path, W_OK) == 0 ? path : nil
+    }
+
+    /// Makes the directory and its parents, for this user alone.
+    ///
+    /// - Throws: `CommandError` when that cannot be, or the directory belongs to somebody else: `/tmp` is everybody's.
+    package func make() throws(CommandError) {
+        var made = ""
+        for part in path.split(separator: "/") {
+            made += "/\(part)"
+            guard mkdir(made, 0o700) == 0 || errno == EEXIST else {
+                throw CommandError(
+                    "the state directory \(path) cannot be made: \(made): \(FileReader.describe(errno)); "
+                        + "choose another with --state-dir"
+                )
+            }
+        }
+        var facts = stat()
+        guard stat(path, &facts) == 0 else {
+            throw CommandError("the state directory \(path) cannot be read: \(FileReader.describe(errno))")
+        }
+        guard geteuid() == 0 || facts.st_uid == geteuid() else {
+            throw CommandError(
+                "the state directory \(path) belongs to user \(facts.st_uid), not to user \(geteuid()); "
+                    + "choose another with --state-dir"
+            )
+        }
     }
 
     private static func environment(_ name: String) -> String? {

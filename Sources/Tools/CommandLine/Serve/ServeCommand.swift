@@ -16,7 +16,7 @@ enum ServeCommand {
         raiseFileLimit()
         // Started as /proc/self/exe, the process would be called "exe" in every list of processes.
         nameProcess("weft")
-        try makeDirectory(state.path)
+        try state.make()
         let lock = try DaemonLock(state)
         let log = ServeLog(path: state.log)
         return try await supervise(Daemon(state: state, log: log), lock, log)
@@ -58,15 +58,5 @@ enum ServeCommand {
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
         limit.rlim_cur = min(limit.rlim_max, 1 << 20)
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    }
-
-    private static func makeDirectory(_ path: String) throws(CommandError) {
-        var made = ""
-        for part in path.split(separator: "/") {
-            made += "/\(part)"
-            guard mkdir(made, 0o700) == 0 || errno == EEXIST else {
-                throw CommandError("the state directory \(path) cannot be made: \(FileReader.describe(errno))")
-            }
-        }
     }
 }

@@ -13,7 +13,7 @@ struct DaemonLauncher: Sendable {
     /// - Throws: `CommandError` with the end of the daemon's log when it does not come up.
     func ensureRunning(_ client: APIClient) async throws -> Bool {
         if await client.isAnswering() { return false }
-        try makeDirectory()
+        try state.make()
         let start = ContinuousClock.now
         let pid = try spawn()
         while ContinuousClock.now - start < Self.patience {
@@ -26,19 +26,6 @@ struct DaemonLauncher: Sendable {
         }
         kill(pid, SIGTERM)
         throw CommandError("the daemon did not answer within \(Self.patience.components.seconds) s:\n\(logEnd())")
-    }
-
-    private func makeDirectory() throws(CommandError) {
-        var made = ""
-        for part in state.path.split(separator: "/") {
-            made += "/\(part)"
-            guard mkdir(made, 0o700) == 0 || errno == EEXIST else {
-                throw CommandError(
-                    "the state directory \(state.path) cannot be made: \(FileReader.describe(errno)); "
-                        + "choose another with --state-dir"
-                )
-            }
-        }
     }
 
     /// Runs `weft serve` in a session of its own, with its output in the log.
