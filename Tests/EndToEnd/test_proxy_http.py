@@ -319,7 +319,8 @@ def websocket(peer):
     peer.send(b"bye")
 
 
-UPGRADE = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n"
+UPGRADE = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: {0}\r\nSec-WebSocket-Version: 13\r\n\r\n".format(
+    "dGhlIHNhbXBsZSBub25jZQ==")
 
 
 def test_a_websocket_becomes_a_tunnel_after_101():

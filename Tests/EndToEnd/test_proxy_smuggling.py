@@ -8,6 +8,8 @@ from proxykit import Client, Origin, Proxy, cluster, free_port, http_filter, lis
 
 G = "GET / HTTP/1.1\r\nHost: a\r\n"
 P = "POST / HTTP/1.1\r\nHost: a\r\n"
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+U = "{0} / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: {1}\r\n{2}\r\n"
 HIDDEN = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n"
 
 REFUSED = {
@@ -53,6 +55,13 @@ REFUSED = {
     "A09 overlong": "GET /%c0%ae HTTP/1.1\r\nHost: a\r\n\r\n",
     "A09 nul": "GET /admin%00 HTTP/1.1\r\nHost: a\r\n\r\n",
     "F05 expectation": P + "Expect: x\r\nContent-Length: 1\r\n\r\nx",
+    **{f"W01 key {key!r}": U.format("GET", key, "Sec-WebSocket-Version: 13\r\n") for key in (
+        "", "x", "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZQ===", "dGhlIHNhbXBsZSBub25jZQQQ", "dGhlIHNhbXBsZSBub25jZ!==",
+        KEY + "\r\nSec-WebSocket-Key: " + KEY)},
+    **{f"W01 version {more!r}": U.format("GET", KEY, more) for more in (
+        "", "Sec-WebSocket-Version: 8\r\n", "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Version: 13\r\n")},
+    "W01 method": U.format("POST", KEY, "Sec-WebSocket-Version: 13\r\n"),
+    "W01 body": U.format("GET", KEY, "Sec-WebSocket-Version: 13\r\nContent-Length: 3\r\n") + "abc",
     "L01 target": "GET /" + "a" * 20_000 + " HTTP/1.1\r\nHost: a\r\n\r\n",
     "L02 fields": G + "X: y\r\n" * 150 + "\r\n",
 }
@@ -79,7 +88,7 @@ def test_refused_requests_never_reach_the_origin(field, name):
     with Client(port) as client:
         client.send(REFUSED[name] + HIDDEN)
         status, fields, body = client.response()
-        assert status in (400, 403, 405, 408, 414, 417, 431, 501, 505)
+        assert status in (400, 403, 405, 408, 414, 417, 426, 431, 501, 505)
         assert fields["connection"] == "close" and fields["x-weft-reason"] and body
         assert client.rest() == b"", "something was answered after the refusal"
     assert origin.bytes == before
@@ -302,3 +311,10 @@ def test_a10_a_trusted_hop_in_front_is_believed():
             assert client.send(G + "X-Forwarded-For: 9.9.9.9, 192.0.2.1\r\nX-Forwarded-Proto: https\r\n\r\n").response()[0] == 200
         head = origin.bytes.decode().lower()
         assert "x-forwarded-for: 9.9.9.9, 192.0.2.1, 127.0.0.1\r\n" in head and "x-forwarded-proto: https\r\n" in head
+
+
+def test_w01_an_unknown_version_is_told_the_known_one(field):
+    _, port, _ = field
+    with Client(port) as client:
+        status, fields, _ = client.send(U.format("GET", KEY, "Sec-WebSocket-Version: 25\r\n")).response()
+        assert (status, fields["sec-websocket-version"], fields["upgrade"]) == (426, "13", "websocket")

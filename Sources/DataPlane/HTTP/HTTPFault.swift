@@ -26,6 +26,7 @@ public enum HTTPFault: UInt8, Error, BitwiseCopyable, Sendable, CaseIterable {
     case badConnection
     case unknownExpectation
     case badUpgrade
+    case unsupportedWebSocketVersion
     case badChunkSize
     case badChunkExtension
     case badChunkEnd
@@ -41,6 +42,7 @@ public enum HTTPFault: UInt8, Error, BitwiseCopyable, Sendable, CaseIterable {
         case .unsupportedVersion: 505
         case .unknownTransferCoding: 501
         case .unknownExpectation: 417
+        case .unsupportedWebSocketVersion: 426
         default: 400
         }
     }
@@ -73,7 +75,8 @@ public enum HTTPFault: UInt8, Error, BitwiseCopyable, Sendable, CaseIterable {
         case .transferEncodingInHTTP10: "Transfer-Encoding stands in an HTTP/1.0 message"
         case .badConnection: "Connection is malformed"
         case .unknownExpectation: "only the expectation 100-continue is understood"
-        case .badUpgrade: "the upgrade request is malformed"
+        case .badUpgrade: "a WebSocket asks with GET and a key of 16 bytes in base64"
+        case .unsupportedWebSocketVersion: "only version 13 of WebSocket is spoken here"
         case .badChunkSize: "a chunk size is malformed"
         case .badChunkExtension: "a chunk extension is malformed or too long"
         case .badChunkEnd: "a chunk does not end with CR LF"

@@ -129,6 +129,7 @@ public struct RequestHead: BitwiseCopyable, Sendable {
         } else if minorVersion == 1 {
             return .failed(.missingHost)
         }
+        if isUpgrade, let fault = WebSocketHandshake.fault(of: self, bytes, fields) { return .failed(fault) }
         return .complete
     }
 }

@@ -44,6 +44,8 @@ extension Worker {
             writer.put(location)
             writer.endLine()
         }
+        // RFC 9110 section 15.5.22, RFC 6455 section 4.4.
+        if status == 426 { writer.put("upgrade: websocket\r\nsec-websocket-version: 13\r\n") }
         let hasBody = status >= 200 && status != 204 && status != 304
         if hasBody {
             writer.put("content-length: ")
@@ -187,7 +189,7 @@ extension Worker {
             .transferEncodingWithLength, .transferEncodingInHTTP10:
             .badFraming
         case .badChunkSize, .badChunkExtension, .badChunkEnd, .badTrailer: .badChunk
-        case .badUpgrade: .badUpgrade
+        case .badUpgrade, .unsupportedWebSocketVersion: .badUpgrade
         case .badFieldName, .badFieldValue, .badLineEnd, .fieldWithoutColon, .underscoreInFieldName, .badConnection:
             .badHeader
         case .unknownExpectation, .badStatus: .other
