@@ -13,8 +13,8 @@ package actor ProxySupervisor {
         package var pidFile: String
         package var firstBackOff: Duration = .milliseconds(100)
         package var longestBackOff: Duration = .seconds(10)
-        /// One that ran this long was well: its death is answered at once.
-        package var wellAfter: Duration = .seconds(10)
+        /// One that ran this long was well: its death is answered at once, as is the first of all.
+        package var wellAfter: Duration = .seconds(1)
 
         package init(program: String, arguments: [String], logFile: String, pidFile: String) {
             self.program = program
@@ -77,7 +77,7 @@ package actor ProxySupervisor {
     }
 
     private func supervise() async {
-        var backOff = settings.firstBackOff
+        var backOff = Duration.zero
         while !isStopping {
             let begun = clock.now
             if let pid = launch() {
@@ -91,11 +91,11 @@ package actor ProxySupervisor {
             guard !isStopping else { return }
             restarts += 1
             if begun.duration(to: clock.now) >= settings.wellAfter {
-                backOff = settings.firstBackOff
+                backOff = .zero
                 continue
             }
-            try? await Task.sleep(for: backOff)
-            backOff = min(backOff * 2, settings.longestBackOff)
+            if backOff > .zero { try? await Task.sleep(for: backOff) }
+            backOff = min(max(backOff * 2, settings.firstBackOff), settings.longestBackOff)
         }
     }
 

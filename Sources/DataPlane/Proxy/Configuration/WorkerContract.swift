@@ -1,9 +1,12 @@
+import Reactor
 import Traffic
 
 /// What the main thread tells a worker. `Worker.send` may be called from any thread; commands are carried out in order.
 enum WorkerCommand: Sendable {
     /// Use this configuration from now on: open and close listeners, take over clusters, then say `.applied`.
     case apply(Snapshot)
+    /// Say `.listenerOpened` of every socket again.
+    case announceListeners
     /// Send a report.
     case report(id: UInt64)
     /// Stop accepting. Gracefully: keep-alive connections are told to close with their next answer, and connections still
@@ -19,6 +22,10 @@ enum ControlEvent: Sendable {
     case applied(worker: Int, generation: UInt64)
     /// A listener could not be opened; the others work. nil = it works now.
     case listenerState(worker: Int, listener: String, error: String?)
+    /// A socket listens: for the keeper of listeners. The descriptor is a duplicate that belongs to the receiver.
+    case listenerOpened(KeptListener, fd: Int32)
+    /// The socket with this inode was closed.
+    case listenerClosed(inode: UInt64)
     case report(id: UInt64, WorkerReport)
     /// After `.drain`: no downstream connection is left.
     case drained(worker: Int)
@@ -85,6 +92,8 @@ struct WorkerSetup: Sendable {
     var accessLog: AccessLogRing
     /// The processor to be bound to; nil = none.
     var processor: Int?
+    /// Sockets to take over. With it the worker tells of every socket that it opens and closes; nil = nobody keeps them.
+    var vault: ListenerVault?
 }
 
 /// Starts a worker's thread; nil when the system gives none.

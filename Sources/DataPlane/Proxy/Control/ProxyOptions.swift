@@ -10,6 +10,8 @@ struct ProxyOptions: Sendable {
     var concurrency: Int?
     var logLevel = LogLevel.info
     var drainSeconds: UInt64 = 10
+    /// The Unix socket of whoever keeps the listening sockets while this process is gone.
+    var keeperPath: String?
     var wantsVersion = false
     var wantsHelp = false
 
@@ -24,6 +26,7 @@ struct ProxyOptions: Sendable {
           --concurrency N          worker threads (default: one per processor)
           -l, --log-level LEVEL    trace, debug, info, warning, error, critical, off (default: info)
           --drain-time-s N         seconds for connections to end after SIGTERM (default: 10)
+          --listener-keeper PATH   the Unix socket of a keeper of listening sockets: the next proxy takes them over
           --version                print the version and end
           -h, --help               print this and end
 
@@ -65,6 +68,7 @@ struct ProxyOptions: Sendable {
                 }
                 options.logLevel = level
             case "--drain-time-s": options.drainSeconds = UInt64(try number(try value(), name, 0...86_400))
+            case "--listener-keeper": options.keeperPath = try value()
             // Envoy's hot restart has no counterpart here; scripts that set its number run unchanged.
             case "--base-id", "--restart-epoch", "--service-cluster", "--service-node", "--service-zone":
                 _ = try value()

@@ -20,6 +20,7 @@ final class ProxyProcess: EventHandler {
     private let signals: SignalSource
     private let watch: ConfigurationWatch
     private let resolver: NameResolver
+    private let keeper: KeeperClient?
     private var admin: AdminServer?
     private var key: HandlerKey?
     private var exitCode: Int32 = 0
@@ -51,6 +52,9 @@ final class ProxyProcess: EventHandler {
         resolver = NameResolver(inbox: workers.inbox)
         state.startNanoseconds = WallClock.now()
         state.workers = options.concurrency ?? SystemThread.processorCount
+        let count = state.workers
+        let loop = loop
+        keeper = options.keeperPath.map { KeeperClient(path: $0, workerCount: count, loop: loop, log: log) }
         store.onWarning = { [log] in log.warning($0) }
         do {
             try store.load(bootstrap)
@@ -64,6 +68,7 @@ final class ProxyProcess: EventHandler {
         do {
             key = try loop.add(signals.fd, .read, self)
             try startAdmin()
+            try keeper?.start()
         } catch { throw StartError(message: "\(error)") }
         for index in 0..<state.workers {
             let setup = WorkerSetup(
@@ -71,7 +76,8 @@ final class ProxyProcess: EventHandler {
                 count: state.workers,
                 inbox: workers.inbox,
                 accessLog: accessLogs.makeRing(),
-                processor: nil
+                processor: nil,
+                vault: keeper?.vault
             )
             guard let port = startWorker(setup) else {
                 throw StartError(message: "worker \(index) could not be started")
@@ -83,6 +89,7 @@ final class ProxyProcess: EventHandler {
         log.info("started", ["workers": "\(state.workers)", "pid": "\(getpid())", "version": Self.version])
         loop.run()
         admin?.shutdown()
+        keeper?.shutdown()
         accessLogs.stop()
         log.info("ended", ["code": "\(exitCode)"])
         return exitCode
@@ -100,6 +107,15 @@ final class ProxyProcess: EventHandler {
                 publish()
             }
             workersApplied()
+        }
+        if let keeper {
+            workers.onListenerOpened = { keeper.opened($0, $1) }
+            workers.onListenerClosed = { keeper.closed($0) }
+            keeper.onReconnect = { [unowned self, unowned keeper] in
+                workers.send(.announceListeners)
+                // Commands are carried out in order: the report comes after the last socket.
+                workers.collect { [weak keeper] _ in keeper?.announced() }
+            }
         }
         watch.onChange = { [unowned self] in filesChanged($0) }
     }
@@ -145,6 +161,7 @@ final class ProxyProcess: EventHandler {
     }
 
     private func workersApplied() {
+        if workers.appliedGeneration > 0 { keeper?.configured() }
         guard !state.isReady, ending == .no, workers.appliedGeneration > 0 else { return }
         // Nobody is to be sent here before the first look-ups are through and in force.
         let names = store.hostNames
@@ -187,6 +204,7 @@ final class ProxyProcess: EventHandler {
         }
         log.info("draining", ["signal": "\(signal)", "seconds": "\(options.drainSeconds)"])
         ending = .draining
+        keeper?.shutdown()
         drainListeners(isGraceful: true)
         let deadline = Instant.read().advanced(byNanoseconds: options.drainSeconds * 1_000_000_000)
         if let key { loop.setTimer(key, deadline) }
@@ -194,6 +212,7 @@ final class ProxyProcess: EventHandler {
     }
 
     func drainListeners(isGraceful: Bool) {
+        keeper?.release()
         state.isDraining = state.isDraining || isGraceful
         workers.send(.drain(isGraceful: isGraceful, deadline: options.drainSeconds * 1_000_000_000))
     }

@@ -13,6 +13,10 @@ final class WorkerGroup: EventHandler {
     var onLog: (LogLevel, String) -> Void = { _, _ in }
     /// Called with the addresses of a host name.
     var onResolved: (String, [Address]) -> Void = { _, _ in }
+    /// Called when a worker opened a socket, with a duplicate that belongs to the receiver.
+    var onListenerOpened: (KeptListener, Int32) -> Void = { Socket.close($1) }
+    /// Called with the inode of a socket that a worker closed.
+    var onListenerClosed: (UInt64) -> Void = { _ in }
     /// Called when the last worker said that it has no connection left.
     var onDrained: () -> Void = {}
 
@@ -80,6 +84,8 @@ final class WorkerGroup: EventHandler {
             case .listenerState(_, let listener, let error):
                 listenerErrors[listener] = error
                 if let error { onLog(.error, "listener \(listener) could not be opened: \(error)") }
+            case .listenerOpened(let listener, let fd): onListenerOpened(listener, fd)
+            case .listenerClosed(let inode): onListenerClosed(inode)
             case .report(let id, let report): add(report, to: id)
             case .drained(let worker):
                 drained.insert(worker)

@@ -9,7 +9,8 @@ enum WorkerThreads {
             number: setup.index,
             workerCount: setup.count,
             control: setup.inbox,
-            ring: setup.accessLog
+            ring: setup.accessLog,
+            vault: setup.vault
         )
         guard let worker = made else { return nil }
         let isStarted = SystemThread.start(name: "worker-\(setup.index)", processor: setup.processor) { worker.run() }

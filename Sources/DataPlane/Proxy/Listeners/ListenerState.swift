@@ -20,4 +20,6 @@ struct ListenSocket {
     var address: SocketAddress
     var generation: UInt32
     var isPaused = false
+    /// `NetworkPlace.identity`; 0 = the proxy's own network; nil = the keeper does not hear of the socket.
+    var network: UInt64?
 }

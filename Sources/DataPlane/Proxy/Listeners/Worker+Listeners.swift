@@ -39,11 +39,12 @@ extension Worker {
         closeSockets(state)
         do {
             for address in state.configuration.socket.addresses {
-                let socket = try open(address, state.configuration.socket)
-                state.sockets.append(socket)
-                let generation = socket.generation
-                let token = Token(.listener, state.configuration.index, generation: generation)
-                try loop.watch(socket.fd, .read, token: token.raw)
+                for socket in try sockets(at: address, state.configuration.socket) {
+                    state.sockets.append(socket)
+                    let token = Token(.listener, state.configuration.index, generation: socket.generation)
+                    try loop.watch(socket.fd, .read, token: token.raw)
+                    announce(socket)
+                }
             }
             if state.lastError != nil { report(state, nil) }
             state.lastError = nil
@@ -60,43 +61,90 @@ extension Worker {
         control.post(.listenerState(worker: number, listener: state.configuration.name, error: error))
     }
 
-    private func open(_ address: Address, _ settings: ListenerConfiguration.Socket) throws(SystemError) -> ListenSocket
-    {
-        connectionIDs &+= 1
-        let generation = UInt32(truncatingIfNeeded: connectionIDs) & Token.generationMask
+    /// The sockets of an address: kept ones, or a new one.
+    private func sockets(
+        at address: Address,
+        _ settings: ListenerConfiguration.Socket
+    ) throws(SystemError) -> [ListenSocket] {
         if case .pipe(let path) = address.host {
             unlink(path)
             let fd = try SystemError.check(
                 cweft_listen_unix(path, Int32(SOCK_STREAM.rawValue), Socket.backlog),
                 "listen on \(path)"
             )
-            return ListenSocket(fd: fd, address: SocketAddress(), generation: generation)
+            return [ListenSocket(fd: fd, address: SocketAddress(), generation: nextGeneration())]
         }
         var network = Socket.Network.own
+        var identity: UInt64 = 0
         if let path = address.namespacePath {
             guard let place = networkPlace(path) else { throw SystemError(code: ENOENT, operation: "open \(path)") }
             network = place.network
+            identity = place.identity
         }
         let wanted = address.socketAddress ?? SocketAddress()
+        let sharesPort = workerCount > 1 || settings.reusesPort
+        let kept = KeptListener(address: wanted, network: identity)
+        let share = vault?.take(kept, worker: number, sharesPort: sharesPort) ?? []
+        guard share.isEmpty else {
+            metrics.count(.listenersTakenOver, UInt64(share.count))
+            return share.map {
+                ListenSocket(fd: $0, address: wanted, generation: nextGeneration(), network: identity)
+            }
+        }
         let fd = try Socket.listen(
             wanted,
-            sharesPort: workerCount > 1 || settings.reusesPort,
+            sharesPort: sharesPort,
             bindsFreely: settings.freebind || settings.isTransparent,
             network: network
         )
         // Accepted connections inherit it: one system call less for each.
         Socket.setNoDelay(fd)
         let real = Socket.localAddress(fd) ?? wanted
-        return ListenSocket(fd: fd, address: real, generation: generation)
+        return [ListenSocket(fd: fd, address: real, generation: nextGeneration(), network: identity)]
     }
 
+    private func nextGeneration() -> UInt32 {
+        connectionIDs &+= 1
+        return UInt32(truncatingIfNeeded: connectionIDs) & Token.generationMask
+    }
+
+    /// Ends sockets that are no longer configured.
     private func closeSockets(_ state: ListenerState) {
-        for socket in state.sockets { Socket.close(socket.fd) }
+        for socket in state.sockets {
+            // Others may hold the socket, too: closing alone would neither end it nor take it out of the loop.
+            loop.unwatch(socket.fd)
+            if vault != nil, let inode = Socket.inode(socket.fd) {
+                Socket.stopListening(socket.fd)
+                control.post(.listenerClosed(inode: inode))
+            }
+            Socket.close(socket.fd)
+        }
         state.sockets = []
     }
 
+    /// Accepts no more. Sockets that the keeper has go on to collect connections for the next proxy.
     func closeAllListeners() {
-        for case let state? in listeners { closeSockets(state) }
+        for case let state? in listeners {
+            for socket in state.sockets {
+                loop.unwatch(socket.fd)
+                Socket.close(socket.fd)
+            }
+            state.sockets = []
+        }
+    }
+
+    /// Tells the keeper of all sockets again: it is another one.
+    func announceListeners() {
+        for case let state? in listeners {
+            for socket in state.sockets { announce(socket) }
+        }
+    }
+
+    private func announce(_ socket: ListenSocket) {
+        guard vault != nil, let network = socket.network else { return }
+        let fd = Socket.duplicate(socket.fd)
+        guard fd >= 0 else { return }
+        control.post(.listenerOpened(KeptListener(address: socket.address, network: network), fd: fd))
     }
 
     // MARK: Accepting

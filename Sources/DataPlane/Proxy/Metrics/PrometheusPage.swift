@@ -192,6 +192,7 @@ private struct ProxyFamily {
                 (("result", "timeout"), .detectionTimeouts),
             ]
         ),
+        one("listeners_taken_over_total", .listenersTakenOver, "Listening sockets taken over from the proxy before."),
         one("access_log_dropped_total", .accessLogDropped, "Access log lines lost."),
         one("accept_failures_total", .acceptFailures, "Calls of accept that failed."),
         one("system_call_failures_total", .systemCallFailures, "Other system calls that failed unexpectedly."),

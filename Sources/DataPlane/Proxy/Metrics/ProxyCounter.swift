@@ -14,7 +14,7 @@ enum ProxyCounter: Int, CaseIterable, Sendable {
     // Detection of protocols.
     case detectedHTTP, detectedOther, detectionTimeouts
     // Housekeeping.
-    case accessLogDropped, acceptFailures, systemCallFailures, loopIterations
+    case listenersTakenOver, accessLogDropped, acceptFailures, systemCallFailures, loopIterations
 }
 
 /// Gauges of a worker.

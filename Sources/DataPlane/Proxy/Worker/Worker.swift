@@ -42,6 +42,8 @@ final class Worker: @unchecked Sendable {
     let control: ControlInbox
     let metrics = WorkerMetrics()
     let ring: AccessLogRing?
+    /// Nil: nobody keeps the listening sockets.
+    let vault: ListenerVault?
 
     var downstreams = Slab<Downstream>()
     var upstreams = Slab<Upstream>()
@@ -90,11 +92,18 @@ final class Worker: @unchecked Sendable {
     var isStopped = false
     var wallOffset: UInt64 = 0
 
-    init(number: Int, workerCount: Int, control: ControlInbox, ring: AccessLogRing?) throws(SystemError) {
+    init(
+        number: Int,
+        workerCount: Int,
+        control: ControlInbox,
+        ring: AccessLogRing?,
+        vault: ListenerVault? = nil
+    ) throws(SystemError) {
         self.number = number
         self.workerCount = workerCount
         self.control = control
         self.ring = ring
+        self.vault = vault
         loop = try EventLoop()
         commands = Mailbox(waker: loop.waker)
         out = .allocate(byteCount: Limits.outSize, alignment: 64)
@@ -219,6 +228,7 @@ final class Worker: @unchecked Sendable {
     private func obey(_ command: WorkerCommand) {
         switch command {
         case .apply(let snapshot): apply(snapshot)
+        case .announceListeners: announceListeners()
         case .report(let id): control.post(.report(id: id, makeReport()))
         case .drain(let isGraceful, let deadline): drain(isGraceful: isGraceful, deadline: deadline)
         case .stop: isStopped = true

@@ -26,6 +26,7 @@ actor Daemon {
         let manager: ControllerManager
         let publisher: MeshPublisher
         let names: DNSServer
+        let keeper: ListenerKeeper
         let supervisor: ProxySupervisor
         let collector: StatCollector
         let agent: Agent
@@ -56,6 +57,7 @@ actor Daemon {
 
     nonisolated var proxyDirectory: String { "\(state.path)/proxy" }
     nonisolated var adminSocket: String { "\(proxyDirectory)/admin.sock" }
+    nonisolated var keeperSocket: String { "\(proxyDirectory)/listeners.sock" }
 
     // MARK: Start
 
@@ -69,6 +71,7 @@ actor Daemon {
         await names.attach()
         await parts.manager.start()
         try await parts.publisher.prepare()
+        try await parts.keeper.listen(keeperSocket)
         await parts.supervisor.start()
         run { await names.run() }
         run { await parts.publisher.run() }
@@ -158,6 +161,7 @@ actor Daemon {
             ),
             publisher: publisher,
             names: names,
+            keeper: ListenerKeeper(),
             supervisor: makeSupervisor(cluster),
             collector: StatCollector(admin: admin),
             agent: agent,
@@ -169,7 +173,9 @@ actor Daemon {
     private func makeSupervisor(_ cluster: Cluster) -> ProxySupervisor {
         let settings = ProxySupervisor.Settings(
             program: Self.proxyProgram,
-            arguments: ["-c", "\(proxyDirectory)/\(ConfigurationFiles.bootstrapFile)"],
+            arguments: [
+                "-c", "\(proxyDirectory)/\(ConfigurationFiles.bootstrapFile)", "--listener-keeper", keeperSocket,
+            ],
             logFile: "\(proxyDirectory)/proxy.log",
             pidFile: "\(proxyDirectory)/weft-proxy.pid"
         )
@@ -279,6 +285,7 @@ actor Daemon {
         await parts.manager.shutdown()
         // The proxy first: it takes no new connections, lets requests end, and nothing is sent to pods that are ending.
         await parts.publisher.stop()
+        await parts.keeper.shutdown()
         await parts.supervisor.shutdown(grace: hurries ? .milliseconds(100) : .seconds(10))
         progress.say("the proxy has drained")
         if hurries { await parts.agent.hurry() } else { await parts.agent.shutdown() }

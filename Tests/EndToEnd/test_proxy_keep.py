@@ -1,0 +1,164 @@
+"""What goes on while the proxy is killed: its listeners stay, and nobody is refused."""
+
+import http.client
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+
+import pytest
+
+from weftkit import Weft, fetch, leftovers, wait_until
+
+ECHO = """\
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        self.wfile.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+    def log_message(self, *words): pass
+http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
+"""
+
+# A fresh connection for every request, by name; one line for each: what came of it, and the time it took.
+VISITOR = """\
+import http.client, time
+while True:
+    start = time.monotonic()
+    one = http.client.HTTPConnection("echo", 80, timeout=10)
+    try:
+        one.request("GET", "/")
+        answer = one.getresponse()
+        answer.read()
+        what = str(answer.status)
+    except OSError as error: what = type(error).__name__
+    except http.client.HTTPException as error: what = type(error).__name__
+    finally: one.close()
+    print(what, time.monotonic() - start, flush=True)
+    time.sleep(0.005)
+"""
+
+MANIFEST = """\
+apiVersion: weft.dev/v1alpha1
+kind: Image
+metadata: {{name: tools}}
+spec: {{directory: {folder}/image, command: [/usr/bin/python3]}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: echo, labels: {{app: echo}}}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{{name: main, image: tools, args: [echo.py], ports: [{{containerPort: 8080}}]}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: echo}}
+spec: {{type: LoadBalancer, selector: {{app: echo}}, ports: [{{port: 80, targetPort: 8080}}]}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: visitor}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{{name: main, image: tools, args: [visitor.py]}}]
+"""
+PORT = 80
+
+
+@pytest.fixture(scope="module")
+def mesh():
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="weft-", dir="/tmp"))
+    folder.chmod(0o755)
+    image = folder / "image"
+    image.mkdir()
+    for name, text in (("echo", ECHO), ("visitor", VISITOR)):
+        (image / f"{name}.py").write_text(text)
+    (folder / "all.yaml").write_text(MANIFEST.format(folder=folder))
+    program = Weft(folder / "state")
+    try:
+        program.run("up", "--detach", str(folder / "all.yaml"), timeout=60)
+        yield program
+    finally:
+        program.run("down", "--now", timeout=60, check=False)
+        left = leftovers(folder)
+        for process in left.processes:
+            os.kill(process, 9)
+        shutil.rmtree(folder, ignore_errors=True)
+    assert not left, f"left behind: {left}"
+
+
+def proxy_pid(weft):
+    try:
+        return int(pathlib.Path(weft.state, "proxy/weft-proxy.pid").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def visits(weft):
+    """What the pod that visits by name has seen: (what, seconds)."""
+    lines = weft.run("logs", "visitor", check=False).stdout.splitlines()
+    return [(words[0], float(words[1])) for words in map(str.split, lines) if len(words) == 2]
+
+
+class Visitor(threading.Thread):
+    """Opens a connection per request until it is told to stop."""
+
+    def __init__(self, host, port):
+        super().__init__(daemon=True)
+        self.place, self.seen, self.stops = (host, port), [], False
+
+    def run(self):
+        while not self.stops:
+            start = time.monotonic()
+            try:
+                what = str(fetch(*self.place[:1], port=self.place[1], timeout=10)[0])
+            except OSError as error:
+                what = type(error).__name__
+            except http.client.HTTPException as error:
+                what = type(error).__name__
+            self.seen.append((what, time.monotonic() - start))
+
+    def finish(self):
+        self.stops = True
+        self.join(20)
+        return self.seen
+
+
+def test_a_killed_proxy_loses_only_what_was_open(mesh):
+    outside = Visitor(mesh.balancer_address("echo"), PORT)
+    wait_until(lambda: [what for what, _ in visits(mesh)[-3:]] == ["200"] * 3, "the visitor in a pod is answered")
+    outside.start()
+    kills = 3
+    before = len(visits(mesh))
+    try:
+        for _ in range(kills):
+            old = wait_until(lambda: proxy_pid(mesh), "a proxy runs")
+            seen, inside = len(outside.seen), len(visits(mesh))
+            os.kill(old, signal.SIGKILL)
+            wait_until(lambda: proxy_pid(mesh) not in (None, old), "a new proxy runs")
+            wait_until(lambda: len(outside.seen) > seen + 20, "requests from outside are answered")
+            wait_until(lambda: len(visits(mesh)) > inside + 10, "requests from a pod are answered")
+    finally:
+        outside.finish()
+    for who, seen in (("outside", outside.seen), ("a pod", visits(mesh)[before:])):
+        failed = [what for what, _ in seen if what != "200"]
+        assert "ConnectionRefusedError" not in failed, f"{who}: {failed}"
+        assert len(failed) <= kills, f"{who}: one connection was open at each kill, but failed were {failed}"
+        assert max(seconds for _, seconds in seen) < 1, f"{who}: back after {max(s for _, s in seen)} s"
+    taken = [line for line in metrics(mesh).splitlines() if line.startswith("listeners_taken_over_total")]
+    assert int(taken[0].split()[-1]) > 0, taken
+
+
+def metrics(weft):
+    connection = http.client.HTTPConnection("proxy")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(f"{weft.state}/proxy/admin.sock")
+    connection.request("GET", "/stats/prometheus")
+    return connection.getresponse().read().decode()
