@@ -194,7 +194,7 @@ static void read_out(struct container *container) {
         }
         stream_end(stream, &container->log);
     }
-    log_close(&container->log);
+    log_complete(&container->log);
 }
 
 void container_ended(struct container *container, int status) {

@@ -36,6 +36,11 @@ void log_close(struct log *log) {
     log->file = -1;
 }
 
+void log_complete(struct log *log) {
+    if (log->file >= 0) fchmod(log->file, 0440);
+    log_close(log);
+}
+
 static void rotate(struct log *log) {
     char from[sizeof log->path + 8], to[sizeof log->path + 8];
     log_close(log);

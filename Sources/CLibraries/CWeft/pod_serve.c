@@ -37,8 +37,10 @@ static unsigned slot_of(struct client *client) {
 }
 
 static void close_client(struct client *client) {
+    unsigned slot = slot_of(client);
     close(client->fd);
     client->fd = -1;
+    session_client_gone(slot);
     free(client->input.data);
     client->input = (struct text){0};
 }
@@ -107,11 +109,16 @@ static void obey(struct client *client, struct row request) {
     if (verb == NULL) {
         answer(client, token, "no verb");
     } else if (strcmp(verb, "start") == 0) {
-        answer(client, token, container_start(request, token));
+        const char *refusal = container_start(request, token);
+        if (refusal == NULL) session_remember(request);
+        answer(client, token, refusal);
     } else if (strcmp(verb, "signal") == 0) {
         answer(client, token, signal_container(request));
     } else if (strcmp(verb, "exec") == 0) {
         const char *refusal = command_start(request, slot_of(client), token);
+        if (refusal != NULL) answer(client, token, refusal);
+    } else if (strcmp(verb, "command") == 0) {
+        const char *refusal = session_start(request, slot_of(client), token);
         if (refusal != NULL) answer(client, token, refusal);
     } else if (strcmp(verb, "status") == 0) {
         describe(client, token);
@@ -233,6 +240,7 @@ static void reap(void) {
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (session_ended(pid, status)) continue;
         for (int i = 0; i < container_limit; i++)
             if (containers[i] != NULL && containers[i]->pid == pid) container_ended(containers[i], status);
         for (int i = 0; i < command_limit; i++)
@@ -261,11 +269,13 @@ static void dispatch(const struct epoll_event *event, int control, int broker, i
     case kind_stream: container_stream_event(slot, part); break;
     case kind_start: container_start_event(slot); break;
     case kind_command: command_event(slot, part); break;
+    case kind_session: session_event(slot); break;
     }
 }
 
 static int patience(void) {
-    int wait = command_deadlines();
+    int wait = command_deadlines(), hangup = session_deadlines();
+    if (hangup >= 0 && (wait < 0 || hangup < wait)) wait = hangup;
     if (stop_at == 0) return wait;
     int64_t left = (stop_at - steady_now()) / 1000000 + 1;
     if (left < 0) left = 0;

@@ -60,7 +60,9 @@ extern struct container *containers[container_limit];
 extern struct command *commands[command_limit];
 
 /// Kinds of things that the loop watches; the low bits of an epoll datum.
-enum kind { kind_control, kind_broker, kind_peer, kind_client, kind_signals, kind_stream, kind_start, kind_command };
+enum kind {
+    kind_control, kind_broker, kind_peer, kind_client, kind_signals, kind_stream, kind_start, kind_command, kind_session
+};
 
 /// Watches `fd` for reading. `slot` and `part` come back with the event.
 int watch(int fd, enum kind kind, unsigned slot, unsigned part);
@@ -90,8 +92,22 @@ void command_ended(struct command *command, int status);
 int command_deadlines(void);
 struct client *client_at(unsigned slot);
 
+/// Keeps how a container's program was started, for the commands that follow (`pod_exec.c`).
+void session_remember(struct row request);
+/// Starts a command whose caller speaks to it; its streams go out with the answer. NULL or why not.
+const char *session_start(struct row request, unsigned client_slot, const char *token);
+void session_event(unsigned slot);
+/// Takes the end of a process; 0 when it is no such command.
+int session_ended(pid_t pid, int status);
+/// Ends the commands of a connection that was closed: SIGHUP, and SIGKILL 2 s later.
+void session_client_gone(unsigned client_slot);
+/// As `command_deadlines`.
+int session_deadlines(void);
+
 void log_open(struct log *log, const char *path);
 void log_close(struct log *log);
+/// Marks a log as complete (read-only) and closes it: its readers need not wait for more.
+void log_complete(struct log *log);
 /// Reads what is there. Returns 0 when the stream has ended.
 int stream_read(struct stream *stream, struct log *log);
 /// Writes out an unfinished line and closes the stream.

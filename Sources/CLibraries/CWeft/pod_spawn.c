@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -131,6 +132,40 @@ int cweft_pod_connect(const char *path, int type) {
     }
     if (directory >= 0) close(directory);
     return result;
+}
+
+ssize_t cweft_receive_descriptors(int socket, void *bytes, size_t length, int *fds, int *count) {
+    enum { most = 8 };
+    struct iovec part = {.iov_base = bytes, .iov_len = length};
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int) * most)];
+    } control;
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control,
+    };
+    int room = *count;
+    *count = 0;
+    ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (received < 0) return -errno;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header != NULL; header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+        size_t sent = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < sent; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof fd);
+            if (*count < room)
+                fds[(*count)++] = fd;
+            else
+                close(fd);
+        }
+    }
+    return received;
+}
+
+int cweft_set_terminal_size(int fd, int columns, int rows) {
+    struct winsize size = {.ws_col = (unsigned short)columns, .ws_row = (unsigned short)rows};
+    return ioctl(fd, TIOCSWINSZ, &size) == 0 ? 0 : errno;
 }
 
 const char *cweft_next_entry(const char *path, void **state) {

@@ -28,6 +28,13 @@ int cweft_reap(pid_t pid, int *status);
 /// A non-blocking socket connected to the Unix socket at `path`, which may be longer than `sun_path`. Returns -errno.
 int cweft_pod_connect(const char *path, int type);
 
+/// Receives bytes and the descriptors that came with them. `*count` is the room in `fds`, then how many came. Returns the
+/// number of bytes, 0 at the end, or -errno.
+ssize_t cweft_receive_descriptors(int socket, void *bytes, size_t length, int *fds, int *count);
+
+/// Sets the size of the terminal behind `fd`, which tells its programs by SIGWINCH. Returns 0 or an errno.
+int cweft_set_terminal_size(int fd, int columns, int rows);
+
 /// The process behind the other end of a Unix socket (for a listener: who made it), or -errno.
 pid_t cweft_peer_process(int socket);
 

@@ -92,6 +92,9 @@ package struct HTTPResponse: Sendable {
         case bytes([UInt8])
         /// Called with a writer once the head is sent; the body ends when the call returns.
         case stream(@Sendable (BodyWriter) async throws -> Void)
+        /// Called once the head (of status 101) is sent: from then on the connection speaks another protocol. It is
+        /// closed when the call returns.
+        case upgrade(@Sendable (UpgradedConnection) async -> Void)
     }
 
     package var status: Int
@@ -135,9 +138,12 @@ package enum PercentCoding {
         return String(validating: bytes, as: UTF8.self)
     }
 
+    /// Items that are read of one query.
+    static let mostItems = 1024
+
     /// `a=1&b=x%20y`; an item that is malformed is left out.
     package static func items(_ query: some StringProtocol) -> [(name: String, value: String)] {
-        query.split(separator: "&").prefix(256).compactMap { item in
+        query.split(separator: "&").prefix(mostItems).compactMap { item in
             let parts = item.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard let first = parts.first, let name = decode(first, plusIsSpace: true) else { return nil }
             guard parts.count > 1 else { return (name, "") }

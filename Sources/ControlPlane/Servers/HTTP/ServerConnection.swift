@@ -11,7 +11,17 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
         case head
         case body
         case handling
+        /// The connection speaks another protocol.
+        case upgraded
     }
+
+    /// Commands stand in the target of `exec`: it may be longer than elsewhere.
+    private static let headLimits: HeadLimits = {
+        var limits = HeadLimits()
+        limits.bytes = 192 << 10
+        limits.target = 128 << 10
+        return limits
+    }()
 
     /// A stream's writer waits while more than this is unsent.
     private static let highWater = 256 << 10
@@ -36,6 +46,8 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
     private var isChunkedAnswer = false
     private var task: Task<Void, Never>?
     private var writers: [CheckedContinuation<Bool, Never>] = []
+    /// Who waits for bytes of an upgraded connection.
+    private var upgradedReader: CheckedContinuation<[UInt8]?, Never>?
     private var isEnded = false
     private var peerHasEnded = false
     private var closesWhenSent = false
@@ -69,7 +81,7 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
         switch phase {
         case .head where input.isEmpty: end()
         case .head, .body: refuse(408, "the request did not arrive in time")
-        case .handling: break
+        case .handling, .upgraded: break
         }
     }
 
@@ -91,9 +103,13 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
         if input.isEmpty, phase == .head { setDeadline(core.limits.headMilliseconds) }
         input += chunk[..<count]
         // While one request is handled the next may wait here, but not without bound.
-        if phase == .handling, input.count > Self.highWater { pauseReading() }
+        if isHoldingInput, input.count > Self.highWater { pauseReading() }
+        if phase == .upgraded { return deliverUpgraded() }
         advance()
     }
+
+    /// What comes in waits for a task.
+    private var isHoldingInput: Bool { phase == .handling || phase == .upgraded }
 
     private func peerEnded() {
         peerHasEnded = true
@@ -119,7 +135,7 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
                 guard !input.isEmpty, readHead() else { return }
             case .body:
                 guard readBody() else { return }
-            case .handling: return
+            case .handling, .upgraded: return
             }
         }
     }
@@ -131,7 +147,7 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
         var made: HTTPRequest?
         let outcome = input.withUnsafeBytes { bytes -> HeadOutcome in
             guard let base = bytes.baseAddress else { return .incomplete }
-            let outcome = head.parse(base, count: bytes.count, limits: HeadLimits(), fields: &fields)
+            let outcome = head.parse(base, count: bytes.count, limits: Self.headLimits, fields: &fields)
             if outcome == .complete { made = MessageReading.request(base, head, fields) }
             return outcome
         }
@@ -218,8 +234,45 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
                     // The client learns of a failed stream by its missing end.
                     LoopThread.shared.post { _ in self.end() }
                 }
+            case .upgrade(let speak):
+                LoopThread.shared.post { _ in self.beginUpgrade(response) }
+                await speak(UpgradedConnection(connection: self))
+                LoopThread.shared.post { _ in self.endUpgrade() }
             }
         }
+    }
+
+    private func beginUpgrade(_ response: HTTPResponse) {
+        guard !isEnded else { return }
+        phase = .upgraded
+        var text = "HTTP/1.1 101 Switching Protocols\r\n"
+        for entry in response.headers.entries where MessageReading.isSafe(entry) {
+            text += "\(entry.name): \(entry.value)\r\n"
+        }
+        send(Array((text + "\r\n").utf8))
+        if peerHasEnded { end() }
+    }
+
+    private func endUpgrade() {
+        task = nil
+        guard !isEnded else { return }
+        closeWhenSent()
+    }
+
+    /// Asks for what the peer of an upgraded connection sends; nil when it has gone. One asks at a time.
+    func readUpgraded(_ reader: CheckedContinuation<[UInt8]?, Never>) {
+        guard !isEnded, upgradedReader == nil else { return reader.resume(returning: nil) }
+        upgradedReader = reader
+        deliverUpgraded()
+    }
+
+    private func deliverUpgraded() {
+        guard !input.isEmpty, let reader = upgradedReader else { return }
+        upgradedReader = nil
+        let bytes = input
+        input = []
+        if let key { loop.change(key, interest(reads: true)) }
+        reader.resume(returning: bytes)
     }
 
     private func answer(_ response: HTTPResponse, _ body: [UInt8]) {
@@ -250,7 +303,7 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
     func write(_ bytes: [UInt8], _ ready: CheckedContinuation<Bool, Never>) {
         guard !isEnded else { return ready.resume(returning: false) }
         guard !bytes.isEmpty, !isHead else { return ready.resume(returning: true) }
-        if isVersion10 {
+        if isVersion10 || phase == .upgraded {
             send(bytes)
         } else {
             send(Array("\(String(bytes.count, radix: 16))\r\n".utf8) + bytes + [13, 10])
@@ -332,7 +385,7 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
             sent = 0
         }
         if let key {
-            loop.change(key, interest(reads: !peerHasEnded && !(phase == .handling && input.count > Self.highWater)))
+            loop.change(key, interest(reads: !peerHasEnded && !(isHoldingInput && input.count > Self.highWater)))
         }
         if output.count - sent <= Self.highWater { resumeWriters(true) }
     }
@@ -350,6 +403,8 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
         task?.cancel()
         task = nil
         resumeWriters(false)
+        upgradedReader?.resume(returning: nil)
+        upgradedReader = nil
         if let key { loop.remove(key) }
         Socket.close(fd)
         core.forget(self)
@@ -372,4 +427,21 @@ package struct BodyWriter: Sendable {
     }
 
     package func write(_ text: String) async throws { try await write(Array(text.utf8)) }
+}
+
+/// A connection that speaks another protocol than HTTP: bytes both ways, bounded both ways.
+package struct UpgradedConnection: Sendable {
+    let connection: ServerConnection
+
+    /// What the peer sent; nil when it has gone. For one task.
+    package func read() async -> [UInt8]? {
+        await withCheckedContinuation { reader in
+            LoopThread.shared.post { _ in connection.readUpgraded(reader) }
+        }
+    }
+
+    /// Sends some bytes; returns when there is room for more.
+    ///
+    /// - Throws: `HTTPFailure` `.closed` when the peer has gone; `CancellationError` when the task is cancelled.
+    package func write(_ bytes: [UInt8]) async throws { try await BodyWriter(connection: connection).write(bytes) }
 }

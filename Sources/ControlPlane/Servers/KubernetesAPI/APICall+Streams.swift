@@ -81,7 +81,7 @@ extension APICall {
         )
     }
 
-    private func container(of pod: Object) throws(APIError) -> String {
+    func container(of pod: Object) throws(APIError) -> String {
         let spec = PodSpec(pod.spec)
         let names = (spec.containers + spec.initContainers).map(\.name)
         guard let wanted = request.queryValue("container"), !wanted.isEmpty else {

@@ -11,6 +11,7 @@ package struct KubernetesAPI: Sendable {
 
     let store: any ObjectStore
     let logs: (any PodLogSource)?
+    let commands: (any PodCommandSource)?
     let clock: @Sendable () -> Timestamp
     /// The version of Weft, in `/version` and in the server's name.
     let version: String
@@ -20,11 +21,13 @@ package struct KubernetesAPI: Sendable {
     package init(
         store: any ObjectStore,
         logs: (any PodLogSource)? = nil,
+        commands: (any PodCommandSource)? = nil,
         version: String = "0.1.0",
         clock: @escaping @Sendable () -> Timestamp = { SQLiteStore.now() }
     ) {
         self.store = store
         self.logs = logs
+        self.commands = commands
         self.version = version
         self.clock = clock
     }

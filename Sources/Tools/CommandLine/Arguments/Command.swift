@@ -37,11 +37,15 @@ package struct Command: Sendable {
 }
 
 /// What the process tells its caller.
-package enum ExitCode: Int32, Sendable {
-    case success = 0
-    case failure = 1
-    case usage = 2
-    case interrupted = 130
+package struct ExitCode: RawRepresentable, Sendable, Equatable {
+    package let rawValue: Int32
+
+    package init(rawValue: Int32) { self.rawValue = rawValue }
+
+    package static let success = ExitCode(rawValue: 0)
+    package static let failure = ExitCode(rawValue: 1)
+    package static let usage = ExitCode(rawValue: 2)
+    package static let interrupted = ExitCode(rawValue: 130)
 }
 
 /// One option of a command.

@@ -8,6 +8,6 @@ enum ServeEntry {
     ) { arguments in
         let state = try StateDirectory(arguments)
         let code = try await ServeCommand.run(["--state-dir", state.path])
-        return ExitCode(rawValue: code) ?? .failure
+        return ExitCode(rawValue: code)
     }
 }

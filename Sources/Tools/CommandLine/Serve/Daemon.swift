@@ -213,6 +213,7 @@ actor Daemon {
         var handler = KubernetesAPI(
             store: parts.store,
             logs: LogPorts(logs: parts.agent.logs),
+            commands: PodCommands(stateDirectory: state.path),
             version: Version.current
         )
         let routes = DaemonRoutes(daemon: self, parts: parts)

@@ -1,0 +1,71 @@
+package import Resources
+import Sandbox
+package import Servers
+
+/// Starts commands inside the containers of this machine's pods. Stateless: the pod init knows how each container was
+/// started.
+package struct PodCommands: PodCommandSource {
+    private let stateDirectory: String
+
+    package init(stateDirectory: String) { self.stateDirectory = stateDirectory }
+
+    package func start(_ wish: PodCommandWish, in pod: Object) async throws(APIError) -> PodCommandStart {
+        try Self.checkRunning(wish.container, in: pod)
+        var spec = CommandSpec(container: wish.container, arguments: wish.command)
+        spec.hasInput = wish.hasInput
+        spec.hasOutput = wish.hasOutput
+        spec.hasErrors = wish.hasErrors
+        spec.isTerminal = wish.isTerminal
+        do throws(SandboxError) {
+            let command = try await PodCommand.start(spec, directory: "\(stateDirectory)/pods/\(pod.uid)")
+            return .running(PodCommandPort(command: command))
+        } catch {
+            let place = "container \"\(wish.container)\" of pod \"\(pod.name)\""
+            switch error.code {
+            case .startFailed:
+                let isMissing = error.message.contains("not found") || error.message.contains("No such file")
+                return .failed(
+                    message: "cannot start a command in \(place): \(error.message)",
+                    exitCode: isMissing ? 127 : 126
+                )
+            case .refused where error.message.contains("too many"):
+                throw APIError(code: 429, reason: .tooManyRequests, message: "\(place): \(error.message)")
+            default: throw .badRequest("\(place): \(error.message)")
+            }
+        }
+    }
+
+    /// The status may lag behind by a moment: the pod init has the last word.
+    private static func checkRunning(_ container: String, in pod: Object) throws(APIError) {
+        let status = PodStatus(pod.status)
+        let all = status.initContainerStatuses + status.containerStatuses
+        guard let known = all.first(where: { $0.name == container }) else {
+            throw .badRequest(
+                "container \"\(container)\" of pod \"\(pod.name)\" has not been started (\(status.phase))"
+            )
+        }
+        if case .running? = known.state { return }
+        var why = "is not running"
+        if case .waiting(let reason, _)? = known.state { why = "is waiting: \(reason)" }
+        if case .terminated(let end)? = known.state { why = "has ended: \(end.reason), exit code \(end.exitCode)" }
+        let running = all.filter { if case .running? = $0.state { true } else { false } }.map(\.name)
+        let others = running.isEmpty ? "none of this pod runs" : "running: \(running.joined(separator: ", "))"
+        throw .badRequest("container \"\(container)\" of pod \"\(pod.name)\" \(why); \(others)")
+    }
+}
+
+/// A command of the pod init as the API knows one.
+private final class PodCommandPort: RunningCommand {
+    private let command: PodCommand
+
+    init(command: PodCommand) { self.command = command }
+
+    func write(_ bytes: [UInt8]) async -> Bool { await command.write(bytes) }
+    func closeInput() async { await command.closeInput() }
+    func read(_ stream: RunningCommandStream) async -> [UInt8]? {
+        await command.read(stream == .output ? .output : .errors)
+    }
+    func resize(columns: Int, rows: Int) { command.resize(columns: columns, rows: rows) }
+    func exitCode() async -> Int? { await command.end()?.exitCode }
+    func hangUp() { command.hangUp() }
+}
