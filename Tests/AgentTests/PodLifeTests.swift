@@ -351,13 +351,13 @@ struct PodLifeTests {
             pod(
                 "web",
                 """
-                volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+                volumes: [{name: data, nfs: {server: shelf, path: /}}]
                 containers: [{name: c, image: base, volumeMounts: [{name: data, mountPath: /data}]}]
                 """
             )
         )
         let pod = try await stage.until("web", "Failed") { $0?.phase == "Failed" }
-        #expect(pod.map { PodStatus($0.status).message }?.contains("persistentVolumeClaim is not supported") == true)
+        #expect(pod.map { PodStatus($0.status).message }?.contains("nfs is not supported") == true)
         await stage.close()
     }
 

@@ -124,3 +124,88 @@ def test_data_outlives_a_killed_daemon_and_weft_down(weft, folder, needs_namespa
     weft.run("down", "--volumes", timeout=60)
     assert not leftovers(folder)
     weft.run("down", timeout=60)
+
+
+SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: key}\nstringData: {password: VALUE}\n---\n"
+SETTINGS = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {a: VALUE, b: VALUE}\n---\n"
+FILES = pod(
+    "files",
+    # Both keys must always be of one version: a reader never sees half of a change.
+    "stat -f -c %T /key; stat -L -c %a /key/password; cat /all/labels /all/name /all/where/password; echo; "
+    "cd /settings; while :; do d=$(readlink ..data); a=$(cat $d/a 2>/dev/null); b=$(cat $d/b 2>/dev/null); "
+    "[ -d $d ] && [ \"$a\" != \"$b\" ] && [ -d $d ] && echo torn; k=$(cat /key/password); "
+    "[ \"$a $k\" != \"$last\" ] && echo \"$a $k\"; last=\"$a $k\"; done",
+    "volumeMounts: [{name: key, mountPath: /key}, {name: settings, mountPath: /settings}, {name: all, mountPath: /all}]",
+    "volumes: [{name: key, secret: {secretName: key, defaultMode: 256}}, {name: settings, configMap: {name: settings}}, "
+    "{name: all, projected: {sources: [{downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}, "
+    "{path: name, fieldRef: {fieldPath: metadata.name}}]}}, "
+    "{secret: {name: key, items: [{key: password, path: where/password}]}}, "
+    "{serviceAccountToken: {path: token}}]}}]",
+)
+
+
+def test_files_made_from_objects_change_at_once(cluster):
+    cluster.apply(SECRET.replace("VALUE", "old") + SETTINGS.replace("VALUE", "one") + FILES)
+    wait_until(lambda: "one old" in cluster.log("files"), "the first version is read")
+    assert cluster.log("files").splitlines()[:3] == ["tmpfs", "400", 'app="files"filesold']
+    cluster.apply(SETTINGS.replace("VALUE", "two"))
+    wait_until(lambda: "two old" in cluster.log("files"), "the new settings are read")
+    cluster.apply(SECRET.replace("VALUE", "new"))
+    wait_until(lambda: "two new" in cluster.log("files"), "the new password is read")
+    assert "torn" not in cluster.log("files")
+    assert cluster.until_event("files", "TokenNotIssued")
+    # No Secret stands on the disk.
+    found = [p for p in pathlib.Path(cluster.state, "pods").rglob("*") if p.is_file() and p.read_bytes().startswith((b"old", b"new"))]
+    assert not found
+    cluster.run("delete", "pod", "files")
+
+
+PARTS = pod(
+    "parts",
+    "cat /one /expanded/text; echo new > /made/x; ls /whole/deep; stat -f -c %T /memory; "
+    "dd if=/dev/zero of=/memory/big bs=1M count=4 2>/dev/null || echo full; cat /host/greeting; "
+    "touch /host/x 2>/dev/null || echo read-only",
+    "env: [{name: NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}], "
+    "volumeMounts: [{name: settings, mountPath: /one, subPath: a}, {name: data, mountPath: /whole}, "
+    "{name: data, mountPath: /made, subPath: deep/er}, {name: data, mountPath: /expanded, subPathExpr: for-$(NAME)}, "
+    "{name: memory, mountPath: /memory}, {name: host, mountPath: /host, readOnly: true}]",
+    "volumes: [{name: settings, configMap: {name: settings}}, {name: data, emptyDir: {}}, "
+    "{name: memory, emptyDir: {medium: Memory, sizeLimit: 2Mi}}, {name: host, hostPath: {path: FOLDER/host, type: Directory}}], "
+    "initContainers: [{name: fill, image: tools, args: [\"mkdir /whole/for-parts; echo mine > /whole/for-parts/text\"], "
+    "volumeMounts: [{name: data, mountPath: /whole}]}]",
+)
+
+
+def test_parts_of_volumes_memory_and_links_to_the_machine(cluster):
+    (cluster.folder / "host").mkdir()
+    (cluster.folder / "host/greeting").write_text("hello\n")
+    cluster.apply(SETTINGS.replace("VALUE", "one\\n").replace("a: one", 'a: "one').replace("one\\n,", 'one\\n",') + PARTS)
+    assert cluster.until_ended("parts") == "Succeeded", cluster.status("parts")
+    assert cluster.log("parts").splitlines() == ["one", "mine", "er", "tmpfs", "full", "hello", "read-only"]
+
+
+def test_a_link_does_not_lead_a_part_out_of_its_volume(cluster):
+    cluster.apply(pod(
+        "escape", "ls /part",
+        "volumeMounts: [{name: data, mountPath: /part, subPath: link}]",
+        "volumes: [{name: data, emptyDir: {}}, {name: key, secret: {secretName: key}}], "
+        "initContainers: [{name: plant, image: tools, args: [\"ln -s ../key /data/link\"], "
+        "volumeMounts: [{name: data, mountPath: /data}]}]",
+    ))
+    assert cluster.until_ended("escape") == "Failed"
+    assert "leads out of the volume" in cluster.terminated("escape", "main")["message"]
+
+
+def test_a_link_to_the_machine_of_the_wrong_kind_waits(cluster):
+    cluster.apply(pod("kind", "true", "", "volumes: [{name: host, hostPath: {path: FOLDER, type: Socket}}]"))
+    assert "is not a Socket" in cluster.until_event("kind", "FailedMount")
+
+
+def test_a_volume_beyond_its_limit_evicts_the_pod(cluster):
+    cluster.apply(pod(
+        "hoarder", "dd if=/dev/zero of=/data/x bs=1M count=3 2>/dev/null; sleep 600",
+        "volumeMounts: [{name: data, mountPath: /data}]", "volumes: [{name: data, emptyDir: {sizeLimit: 1Mi}}]",
+    ))
+    cluster.until_event("hoarder", 'Usage of EmptyDir volume "data" exceeds the limit "1Mi"')
+    assert cluster.until_ended("hoarder") == "Failed"
+    assert cluster.pod("hoarder")["status"]["reason"] == "Evicted"

@@ -122,7 +122,13 @@ struct TableTests {
                 "{apiVersion: batch/v1, kind: Job, metadata: {name: a}, spec: {completions: 2}}",
                 ["a", "Running", "0/2", "3m20s"]
             ),
-            ("{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: a}}", ["a", "3m20s"]),
+            ("{apiVersion: v1, kind: LimitRange, metadata: {name: a}}", ["a", "3m20s"]),
+            (
+                "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: a}, spec: {accessModes: [ReadWriteOnce], "
+                    + "storageClassName: standard}, status: {phase: Bound, accessModes: [ReadWriteOnce, ReadOnlyMany], "
+                    + "capacity: {storage: 1Gi}}}",
+                ["a", "Bound", "", "1Gi", "RWO,ROX", "standard", "3m20s"]
+            ),
         ] as [(String, [String])]
     )
     func kinds(yaml: String, expected: [String]) throws { #expect(try cells(yaml) == expected) }

@@ -1,6 +1,6 @@
 // The pod's own root: the host's directories under an overlay, so that a pod reads them all and its writes stay its own;
 // fresh /proc, /dev, /sys, /tmp and /run; and each container's volumes in a mount namespace of its own.
-#include "pod_settings.h"
+#include "pod_mounts.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,21 +15,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// glibc's <sys/mount.h> and <linux/mount.h> cannot be included together before glibc 2.37.
-int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
-int umount2(const char *target, int flags);
-enum { detach = 2 };  // MNT_DETACH
-
-/// Where the volumes of the pod wait for its containers.
-#define STORE "/.weft"
-
 /// The new root while it is built, and the layer that takes the writes, both below the pod's directory.
 static char root[PATH_MAX], layer[PATH_MAX];
 static char hidden[PATH_MAX];
 
-#define JOIN(buffer, ...) ((size_t)snprintf(buffer, sizeof buffer, __VA_ARGS__) < sizeof buffer)
-
-static int make_read_only(const char *path) {
+int make_read_only(const char *path) {
     struct mount_attr change = {.attr_set = MOUNT_ATTR_RDONLY};
     return (int)syscall(SYS_mount_setattr, AT_FDCWD, path, AT_RECURSIVE, &change, sizeof change);
 }
@@ -65,7 +55,7 @@ static int show_directory(const char *source, const char *target, const char *na
 }
 
 /// `/proc/self/mountinfo` writes blanks and backslashes of a path as three octal digits.
-static void unescape(char *path) {
+void unescape_mount(char *path) {
     char *to = path;
     for (char *from = path; *from != 0;) {
         if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] != 0 && from[3] != 0) {
@@ -98,7 +88,7 @@ static void show_nested_mounts(void) {
     size_t capacity = 0;
     while (getline(&line, &capacity, mounts) > 0) {
         if (sscanf(line, "%*s %*s %*s %*s %4095s", path) != 1) continue;
-        unescape(path);
+        unescape_mount(path);
         if (strchr(path + 1, '/') == NULL || is_own(path) || is_below(path, root) || is_below(path, layer)) continue;
         if (hidden[0] != 0 && is_below(path, hidden)) continue;
         if (last[0] != 0 && is_below(path, last)) continue;  // came with the recursive bind above it
@@ -160,7 +150,10 @@ static int make_device_nodes(void) {
 /// The kernel's own files. Root of the pod is root of the host by number, so what that number may write is masked.
 static int make_kernel_views(void) {
     static const char *const frozen[] = {"sys", "sysrq-trigger", "irq", "bus", "fs"};
-    static const char *const masked[] = {"kcore", "keys", "timer_list", "latency_stats", "sched_debug"};
+    static const char *const masked[] = {
+        "kcore", "keys", "timer_list", "latency_stats", "sched_debug", "interrupts", "kmsg", "kallsyms",
+    };
+    static const char *const closed[] = {"proc/acpi", "proc/asound", "proc/scsi", "sys/firmware", "sys/devices/virtual/powercap"};
     char target[PATH_MAX];
     if (!JOIN(target, "%s/proc", root) || mkdir(target, 0555) != 0) return fail("cannot make /proc: %m");
     if (mount("proc", target, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) != 0)
@@ -175,6 +168,10 @@ static int make_kernel_views(void) {
     }
     if (JOIN(target, "%s/sys", root) && mkdir(target, 0555) == 0)
         mount("sysfs", target, "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL);
+    for (size_t i = 0; i < sizeof closed / sizeof *closed; i++) {
+        if (!JOIN(target, "%s/%s", root, closed[i]) || access(target, F_OK) != 0) continue;
+        mount("tmpfs", target, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,mode=0555");
+    }
     return 0;
 }
 
@@ -213,7 +210,7 @@ static int show_trees(struct row settings) {
     return 0;
 }
 
-static int make_mount_point(const char *path, int directory) {
+int make_mount_point(const char *path, int directory) {
     struct stat facts;
     if (stat(path, &facts) == 0) return 0;
     if (directory) return make_directories(path, 0755);
@@ -230,10 +227,16 @@ static int make_mount_point(const char *path, int directory) {
     return 0;
 }
 
-/// A volume in memory: `tmpfs:` and its size in bytes, or nothing for half of the machine's memory.
-static int mount_memory(const char *target, const char *size) {
-    char options[64];
-    if (!JOIN(options, "mode=0777%s%s", *size == 0 ? "" : ",size=", size)) return -1;
+/// A volume in memory: `tmpfs:` and SIZE ':' MODE ':' GROUP. No size means half of the machine's memory.
+static int mount_memory(const char *target, const char *wish) {
+    char options[128];
+    unsigned mode = 0777, group = 0;
+    long long size = strtoll(wish, NULL, 10);
+    const char *rest = strchr(wish, ':');
+    if (rest != NULL && sscanf(rest, ":%o:%u", &mode, &group) < 1) return errno = EINVAL, -1;
+    int length = snprintf(options, sizeof options, "mode=%o", mode);
+    if (size > 0) length += snprintf(options + length, sizeof options - (size_t)length, ",size=%lld", size);
+    if (group > 0) snprintf(options + length, sizeof options - (size_t)length, ",gid=%u", group);
     if (mkdir(target, 0777) != 0) return -1;
     return mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, options);
 }
@@ -330,37 +333,4 @@ int pod_root(struct row settings) {
     if (gather_volumes(settings) != 0 || hide(settings) != 0 || show_trees(settings) != 0) return -1;
     if (write_pod_files(settings) != 0) return -1;
     return enter_root();
-}
-
-/// A request's `mount` is VOLUME '\n' SUBPATH '\n' TARGET '\n' (`ro` or `rw`).
-static int mount_volume(const char *value) {
-    char copy[3 * PATH_MAX], source[PATH_MAX];
-    if (!JOIN(copy, "%s", value)) return fail("a mount has too long a name");
-    char *parts[4] = {copy};
-    for (int i = 1; i < 4; i++) {
-        parts[i] = strchr(parts[i - 1], '\n');
-        if (parts[i] == NULL) return fail("a mount is malformed");
-        *parts[i]++ = 0;
-    }
-    const char *target = parts[2];
-    struct stat facts;
-    if (!JOIN(source, STORE "/%s%s%s", parts[0], parts[1][0] == 0 ? "" : "/", parts[1])) return fail("mount %s", target);
-    if (stat(source, &facts) != 0) {
-        // A subPath that is not there yet becomes a directory, as in Kubernetes.
-        if (parts[1][0] == 0 || make_directories(source, 0755) != 0 || stat(source, &facts) != 0)
-            return fail("mount %s: volume %s, subPath %s: %m", target, parts[0], parts[1]);
-    }
-    if (make_mount_point(target, S_ISDIR(facts.st_mode)) != 0) return fail("mount %s: cannot make it: %m", target);
-    if (mount(source, target, NULL, MS_BIND | MS_REC, NULL) != 0) return fail("mount %s: %m", target);
-    if (strcmp(parts[3], "ro") == 0 && make_read_only(target) != 0) return fail("mount %s read-only: %m", target);
-    return 0;
-}
-
-int pod_container_mounts(struct row request) {
-    if (unshare(CLONE_NEWNS) != 0) return fail("cannot make a mount namespace: %m");
-    const char *value;
-    for (const char *cursor = NULL; (value = row_next(request, "mount", &cursor)) != NULL;)
-        if (mount_volume(value) != 0) return -1;
-    if (umount2(STORE, detach) != 0) return fail("cannot hide the volumes of other containers: %m");
-    return 0;
 }

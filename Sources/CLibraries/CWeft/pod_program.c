@@ -16,16 +16,18 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/// What a container's root may do. Nothing here reaches another namespace, the network's rules or raw packets.
-static const int capabilities_kept[] = {
-    CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER,           CAP_FSETID,    CAP_KILL,
-    CAP_SETGID, CAP_SETUID,      CAP_SETPCAP,          CAP_NET_BIND_SERVICE, CAP_SETFCAP,
-};
+/// A request's `caps` is the set of capabilities that a container may have, in hexadecimal; none without it.
+static unsigned long long capabilities_kept(struct row request) {
+    const char *mask = row_get(request, "caps");
+    return mask == NULL ? 0 : strtoull(mask, NULL, 16);
+}
 
-static int is_kept(int capability) {
-    for (size_t i = 0; i < sizeof capabilities_kept / sizeof *capabilities_kept; i++)
-        if (capabilities_kept[i] == capability) return 1;
-    return 0;
+/// Those that this kernel knows, of the capabilities 32 * word to 32 * word + 31.
+static unsigned all_capabilities(int word) {
+    unsigned known = 0;
+    for (int bit = 0; bit < 32; bit++)
+        if (32 * word + bit <= CAP_LAST_CAP && prctl(PR_CAPBSET_READ, 32 * word + bit, 0, 0, 0) == 1) known |= 1u << bit;
+    return known;
 }
 
 static void stop_with(int errors) __attribute__((noreturn));
@@ -54,20 +56,18 @@ static int become_user(struct row request) {
     if (pod_maps_all_users && setgroups(count, groups) != 0) return fail("cannot set the groups: %m");
     if (setresgid((gid_t)gid, (gid_t)gid, (gid_t)gid) != 0)
         return fail("cannot run as group %ld: %m", gid);
+    unsigned long long kept = capabilities_kept(request);
     for (int capability = 0; capability <= 63; capability++)
-        if (!is_kept(capability)) prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+        if ((kept >> capability & 1) == 0) prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
     if (setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) != 0)
         return fail("cannot run as user %ld: %m", uid);
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2] = {0};
-    for (int capability = 0; uid == 0 && capability <= 63; capability++) {
-        if (!is_kept(capability)) continue;
-        data[capability / 32].permitted |= 1u << (capability % 32);
-        data[capability / 32].effective |= 1u << (capability % 32);
-    }
+    for (int word = 0; uid == 0 && word < 2; word++)
+        data[word].permitted = data[word].effective = (unsigned)(kept >> (32 * word)) & all_capabilities(word);
     if (syscall(SYS_capset, &header, data) != 0) return fail("cannot drop capabilities: %m");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail("cannot forbid new privileges: %m");
-    return 0;
+    return pod_refuse_calls(request);
 }
 
 /// A request's `limit` is NUMBER '\n' SOFT '\n' HARD, with the kernel's number of the resource.

@@ -117,6 +117,10 @@ void stream_end(struct stream *stream, struct log *log);
 /// 0 or -1 (`fail`).
 int pod_take_identity(long user, long group);
 
+/// Child side: refuses system calls as the request's `seccomp` says: `off`, `strict`, or else the dangerous ones. The last
+/// step before the program. 0 or -1 (`fail`).
+int pod_refuse_calls(struct row request);
+
 /// Child side: from a forked pod init to the program. Never returns; says why on `errors`.
 void run_program(struct row request, int errors) __attribute__((noreturn));
 

@@ -10,7 +10,8 @@
 ///   users     `identity` (root: every id means itself) or `single` (one id: ours becomes root)
 ///   group     CONTAINER '\n' FILE: a `cgroup.procs` file that the container's processes join; repeated
 ///   tree      directory of the host that containers need though it lies in /tmp or /run; repeated
-///   volume    NAME '\n' SOURCE: a directory or file of the host that containers may mount, or `tmpfs:BYTES`; repeated
+///   volume    NAME '\n' SOURCE: a directory or file of the host that containers may mount, or `tmpfs:`
+///             BYTES ':' MODE ':' GROUP; repeated
 ///   file      PATH '\n' CONTENT: a small file of the pod's own, such as /etc/resolv.conf; repeated
 #ifndef WEFT_POD_SETTINGS_H
 #define WEFT_POD_SETTINGS_H

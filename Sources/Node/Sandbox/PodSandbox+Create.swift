@@ -23,7 +23,7 @@ extension PodSandbox {
     private static func settings(_ spec: SandboxSpec) -> Row {
         var row = Row()
         row.add("name", "\(spec.namespace)/\(spec.name)")
-        row.add("hostname", String(spec.hostname.prefix(63)))
+        row.add("hostname", String(spec.hostname.prefix(64)))
         row.add("pod-dir", spec.directory)
         row.add("hide", spec.hiddenDirectory)
         row.add("ip", spec.address)
@@ -37,7 +37,9 @@ extension PodSandbox {
         for volume in spec.volumes {
             switch volume.source {
             case .path(let path): row.add("volume", "\(volume.name)\n\(path)")
-            case .memory(let limit): row.add("volume", "\(volume.name)\ntmpfs:\(limit.map(String.init) ?? "")")
+            case .memory(let limit, let mode, let group):
+                let size = limit.map { String($0) } ?? ""
+                row.add("volume", "\(volume.name)\ntmpfs:\(size):\(String(mode, radix: 8)):\(group)")
             }
         }
         for file in spec.files { row.add("file", "\(file.path)\n\(file.content)") }

@@ -64,6 +64,7 @@ package actor PodSandbox {
         var row = Self.row("start", program)
         row.add("log", program.log)
         row.add("attempt", String(program.attempt))
+        row.add("root", program.hasReadOnlyRoot ? "ro" : "rw")
         for mount in program.mounts {
             let mode = mount.isReadOnly ? "ro" : "rw"
             row.add("mount", "\(mount.volume)\n\(mount.subPath)\n\(mount.target)\n\(mode)")
@@ -177,6 +178,8 @@ package actor PodSandbox {
         row.add("uid", String(program.user))
         row.add("gid", String(program.group))
         for group in program.supplementaryGroups { row.add("group", String(group)) }
+        row.add("caps", String(program.capabilities.rawValue, radix: 16))
+        row.add("seccomp", program.filter.rawValue)
         return row
     }
 

@@ -43,7 +43,7 @@ package struct SandboxSpec: Sendable {
 package struct SandboxVolume: Sendable {
     package enum Source: Sendable, Equatable {
         case path(String)
-        case memory(byteLimit: Int?)
+        case memory(byteLimit: Int?, mode: Int, group: Int)
     }
 
     package let name: String
@@ -94,6 +94,11 @@ package struct ProgramSpec: Sendable {
     package var group = 0
     package var supplementaryGroups: [Int] = []
     package var mounts: [Mount] = []
+    /// What its root may do; another user may do nothing special.
+    package var capabilities = Capabilities.usual
+    package var filter = SystemCallFilter.standard
+    /// Only volumes, devices and the kernel's files may be written.
+    package var hasReadOnlyRoot = false
 
     package init(name: String, attempt: Int = 0, arguments: [String], environment: [String], directory: String) {
         self.name = name

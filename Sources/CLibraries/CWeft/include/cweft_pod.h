@@ -8,6 +8,7 @@
 #define _GNU_SOURCE 1
 #endif
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /// Executes this program again as a pod init. `settings` is a row of NUL-ended `key=value` strings (`pod_settings.h`
@@ -40,6 +41,13 @@ pid_t cweft_peer_process(int socket);
 
 /// Removes a file or a directory with all that is in it. Follows no links, and stays on one file system. 0 or an errno.
 int cweft_remove_tree(const char *path);
+
+/// The bytes that a directory's tree takes on the disk, counted until they are more than `limit`. Follows no links.
+uint64_t cweft_tree_size(const char *path, uint64_t limit);
+
+/// Gives a directory's tree to a group that may then read and write all of it. With `only_top` what lies below is left
+/// alone when the directory has the group already. Follows no links. 0 or an errno.
+int cweft_give_group(const char *path, gid_t group, int only_top);
 
 /// The `d_name` of every entry of a directory in turn; 0 at the end. `*state` begins as NULL and is freed at the end.
 const char *cweft_next_entry(const char *path, void **state);

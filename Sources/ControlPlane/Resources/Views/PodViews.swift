@@ -19,6 +19,7 @@ package struct PodSpec: ValueView {
     package var dnsPolicy: String { value.text("dnsPolicy") ?? "ClusterFirst" }
     package var dnsConfig: Value? { value["dnsConfig"] }
     package var hostNetwork: Bool { value.flag("hostNetwork") }
+    package var setHostnameAsFQDN: Bool { value.flag("setHostnameAsFQDN") }
     package var enableServiceLinks: Bool { value["enableServiceLinks"]?.boolValue ?? true }
     package var hostAliases: [(ip: String, hostnames: [String])] {
         value.list("hostAliases").map { ($0.text("ip") ?? "", $0.texts("hostnames")) }
@@ -51,6 +52,9 @@ package struct Container: ValueView {
     package var securityContext: SecurityContext { SecurityContext(value["securityContext"] ?? .null) }
     /// `Always` makes an init container a sidecar that runs beside the others.
     package var restartPolicy: String? { value.text("restartPolicy") }
+    package var terminationMessagePath: String { value.text("terminationMessagePath") ?? "/dev/termination-log" }
+    /// The end of the log serves as the message of a failure that left none.
+    package var fallsBackToLog: Bool { value.text("terminationMessagePolicy") == "FallbackToLogsOnError" }
     package var stdin: Bool { value.flag("stdin") }
     package var tty: Bool { value.flag("tty") }
 }
@@ -130,6 +134,7 @@ package struct VolumeMount: ValueView {
     package var name: String { value.text("name") ?? "" }
     package var mountPath: String { value.text("mountPath") ?? "" }
     package var subPath: String? { value.text("subPath") }
+    package var subPathExpr: String? { value.text("subPathExpr") }
     package var readOnly: Bool { value.flag("readOnly") }
 }
 
@@ -191,6 +196,15 @@ package struct Volume: ValueView {
         if let other = value.fields?.names.first(where: { $0 != "name" && $0 != "emptyDir" }) { return .other(other) }
         let empty = value["emptyDir"] ?? .null
         return .emptyDir(isMemory: empty.text("medium") == "Memory", sizeLimit: empty.text("sizeLimit"))
+    }
+
+    /// Whether a Secret's bytes stand in it.
+    package var holdsSecrets: Bool {
+        switch source {
+        case .secret: true
+        case .projected(let sources, _): sources.contains { $0["secret"] != nil }
+        default: false
+        }
     }
 
     private static func items(_ source: Value) -> [Item] {
@@ -273,7 +287,11 @@ package struct SecurityContext: ValueView {
 
     package var runAsUser: Int? { value.integer("runAsUser") }
     package var runAsGroup: Int? { value.integer("runAsGroup") }
-    package var runAsNonRoot: Bool { value.flag("runAsNonRoot") }
+    package var runAsNonRoot: Bool? { value["runAsNonRoot"]?.boolValue }
+    package var supplementalGroups: [Int] { value.list("supplementalGroups").compactMap(\.intValue) }
+    /// `RuntimeDefault`, `Unconfined` or `Localhost`.
+    package var seccompProfile: String? { value["seccompProfile"]?.text("type") }
+    package var fsGroupChangePolicy: String? { value.text("fsGroupChangePolicy") }
     package var fsGroup: Int? { value.integer("fsGroup") }
     package var readOnlyRootFilesystem: Bool { value.flag("readOnlyRootFilesystem") }
     package var privileged: Bool { value.flag("privileged") }

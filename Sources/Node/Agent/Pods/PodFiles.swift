@@ -5,11 +5,11 @@ import Wire
 /// The small files that make a pod at home in the cluster's names.
 enum PodFiles {
     static func files(pod: Object, spec: PodSpec, address: String, settings: AgentSettings) -> [SandboxFile] {
-        let hostname = spec.hostname ?? pod.name
+        let hostname = hostname(of: pod, spec, settings)
         return [
             SandboxFile(path: "/etc/resolv.conf", content: resolver(pod.namespace, spec, settings)),
             SandboxFile(path: "/etc/hostname", content: hostname + "\n"),
-            SandboxFile(path: "/etc/hosts", content: hosts(hostname, spec, address)),
+            SandboxFile(path: "/etc/hosts", content: hosts(pod, spec, address, settings)),
             SandboxFile(path: "/etc/nsswitch.conf", content: nameSources),
         ]
     }
@@ -48,8 +48,22 @@ enum PodFiles {
         return text
     }
 
-    private static func hosts(_ hostname: String, _ spec: PodSpec, _ address: String) -> String {
-        var text = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n\(address)\t\(hostname)\n"
+    /// The pod's name in DNS, when it has a `subdomain`.
+    private static func fullName(_ pod: Object, _ spec: PodSpec, _ settings: AgentSettings) -> String? {
+        guard let subdomain = spec.subdomain, !subdomain.isEmpty else { return nil }
+        return "\(spec.hostname ?? pod.name).\(subdomain).\(pod.namespace).svc.\(settings.clusterDomain)"
+    }
+
+    /// What `hostname` says in the pod; Linux takes at most 64 letters, Kubernetes 63 of a pod's name.
+    static func hostname(of pod: Object, _ spec: PodSpec, _ settings: AgentSettings) -> String {
+        if spec.setHostnameAsFQDN, let full = fullName(pod, spec, settings), full.utf8.count <= 64 { return full }
+        return String((spec.hostname ?? pod.name).prefix(63))
+    }
+
+    private static func hosts(_ pod: Object, _ spec: PodSpec, _ address: String, _ settings: AgentSettings) -> String {
+        let short = String((spec.hostname ?? pod.name).prefix(63))
+        let names = fullName(pod, spec, settings).map { "\($0)\t\(short)" } ?? short
+        var text = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n\(address)\t\(names)\n"
         for alias in spec.hostAliases where !alias.hostnames.isEmpty {
             text += "\(alias.ip)\t\(alias.hostnames.joined(separator: "\t"))\n"
         }

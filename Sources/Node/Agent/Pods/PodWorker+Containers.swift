@@ -120,7 +120,7 @@ extension PodWorker {
                 group.addTask { await self.probe(kind, probe, container, runner) }
             }
             await awaitExit(container, sandbox, runner, role)
-            recordExit(container)
+            await recordExit(container, sandbox)
             group.cancelAll()
             wake()
         }
@@ -195,7 +195,7 @@ extension PodWorker {
         wake()
     }
 
-    private func recordExit(_ container: Container) {
+    private func recordExit(_ container: Container, _ sandbox: PodSandbox) async {
         let run = slots[container.name]?.exit
         let reason = slots[container.name]?.restartReason
         var started: Timestamp?
@@ -203,6 +203,7 @@ extension PodWorker {
         let time = now()
         let kills = groups.memoryKills(pod: uid, container: container.name)
         let isOutOfMemory = run?.exitCode == 137 && kills > slots[container.name]?.memoryKills ?? 0
+        let said = await message(of: container, run, sandbox)
         change(container.name) {
             $0.enter(
                 .terminated(
@@ -210,7 +211,7 @@ extension PodWorker {
                         exitCode: run?.exitCode ?? 137,
                         signal: run?.signal ?? Int(SIGKILL),
                         reason: isOutOfMemory ? "OOMKilled" : nil,
-                        message: run == nil ? "The pod ended around the container" : reason ?? "",
+                        message: run == nil ? "The pod ended around the container" : said ?? reason ?? "",
                         startedAt: started,
                         finishedAt: run.map { Timestamp(nanoseconds: $0.finishedAt) } ?? time
                     )
@@ -249,7 +250,11 @@ extension PodWorker {
         _ image: ResolvedImage
     ) async throws(EnvironmentBuilder.Missing) -> ProgramSpec {
         let builder = await environment(for: [container])
-        let base = [("PATH", settings.path), ("HOSTNAME", spec.hostname ?? pod.name), ("HOME", "/root")]
+        let privileges = try ContainerPrivileges(container, in: spec)
+        let base = [
+            ("PATH", settings.path), ("HOSTNAME", PodFiles.hostname(of: pod, spec, settings)),
+            ("HOME", privileges.user == 0 ? "/root" : "/"),
+        ]
         let variables = try builder.variables(of: container, image: image.env, base: base)
         var program = ProgramSpec(
             name: container.name,
@@ -258,17 +263,9 @@ extension PodWorker {
             environment: variables.pairs,
             directory: container.workingDir ?? image.directory
         )
-        let identity = container.securityContext
-        let podIdentity = spec.securityContext
-        program.user = identity.runAsUser ?? podIdentity.runAsUser ?? 0
-        program.group = identity.runAsGroup ?? podIdentity.runAsGroup ?? 0
-        if let group = podIdentity.fsGroup { program.supplementaryGroups = [group] }
-        if identity.runAsNonRoot || podIdentity.runAsNonRoot, program.user == 0 {
-            throw EnvironmentBuilder.Missing(
-                message: "container has runAsNonRoot and would run as root: give it a securityContext.runAsUser"
-            )
-        }
-        program.mounts = try mounts(of: container)
+        privileges.apply(to: &program)
+        program.mounts = try mounts(of: container, variables)
+        clearMessage(of: container.name)
         return program
     }
 

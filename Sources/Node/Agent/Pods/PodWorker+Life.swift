@@ -11,6 +11,7 @@ extension PodWorker {
     func run() async {
         await withDiscardingTaskGroup { group in
             group.addTask { await self.writeStatus() }
+            if !limitedVolumes.isEmpty { group.addTask { await self.watchVolumeSizes() } }
             if let limit = spec.activeDeadlineSeconds { group.addTask { await self.keepDeadline(.seconds(limit)) } }
             await live()
             await clearSandbox()
@@ -37,8 +38,13 @@ extension PodWorker {
         let deadline = ContinuousClock.now + limit
         while !hasFinishedLife, ContinuousClock.now < deadline { await changed(until: deadline) }
         guard !hasFinishedLife, !isStopping else { return }
-        status.failure = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
-        event("DeadlineExceeded", "Pod was active on the node longer than the specified deadline", isWarning: true)
+        failWhole("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+    }
+
+    /// Ends the pod as failed, for a reason that is none of its containers'.
+    func failWhole(_ reason: String, _ message: String) {
+        status.failure = (reason, message)
+        event(reason, message, isWarning: true)
         killDeadline = .now + .seconds(spec.terminationGracePeriodSeconds)
         isStopping = true
         hasLeftTraffic = true
@@ -112,6 +118,7 @@ extension PodWorker {
                 let made = try await PodSandbox.create(sandboxSpec(images))
                 sandbox = made
                 isSandboxLost = false
+                try writeSecrets()
                 try await introduce(made)
                 return true
             } catch {
@@ -160,7 +167,7 @@ extension PodWorker {
             hiddenDirectory: settings.stateDirectory,
             address: address
         )
-        wanted.hostname = spec.hostname ?? pod.name
+        wanted.hostname = PodFiles.hostname(of: pod, spec, settings)
         wanted.dnsAddress = settings.dnsAddress
         wanted.proxyPort = settings.proxyPort
         wanted.trees = Set(images.values.map(\.directory)).sorted()

@@ -1,3 +1,4 @@
+import CWeft
 import Glibc
 import Resources
 import Sandbox
@@ -11,6 +12,8 @@ struct VolumeState {
     /// What was written last to each volume that is made from objects.
     var contents: [String: VolumeContent] = [:]
     var serial = 1
+    /// What the pod asks for and does not get was told.
+    var hasToldNotes = false
 }
 
 // Volumes, and the objects that a pod refers to.
@@ -59,9 +62,10 @@ extension PodWorker {
 
     /// Prepares all volumes; waits for objects that are missing. False when the pod ends, or can never have its volumes.
     func awaitVolumes() async -> Bool {
+        tellNotes()
         while !isStopping {
             do {
-                volumes.sources = []
+                volumes.sources = try messageVolumes()
                 for volume in spec.volumes { volumes.sources.append(try await prepare(volume)) }
                 return true
             } catch let problem as UnsupportedVolume {
@@ -81,6 +85,28 @@ extension PodWorker {
         return false
     }
 
+    private func tellNotes() {
+        guard !volumes.hasToldNotes else { return }
+        volumes.hasToldNotes = true
+        let controllers = Set(groups.controllers.keys)
+        for note in PodNotes.of(spec, controllers: controllers, mapsAllUsers: geteuid() == 0) {
+            event(note.reason, note.message, isWarning: true)
+        }
+    }
+
+    /// The group that volumes are given to; an ordinary user has no other than its own to give.
+    private var sharedGroup: Int? { geteuid() == 0 ? spec.securityContext.fsGroup : nil }
+
+    private func giveToGroup(_ path: String) throws {
+        guard let group = sharedGroup else { return }
+        let onlyTop: Int32 = spec.securityContext.fsGroupChangePolicy == "OnRootMismatch" ? 1 : 0
+        let error = cweft_give_group(path, gid_t(clamping: group), onlyTop)
+        guard error != 0 else { return }
+        throw EnvironmentBuilder.Missing(
+            message: "fsGroup \(group): cannot change \(path): \(String(cString: strerror(error)))"
+        )
+    }
+
     private struct UnsupportedVolume: Error {
         let message: String
     }
@@ -90,19 +116,26 @@ extension PodWorker {
         switch volume.source {
         case .emptyDir(let isMemory, let limit):
             if isMemory {
+                let bytes = limit.flatMap { Quantity($0)?.rounded } ?? memoryOfContainers
+                let group = sharedGroup ?? 0
                 return SandboxVolume(
                     name: volume.name,
-                    source: .memory(byteLimit: limit.flatMap { Quantity($0)?.rounded })
+                    source: .memory(byteLimit: bytes, mode: group == 0 ? 0o777 : 0o2777, group: group)
                 )
             }
-            try makeDirectory(place)
-            chmod(place, 0o777)
+            if access(place, F_OK) != 0 {
+                try makeDirectory(place)
+                chmod(place, 0o777)
+                try giveToGroup(place)
+            }
             return SandboxVolume(name: volume.name, source: .path(place))
         case .hostPath(let path, let type):
             try prepareHostPath(path, type, volume.name)
             return SandboxVolume(name: volume.name, source: .path(path))
         case .claim(let name, _):
-            return SandboxVolume(name: volume.name, source: .path(try await directory(ofClaim: name, volume.name)))
+            let place = try await directory(ofClaim: name, volume.name)
+            try giveToGroup(place)
+            return SandboxVolume(name: volume.name, source: .path(place))
         case .other(let source):
             throw UnsupportedVolume(
                 message:
@@ -110,14 +143,43 @@ extension PodWorker {
                     + "persistentVolumeClaim, configMap, secret, downwardAPI or projected"
             )
         case .configMap, .secret, .downwardAPI, .projected:
-            let content = try await self.content(of: volume)
-            if volumes.contents[volume.name] != content {
-                volumes.serial += 1
-                try VolumeWriter.write(content, to: place, serial: volumes.serial)
-                volumes.contents[volume.name] = content
-            }
+            return try await prepareFiles(volume, place)
+        }
+    }
+
+    /// A volume made from objects. What holds Secrets lies in the pod's own memory, which is there with the sandbox.
+    private func prepareFiles(_ volume: Volume, _ place: String) async throws -> SandboxVolume {
+        let content = try await self.content(of: volume)
+        let isNew = volumes.contents[volume.name] != content
+        volumes.contents[volume.name] = content
+        guard volume.holdsSecrets else {
+            if isNew { try write(content, to: place) }
             return SandboxVolume(name: volume.name, source: .path(place))
         }
+        if isNew, sandbox != nil { try write(content, to: memory(of: volume.name)) }
+        return SandboxVolume(name: volume.name, source: .memory(byteLimit: 64 << 20, mode: 0o755, group: 0))
+    }
+
+    private func write(_ content: VolumeContent, to place: String) throws(SandboxError) {
+        volumes.serial += 1
+        try VolumeWriter.write(content, to: place, serial: volumes.serial, group: sharedGroup)
+    }
+
+    /// Where the pod's memory can be reached from outside: through its init, which sees every volume.
+    private func memory(of volume: String) -> String { "/proc/\(sandbox?.process.pid ?? 0)/root/.weft/\(volume)" }
+
+    /// Puts the Secrets into the memory of a pod that has just been made.
+    func writeSecrets() throws(SandboxError) {
+        for volume in spec.volumes where volume.holdsSecrets {
+            if let content = volumes.contents[volume.name] { try write(content, to: memory(of: volume.name)) }
+        }
+    }
+
+    /// What all containers together may have, when each has a limit: memory volumes count towards it.
+    private var memoryOfContainers: Int? {
+        let limits = spec.containers.map { $0.resources.limit("memory")?.rounded }
+        guard limits.allSatisfy({ $0 != nil }) else { return nil }
+        return limits.reduce(0) { $0 + ($1 ?? 0) }
     }
 
     /// The directory of a claim that is bound.
@@ -149,11 +211,22 @@ extension PodWorker {
         }
         if type == "DirectoryOrCreate" { try makeDirectory(path, mode: 0o755) }
         if type == "FileOrCreate", access(path, F_OK) != 0 { try replaceFile(path, with: "", mode: 0o644) }
-        guard access(path, F_OK) == 0 else {
+        var facts = stat()
+        guard stat(path, &facts) == 0 else {
             throw EnvironmentBuilder.Missing(
                 message: "volume \"\(name)\": hostPath \(path) does not exist on this machine"
             )
         }
+        let kinds: [String: mode_t] = [
+            "Directory": S_IFDIR, "DirectoryOrCreate": S_IFDIR, "File": S_IFREG, "FileOrCreate": S_IFREG,
+            "Socket": S_IFSOCK, "CharDevice": S_IFCHR, "BlockDevice": S_IFBLK,
+        ]
+        guard !type.isEmpty, facts.st_mode & S_IFMT != kinds[type] else { return }
+        throw EnvironmentBuilder.Missing(
+            message: kinds[type] == nil
+                ? "volume \"\(name)\": hostPath type \"\(type)\" does not exist"
+                : "volume \"\(name)\": hostPath type check failed: \(path) is not a \(type)"
+        )
     }
 
     private func content(of volume: Volume) async throws(EnvironmentBuilder.Missing) -> VolumeContent {
@@ -221,13 +294,16 @@ extension PodWorker {
     }
 
     /// A container's mounts. What is made from objects is always read-only.
-    func mounts(of container: Container) throws(EnvironmentBuilder.Missing) -> [ProgramSpec.Mount] {
-        var mounts: [ProgramSpec.Mount] = []
+    func mounts(
+        of container: Container,
+        _ variables: Variables
+    ) throws(EnvironmentBuilder.Missing) -> [ProgramSpec.Mount] {
+        var mounts = [messageMount(of: container)].compactMap { $0 }
         for mount in container.volumeMounts {
             guard let volume = spec.volumes.first(where: { $0.name == mount.name }) else {
                 throw EnvironmentBuilder.Missing(message: "volumeMount \"\(mount.name)\": the pod has no such volume")
             }
-            let subPath = mount.subPath ?? ""
+            let subPath = mount.subPathExpr.map(variables.expand) ?? mount.subPath ?? ""
             guard mount.mountPath.hasPrefix("/"), !mount.mountPath.contains("\n"), !subPath.hasPrefix("/"),
                 !subPath.contains("\n"), !subPath.split(separator: "/").contains("..")
             else {

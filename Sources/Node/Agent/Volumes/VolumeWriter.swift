@@ -4,10 +4,18 @@ import Sandbox
 /// Writes the files of a volume so that a container sees all old or all new ones: they lie in a directory of their own
 /// behind the link `..data`, which is replaced in one step, as in Kubernetes.
 enum VolumeWriter {
-    /// Brings the directory to hold the content. `serial` tells this version's directory from the one before.
-    static func write(_ content: VolumeContent, to directory: String, serial: Int) throws(SandboxError) {
+    /// Brings the directory to hold the content. `serial` tells this version's directory from the one before; one that an
+    /// earlier daemon used is passed over. A `group` may read every file.
+    static func write(
+        _ content: VolumeContent,
+        to directory: String,
+        serial: Int,
+        group: Int? = nil
+    ) throws(SandboxError) {
         try makeDirectory(directory)
         chmod(directory, 0o755)
+        var serial = serial
+        while access("\(directory)/..\(serial)", F_OK) == 0 { serial += 1 }
         let version = "..\(serial)"
         let place = "\(directory)/\(version)"
         try makeDirectory(place)
@@ -16,7 +24,7 @@ enum VolumeWriter {
             if let slash = file.path.lastIndex(of: "/") {
                 try makeDirectory("\(place)/\(file.path[..<slash])", mode: 0o755)
             }
-            try write(file, to: "\(place)/\(file.path)")
+            try write(file, to: "\(place)/\(file.path)", group)
         }
         let before = linkTarget("\(directory)/..data")
         unlink("\(directory)/..data.new")
@@ -40,11 +48,15 @@ enum VolumeWriter {
         }
     }
 
-    private static func write(_ file: VolumeContent.File, to path: String) throws(SandboxError) {
+    private static func write(_ file: VolumeContent.File, to path: String, _ group: Int?) throws(SandboxError) {
         let fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode_t(file.mode))
         guard fd >= 0 else { throw SandboxError(.creationFailed, "cannot write \(path)") }
         defer { close(fd) }
-        fchmod(fd, mode_t(file.mode))
+        if let group, fchown(fd, uid_t.max, gid_t(clamping: group)) == 0 {
+            fchmod(fd, mode_t(file.mode | 0o440))
+        } else {
+            fchmod(fd, mode_t(file.mode))
+        }
         var done = 0
         while done < file.bytes.count {
             let count = file.bytes.withUnsafeBytes {

@@ -1,0 +1,27 @@
+/// What building the pod's root and a container's mounts have in common.
+#ifndef WEFT_POD_MOUNTS_H
+#define WEFT_POD_MOUNTS_H
+#include "pod_settings.h"
+
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <stdio.h>
+
+// glibc's <sys/mount.h> and <linux/mount.h> cannot be included together before glibc 2.37.
+int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
+int umount2(const char *target, int flags);
+enum { detach = 2 };  // MNT_DETACH
+
+/// Where the volumes of the pod wait for its containers.
+#define STORE "/.weft"
+
+#define JOIN(buffer, ...) ((size_t)snprintf(buffer, sizeof buffer, __VA_ARGS__) < sizeof buffer)
+
+/// Makes a mount and all below it read-only. 0 or -1 with errno.
+int make_read_only(const char *path);
+/// Makes what a mount needs to stand on: a directory, or an empty file. 0 or -1 with errno.
+int make_mount_point(const char *path, int directory);
+/// `/proc/self/mountinfo` writes blanks and backslashes of a path as three octal digits: turns them back, in place.
+void unescape_mount(char *path);
+
+#endif
