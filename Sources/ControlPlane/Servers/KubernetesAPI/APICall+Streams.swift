@@ -111,6 +111,7 @@ extension APICall {
         }
         var options = PodLogOptions()
         options.follow = Self.isTrue(request.queryValue("follow"))
+        options.followsRestarts = options.follow && Self.isTrue(request.queryValue("followRestarts"))
         options.previous = Self.isTrue(request.queryValue("previous"))
         options.timestamps = Self.isTrue(request.queryValue("timestamps"))
         options.tailLines = try number("tailLines")

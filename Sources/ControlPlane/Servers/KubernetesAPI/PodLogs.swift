@@ -18,6 +18,8 @@ package protocol PodLogSource: Sendable {
 package struct PodLogOptions: Sendable, Equatable {
     /// Go on when the end is reached.
     package var follow = false
+    /// With `follow`: go on with the container's next run when one has ended.
+    package var followsRestarts = false
     /// Of the container that ran before the last restart.
     package var previous = false
     /// Put the time before each line.

@@ -27,7 +27,7 @@ package struct LogFilter: Sendable {
     package mutating func take(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
         var output: [UInt8] = []
         var start = bytes.startIndex
-        while let end = bytes[start...].firstIndex(of: 0x0A) {
+        while let end = Self.lineEnd(bytes[start...]) {
             if partial.isEmpty {
                 add(bytes[start..<end], &output)
             } else {
@@ -46,6 +46,13 @@ package struct LogFilter: Sendable {
         return output
     }
 
+    private static func lineEnd(_ bytes: ArraySlice<UInt8>) -> Int? {
+        bytes.withUnsafeBytes { raw in
+            guard let base = raw.baseAddress, let end = memchr(base, 0x0A, raw.count) else { return nil }
+            return bytes.startIndex + (UnsafeRawPointer(end) - base)
+        }
+    }
+
     private mutating func add(_ line: ArraySlice<UInt8>, _ output: inout [UInt8]) {
         // Time, stream, mark, text: three blanks.
         guard let first = line.firstIndex(of: 0x20), let second = line[(first + 1)...].firstIndex(of: 0x20),
@@ -55,32 +62,12 @@ package struct LogFilter: Sendable {
         let continues = isContinued
         isContinued = isPart
         if skip > 0 {
-            skip -= 1
+            if !isPart { skip -= 1 }
             return
         }
         if let since, line[..<first].lexicographicallyPrecedes(since.utf8) { return }
         if hasTimestamps, !continues { output.append(contentsOf: line[...first]) }
         output.append(contentsOf: line[(third + 1)...])
         if !isPart { output.append(0x0A) }
-    }
-}
-
-/// How much of a log lies before its last lines.
-enum LogTail {
-    /// The lines to leave out of the files so that the last `count` remain.
-    static func linesToSkip(_ files: [String], keeping count: Int, _ since: Timestamp?) -> Int {
-        var total = 0
-        for file in files {
-            let fd = open(file, O_RDONLY | O_CLOEXEC)
-            guard fd >= 0 else { continue }
-            defer { close(fd) }
-            var bytes = [UInt8](repeating: 0, count: 64 << 10)
-            while true {
-                let length = read(fd, &bytes, bytes.count)
-                guard length > 0 else { break }
-                for byte in bytes[..<length] where byte == 0x0A { total += 1 }
-            }
-        }
-        return max(total - count, 0)
     }
 }
