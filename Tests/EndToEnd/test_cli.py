@@ -63,7 +63,7 @@ def test_a_wrong_command_line_is_explained(weft, words, code, message):
 
 
 @pytest.mark.parametrize(
-    "command", ["up", "down", "apply", "delete", "get", "logs", "scale", "stat", "check", "version", "serve"]
+    "command", ["up", "down", "apply", "delete", "get", "logs", "scale", "rollout", "set", "stat", "check", "version", "serve"]
 )
 def test_every_command_has_help(weft, command):
     done = weft.run(command, "--help")

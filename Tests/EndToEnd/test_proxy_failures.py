@@ -1,5 +1,6 @@
 """When endpoints fail: retries, timeouts, ejection, breakers, and answers that say why."""
 
+import concurrent.futures
 import socket
 import threading
 import time
@@ -63,6 +64,56 @@ def test_connect_failures_go_to_another_endpoint():
     with Origin(serving(b"alive")) as origin:
         with simple_proxy(free_port(), origin.port, filters=[http_filter([retrying("connect-failure", 3)])]) as (_, port):
             assert [get(port)[2] for _ in range(20)] == [b"alive"] * 20
+
+
+def test_what_was_never_sent_goes_on_to_the_next_endpoint_beyond_the_count():
+    with Origin(serving(b"alive")) as origin:
+        dead = [free_port() for _ in range(3)]
+        with simple_proxy(*dead, origin.port, filters=[http_filter([retrying("connect-failure", 1)])]) as (_, port):
+            with Client(port) as client:
+                for method in ("GET", "POST") * 10:
+                    client.send(f"{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+                    assert client.response()[2] == b"alive"
+
+
+def test_a_post_never_meets_a_kept_connection_that_the_endpoint_has_closed():
+    """A GET may be sent again when it does; a POST may not, so it looks before."""
+    closing = threading.Event()
+
+    def behaviour(peer):
+        peer.request()
+        peer.answer(b"first")
+        closing.set()
+
+    with Origin(behaviour) as origin, simple_proxy(origin.port, filters=[http_filter([route()])]) as (proxy, port):
+        with Client(port) as client:
+            for _ in range(20):
+                closing.clear()
+                assert client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi").response()[::2] == (200, b"first")
+                assert closing.wait(5)
+
+
+def test_requests_that_fail_together_take_turns_within_the_budget():
+    """An endpoint that dies under many requests breaks all of them at the same moment."""
+    barrier = threading.Barrier(30)
+
+    def dying(peer):
+        peer.request()
+        barrier.wait(10)
+        peer.reset()
+
+    def slow(peer):
+        while True:
+            peer.request()
+            time.sleep(0.005)
+            peer.answer(b"alive")
+
+    limits = {"circuit_breakers": {"thresholds": [{"retry_budget": {"budget_percent": {"value": 20}, "min_retry_concurrency": 3}}]}}
+    with Origin(dying) as first, Origin(slow) as second:
+        with simple_proxy(first.port, second.port, filters=[http_filter([retrying("reset", 1)])], cluster=limits) as (_, port):
+            with concurrent.futures.ThreadPoolExecutor(60) as pool:
+                answers = list(pool.map(lambda _: get(port)[::2], range(60)))
+            assert answers == [(200, b"alive")] * 60
 
 
 def test_statuses_are_retried_within_the_count():

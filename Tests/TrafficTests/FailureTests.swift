@@ -175,14 +175,38 @@ struct RetryPolicyTests {
             RetryPolicy().verdict(
                 after: .staleConnection,
                 status: 0,
-                retriesDone: done,
+                retriesDone: 0,
+                silentDone: done,
                 isIdempotent: idempotent,
                 isReplayable: true
             )
         }
-        #expect(verdict(0, idempotent: true) == .retry)
+        #expect(verdict(0, idempotent: true) == .retryAtOnce)
         #expect(verdict(1, idempotent: true) == .notRetriable)
         #expect(verdict(0, idempotent: false) == .notRetriable)
+    }
+
+    @Test(
+        "what was never sent goes at once to an endpoint that was not tried, beside the policy's count",
+        arguments: [TryFailure.connect, .resetBeforeRequest]
+    )
+    func neverSent(failure: TryFailure) {
+        let policy = Self.policy(.gatewayError, retries: 1)
+        func verdict(_ done: Int, silent: Int, hasUntried: Bool) -> RetryVerdict {
+            policy.verdict(
+                after: failure,
+                status: 0,
+                retriesDone: done,
+                silentDone: silent,
+                hasUntried: hasUntried,
+                isIdempotent: false,
+                isReplayable: true
+            )
+        }
+        #expect(verdict(1, silent: 0, hasUntried: true) == .retryAtOnce)
+        #expect(verdict(1, silent: RetryPolicy.silentLimit, hasUntried: true) == .limitReached)
+        #expect(verdict(0, silent: 0, hasUntried: false) == .retry)
+        #expect(verdict(1, silent: 0, hasUntried: false) == .limitReached)
     }
 
     @Test(

@@ -127,6 +127,12 @@ public enum Socket {
         return cweft_receive(fd, bytes, count)
     }
 
+    /// Whether the peer has neither sent nor closed anything that was not read yet.
+    public static func isQuiet(_ fd: Int32) -> Bool {
+        var byte: UInt8 = 0
+        return recv(fd, &byte, 1, Int32(MSG_PEEK | MSG_DONTWAIT)) < 0 && errno == EAGAIN
+    }
+
     /// Writes what fits: a count or `-errno`.
     @inline(__always)
     public static func send(_ fd: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {

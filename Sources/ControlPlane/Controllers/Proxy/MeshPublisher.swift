@@ -22,6 +22,7 @@ package actor MeshPublisher {
     ]
     private static let gathering = Duration.milliseconds(3)
     private static let confirmationLimit = Duration.seconds(4)
+    private static let drainLimit = Duration.seconds(2)
     /// After this long without an answer the proxy is taken to be down, and then nothing needs its word.
     private static let silenceLimit = Duration.milliseconds(500)
 
@@ -194,10 +195,26 @@ package actor MeshPublisher {
         await publish()
     }
 
-    /// Takes a pod out of every endpoint set; returns when the proxy confirmed it, or after a bounded time.
+    /// Takes a pod out of every endpoint set; returns when the proxy confirmed it and the requests that the pod was answering then are
+    /// answered, or after a bounded time.
     package func podLeaves(uid: String) async {
         surroundings.leaving.insert(uid)
-        await applied(await publish())
+        guard await applied(await publish()), let address = surroundings.networks[uid]?.address else { return }
+        await drained(address)
+    }
+
+    /// Suspends until no removed endpoint of this address answers a request, for `drainLimit` at most: what takes longer is the
+    /// server's to finish after SIGTERM, as it is everywhere.
+    private func drained(_ address: String) async {
+        let end = clock.now + Self.drainLimit
+        while !Task.isCancelled, !isStopping, clock.now < end {
+            guard let answer = try? await admin.get("/draining", timeout: .seconds(1)), answer.status == 200 else {
+                return
+            }
+            let lines = String(decoding: answer.body, as: UTF8.self).split(separator: "\n")
+            guard lines.contains(where: { $0.hasPrefix("\(address):") }) else { return }
+            try? await Task.sleep(for: .milliseconds(5))
+        }
     }
 
     /// Nothing waits for the proxy from now on.
@@ -212,6 +229,9 @@ package actor MeshPublisher {
     package func applied(_ revision: Int) async -> Bool {
         guard !isStopping else { return false }
         let start = clock.now
+        // A file that another change has written since counts too: its present content holds this revision's, which the proxy may
+        // never have read.
+        let wanted = directory.versions
         var wait = Duration.milliseconds(1)
         var hasAnswered = false
         while !Task.isCancelled, !isStopping {
@@ -219,9 +239,9 @@ package actor MeshPublisher {
             if let versions = await proxyVersions() {
                 hasAnswered = true
                 reportErrors(versions)
-                let needed = directory.versions.filter { $0.value <= revision }
-                let hasSettled = needed.allSatisfy { path, version in
-                    versions.hasSettled("\(base.directory)/\(path)", at: version)
+                let hasSettled = wanted.allSatisfy { path, version in
+                    directory.versions[path] == nil
+                        || versions.hasSettled("\(base.directory)/\(path)", at: version)
                 }
                 if hasSettled { return true }
             } else if !hasAnswered, elapsed > Self.silenceLimit {

@@ -1,3 +1,4 @@
+import Reactor
 import Telemetry
 import Wire
 
@@ -45,6 +46,9 @@ final class AdminRouter {
                 _,
                 reply in
                 reply(json(router.configVersions()))
+            },
+            Endpoint(path: "/draining", help: "removed endpoints that still answer requests, and how many") {
+                $0.draining($2)
             },
             Endpoint(path: "/listeners", help: "listeners and their addresses; format=json") { $0.listeners($1, $2) },
             Endpoint(path: "/server_info", help: "version, state, options") { $2(json($0.process.serverInfo())) },
@@ -134,6 +138,20 @@ final class AdminRouter {
             } else {
                 reply(AdminResponse(text: ClusterPages.text(clusters)))
             }
+        }
+    }
+
+    /// `ADDRESS:PORT REQUESTS` by line, added up over clusters and workers.
+    private func draining(_ reply: @escaping (AdminResponse) -> Void) {
+        process.workers.collect { reports in
+            var counts: [String: Int] = [:]
+            for cluster in reports.flatMap(\.clusters) {
+                for endpoint in cluster.leaving {
+                    counts[endpoint.address.description, default: 0] += endpoint.requests
+                }
+            }
+            let lines = counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)\n" }
+            reply(AdminResponse(text: lines.joined()))
         }
     }
 

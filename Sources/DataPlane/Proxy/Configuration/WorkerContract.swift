@@ -55,6 +55,13 @@ struct ClusterReport: Sendable {
     var requestsTotal: UInt64 = 0
     var retriesTotal: UInt64 = 0
     var isInPanic = false
+    /// Endpoints that the configuration does not name any more, with the requests that they still answer.
+    var leaving: [LeavingReport] = []
+}
+
+struct LeavingReport: Sendable {
+    var address: SocketAddress
+    var requests: Int
 }
 
 struct EndpointReport: Sendable {

@@ -44,6 +44,8 @@ struct Exchange: SlabElement {
         static let hasDirectAnswer = Flags(rawValue: 1 << 18)
         /// The request's head declared a length, of zero perhaps.
         static let declaresLength = Flags(rawValue: 1 << 19)
+        /// A retry is due that waits for a place in the budget.
+        static let awaitsBudget = Flags(rawValue: 1 << 20)
     }
 
     var generation: UInt32 = 0
@@ -61,6 +63,10 @@ struct Exchange: SlabElement {
     var status: UInt16 = 0
     var attempts: UInt16 = 0
     var retries: UInt16 = 0
+    /// Retries at once, which the policy does not count.
+    var silentRetries: UInt8 = 0
+    /// How often a retry waited for a place in the budget.
+    var budgetWaits: UInt8 = 0
     var interims: UInt8 = 0
     var responseFlags: ResponseFlags = []
     /// Neighbours in the cluster's queue.

@@ -36,16 +36,52 @@ extension Worker {
     func tryFailed(_ index: Int32, _ exchange: ExchangePlace, _ failure: TryFailure, result: EndpointResult) {
         guard let cluster = exchange.pointee.cluster else { return }
         endTry(exchange, result)
-        if failure != .staleConnection, exchange.pointee.endpoint >= 0 {
-            exchange.pointee.tried.insert(exchange.pointee.endpoint)
-        }
+        // A stale connection says nothing sure about its endpoint, which may just be dying: another one is better.
+        if exchange.pointee.endpoint >= 0 { exchange.pointee.tried.insert(exchange.pointee.endpoint) }
         if exchange.pointee.isTunnel {
             tunnelTryFailed(index, exchange, cluster)
             return
         }
         let verdict = retryVerdict(exchange, failure, status: 0)
-        if verdict == .retry, startRetry(index, exchange, cluster, isImmediate: failure == .staleConnection) { return }
+        switch verdict {
+        case .retryAtOnce:
+            if startRetry(index, exchange, cluster, isImmediate: true) { return }
+        case .retry:
+            if startRetry(index, exchange, cluster, isImmediate: false) { return }
+            if failure == .resetBeforeResponse, awaitBudget(exchange, cluster) { return }
+        case .notRetriable, .limitReached, .notReplayable: break
+        }
         answerFailure(index, exchange, failure, verdict)
+    }
+
+    /// The budget has no place for this retry. When an endpoint dies under many requests, all of them fail at the same moment: they take
+    /// their turns within the budget, for a short while, instead of failing.
+    private func awaitBudget(_ exchange: ExchangePlace, _ cluster: ClusterPlace) -> Bool {
+        guard !cluster.pointee.isRetired, exchange.pointee.budgetWaits < Self.budgetWaitLimit else { return false }
+        exchange.pointee.budgetWaits &+= 1
+        exchange.pointee.state = .waiting
+        exchange.pointee.respondedAt = 0
+        exchange.pointee.tryDeadline = .max
+        exchange.pointee.flags.formUnion([.isBackingOff, .awaitsBudget])
+        exchange.pointee.wakeDeadline = now &+ Self.budgetWait
+        armExchange(exchange)
+        return true
+    }
+
+    /// Together a quarter of a second.
+    private static var budgetWaitLimit: UInt8 { 25 }
+    private static var budgetWait: UInt64 { 10_000_000 }
+
+    /// The pause of a retry is over.
+    private func wakeUp(_ index: Int32, _ exchange: ExchangePlace) {
+        exchange.pointee.wakeDeadline = .max
+        guard exchange.pointee.flags.contains(.awaitsBudget), let cluster = exchange.pointee.cluster else {
+            dispatch(index, exchange)
+            return
+        }
+        exchange.pointee.flags.subtract([.awaitsBudget, .isBackingOff])
+        if startRetry(index, exchange, cluster, isImmediate: false) || awaitBudget(exchange, cluster) { return }
+        answerFailure(index, exchange, .resetBeforeResponse, .retry)
     }
 
     private func retryVerdict(_ exchange: ExchangePlace, _ failure: TryFailure, status: Int) -> RetryVerdict {
@@ -56,6 +92,8 @@ extension Worker {
             after: failure,
             status: status,
             retriesDone: Int(exchange.pointee.retries),
+            silentDone: Int(exchange.pointee.silentRetries),
+            hasUntried: exchange.pointee.cluster?.pointee.set.hasUntried(besides: exchange.pointee.tried) ?? false,
             isIdempotent: exchange.pointee.method.isIdempotent,
             isReplayable: !exchange.pointee.flags.contains(.isNotReplayable)
                 && exchange.pointee.state != .responding && exchange.pointee.state != .tunnel
@@ -80,7 +118,7 @@ extension Worker {
         }
         metrics.count(.retriesTotal)
         cluster.pointee.retriesTotal &+= 1
-        exchange.pointee.retries &+= 1
+        if isImmediate { exchange.pointee.silentRetries &+= 1 } else { exchange.pointee.retries &+= 1 }
         exchange.pointee.state = .waiting
         exchange.pointee.respondedAt = 0
         exchange.pointee.tryDeadline = .max
@@ -168,8 +206,7 @@ extension Worker {
         if exchange.pointee.routeDeadline <= now {
             routeTimedOut(index, exchange, downstreamIndex, place)
         } else if exchange.pointee.wakeDeadline <= now {
-            exchange.pointee.wakeDeadline = .max
-            dispatch(index, exchange)
+            wakeUp(index, exchange)
         } else if exchange.pointee.bodyDeadline <= now {
             bodyTimedOut(index, exchange, downstreamIndex, place)
         } else if exchange.pointee.tryDeadline <= now {

@@ -1,5 +1,6 @@
 import Bytes
 import Glibc
+import HTTP
 import Reactor
 import Traffic
 
@@ -12,7 +13,8 @@ extension Worker {
             return takeIdleOriginal(cluster, destination)
         }
         let pool = cluster.pointee.pools + Int(slot)
-        let index = pool.pointee.top
+        var index = pool.pointee.top
+        if !exchange.pointee.method.isIdempotent { index = firstOpenIdle(pool) }
         guard index >= 0 else { return -1 }
         let upstream = upstreams.pointer(index)
         unlinkIdle(index, upstream, pool)
@@ -20,6 +22,18 @@ extension Worker {
         upstream.pointee.flags.insert(.isReused)
         exchange.pointee.state = .awaitingResponse
         return index
+    }
+
+    /// The newest idle connection that the endpoint has not closed, -1 when there is none. A request that must not be sent twice
+    /// cannot be repaired after it met a closed connection, so it looks before.
+    private func firstOpenIdle(_ pool: UnsafeMutablePointer<EndpointPool>) -> Int32 {
+        while pool.pointee.top >= 0 {
+            let index = pool.pointee.top
+            let upstream = upstreams.pointer(index)
+            if Socket.isQuiet(upstream.pointee.fd) { return index }
+            closeUpstream(index, upstream)
+        }
+        return -1
     }
 
     @inline(__always)

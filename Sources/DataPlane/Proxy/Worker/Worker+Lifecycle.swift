@@ -72,8 +72,30 @@ extension Worker {
             breakers: [report(cluster.pointee.normal), report(cluster.pointee.high)],
             requestsTotal: cluster.pointee.requestsTotal,
             retriesTotal: cluster.pointee.retriesTotal,
-            isInPanic: cluster.pointee.set.isInPanic
+            isInPanic: cluster.pointee.set.isInPanic,
+            leaving: leaving(cluster)
         )
+    }
+
+    /// Relayed connections do not count: nobody knows when they end.
+    private func leaving(_ cluster: ClusterPlace) -> [LeavingReport] {
+        var counts: [Int32: Int] = [:]
+        for slot in 0..<Int32(cluster.pointee.set.slotCount) {
+            let state = cluster.pointee.set[slot]
+            if !state.isPresent, state.requestsInFlight > 0 { counts[slot] = 0 }
+        }
+        guard !counts.isEmpty else { return [] }
+        for index in 0..<exchanges.used {
+            let exchange = exchanges.pointer(index)
+            guard exchange.pointee.isLive, exchange.pointee.cluster == cluster, !exchange.pointee.isTunnel,
+                exchange.pointee.flags.contains(.startedTry)
+            else { continue }
+            counts[exchange.pointee.endpoint]? += 1
+        }
+        return counts.compactMap { slot, requests in
+            guard requests > 0 else { return nil }
+            return LeavingReport(address: cluster.pointee.pools[Int(slot)].address, requests: requests)
+        }
     }
 
     private func report(_ breaker: CircuitBreaker) -> BreakerReport {

@@ -39,6 +39,11 @@ extension EndpointSet {
         return .endpoint(choice)
     }
 
+    /// Whether some endpoint that may be chosen is not among the tried ones. O(n): asked after failures only.
+    package func hasUntried(besides tried: TriedEndpoints) -> Bool {
+        groups.contains { group in group.members.contains { !tried.contains($0) } }
+    }
+
     private func group(for point: UInt32) -> Int {
         for (index, group) in groups.enumerated() where point < group.loadUpTo { return index }
         return groups.count - 1

@@ -87,6 +87,8 @@ public enum TryFailure: UInt8, BitwiseCopyable, Sendable {
 /// What to do after a failed try.
 public enum RetryVerdict: UInt8, BitwiseCopyable, Sendable {
     case retry
+    /// At once, beside the policy's count and the budget: the request never reached an endpoint.
+    case retryAtOnce
     /// The policy does not cover this failure.
     case notRetriable
     /// All tries that the policy allows are used up.
@@ -96,12 +98,20 @@ public enum RetryVerdict: UInt8, BitwiseCopyable, Sendable {
 }
 
 extension RetryPolicy {
+    /// Tries at once that one request may take beside those that the policy counts.
+    package static var silentLimit: Int { 3 }
+
     /// Whether a failed try may be repeated. The budget and the deadline are asked by the caller afterwards.
+    ///
+    /// A try that was never sent (no connection, or one that broke before a byte of the request was accepted) costs no endpoint any
+    /// work: while there is an endpoint that was not tried, it is repeated there at once and does not count.
     ///
     /// - Parameters:
     ///   - failure: how the try ended.
     ///   - status: the response's status when `failure` is `.status`, else 0.
-    ///   - retriesDone: retries already made for this request.
+    ///   - retriesDone: retries already made for this request, those at once not counted.
+    ///   - silentDone: retries at once already made for it.
+    ///   - hasUntried: an endpoint is there to which the request was not sent yet.
     ///   - isIdempotent: GET, HEAD, OPTIONS, TRACE, PUT or DELETE (RFC 9110 section 9.2.2).
     ///   - isReplayable: every byte of the request can be sent again, and no byte of a response went downstream.
     /// - Returns: `.retry`, or why not.
@@ -109,13 +119,17 @@ extension RetryPolicy {
         after failure: TryFailure,
         status: Int,
         retriesDone: Int,
+        silentDone: Int = 0,
+        hasUntried: Bool = false,
         isIdempotent: Bool,
         isReplayable: Bool
     ) -> RetryVerdict {
         guard isReplayable else { return .notReplayable }
         // One silent repetition on a fresh connection repairs the keep-alive race, with or without a policy.
-        if failure == .staleConnection, isIdempotent, retriesDone == 0 { return .retry }
+        if failure == .staleConnection, isIdempotent, silentDone == 0 { return .retryAtOnce }
         guard covers(failure, status: status, isIdempotent: isIdempotent) else { return .notRetriable }
+        let wasNeverSent = failure == .connect || failure == .resetBeforeRequest
+        if wasNeverSent, hasUntried, silentDone < Self.silentLimit { return .retryAtOnce }
         return retriesDone < Int(retries) ? .retry : .limitReached
     }
 

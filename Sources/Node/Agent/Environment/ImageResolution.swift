@@ -8,6 +8,8 @@ package struct ResolvedImage: Sendable, Equatable {
     package let directory: String
     package let command: [String]
     package let env: [EnvVar]
+    /// Names of Debian packages that its programs come from (the Image's annotation `weft.dev/packages`).
+    package var packages: [String] = []
 }
 
 /// Finds the Image object that a reference means.
@@ -18,6 +20,9 @@ package enum ImageResolution {
     package struct Unresolved: Error, Sendable, Equatable {
         package let message: String
     }
+
+    /// Of an Image: the packages that its programs come from, separated by spaces or commas.
+    package static let packagesAnnotation = "weft.dev/packages"
 
     package static func resolve(_ reference: String, among images: [Object]) throws(Unresolved) -> ResolvedImage {
         guard let image = ImageSpec.resolve(reference, among: images) else {
@@ -37,8 +42,21 @@ package enum ImageResolution {
             name: image.name,
             directory: directory,
             command: spec.command,
-            env: spec.env
+            env: spec.env,
+            packages: packages(of: image)
         )
+    }
+
+    /// What is no name of a package is passed over: these words go into a command that people are told to run.
+    private static func packages(of image: Object) -> [String] {
+        let words = (image.annotation(packagesAnnotation) ?? "").split { $0 == " " || $0 == "," }
+        return words.prefix(20).map(String.init).filter { word in
+            let bytes = Array(word.utf8)
+            let isPlain = bytes.allSatisfy {
+                (0x61...0x7a).contains($0) || (0x30...0x39).contains($0) || [0x2b, 0x2d, 0x2e].contains($0)
+            }
+            return isPlain && bytes.count <= 100 && bytes.first != 0x2d && bytes.first != 0x2e
+        }
     }
 
     private static func advice(_ reference: String) -> String {

@@ -64,7 +64,9 @@ extension PodWorker {
             var problems: [String: String] = [:]
             for container in spec.initContainers + spec.containers {
                 do throws(ImageResolution.Unresolved) {
-                    resolved[container.name] = try ImageResolution.resolve(container.image, among: known)
+                    let image = try ImageResolution.resolve(container.image, among: known)
+                    try MissingPackages.check(image)
+                    resolved[container.name] = image
                 } catch { problems[container.name] = error.message }
             }
             if problems.isEmpty {

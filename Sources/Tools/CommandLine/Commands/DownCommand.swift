@@ -1,4 +1,5 @@
 import Glibc
+import Sandbox
 import Wire
 
 /// `weft down`: stops everything that runs and removes its state.
@@ -65,6 +66,7 @@ enum Shutdown {
     private static func isRunning(_ pid: pid_t) -> Bool {
         // `weft up` is the daemon's parent: without this the ended daemon would stay as a zombie.
         waitpid(pid, nil, WNOHANG)
-        return kill(pid, 0) == 0 || errno == EPERM
+        // Where somebody else is its parent, who reaps late, the zombie is as good as gone.
+        return ProcessIdentity.current(pid) != nil
     }
 }

@@ -277,6 +277,9 @@ actor Daemon {
         await parts.agent.hurry()
     }
 
+    /// How long pods may run on while the proxy drains.
+    private static let drainShare = Duration.seconds(1)
+
     private func stopParts(hurries: Bool) async {
         guard let parts else { return }
         let count = await parts.agent.podCount
@@ -287,10 +290,21 @@ actor Daemon {
         // The proxy first: it takes no new connections, lets requests end, and nothing is sent to pods that are ending.
         await parts.publisher.stop()
         await parts.keeper.shutdown()
-        await parts.supervisor.shutdown(grace: hurries ? .milliseconds(100) : .seconds(10))
-        progress.say("the proxy has drained")
-        if hurries { await parts.agent.hurry() } else { await parts.agent.shutdown() }
+        let draining = Task {
+            await parts.supervisor.shutdown(grace: hurries ? .milliseconds(100) : .seconds(10))
+            progress.say("the proxy has drained")
+        }
+        // Connections that never end (a program's to its database) end with their pods: those are not kept waiting for them.
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await draining.value }
+            group.addTask { try? await Task.sleep(for: Self.drainShare) }
+            await group.next()
+            group.cancelAll()
+            if !hurries { await parts.agent.shutdown() }
+        }
+        if hurries { await parts.agent.hurry() }
         progress.say("all pods have ended")
+        await draining.value
         agentTask?.cancel()
         await agentTask?.value
         for task in tasks { task.cancel() }
