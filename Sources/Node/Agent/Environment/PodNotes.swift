@@ -10,9 +10,8 @@ package enum PodNotes {
         package let message: String
     }
 
-    /// - Parameters:
-    ///   - controllers: the control-group controllers that weft may write.
-    ///   - mapsAllUsers: whether pods have all of the machine's users (weft runs as root).
+    /// The notes; `controllers` are the control-group controllers that weft may write, `mapsAllUsers` says whether pods have
+    /// all of the machine's users (weft runs as root).
     package static func of(_ spec: PodSpec, controllers: Set<String>, mapsAllUsers: Bool) -> [Note] {
         var notes = shared(spec, mapsAllUsers)
         let containers = spec.initContainers + spec.containers

@@ -1,4 +1,3 @@
-import CWeft
 import Glibc
 import Resources
 import Sandbox
@@ -20,13 +19,12 @@ struct ProbeRunner: Sendable {
         case .http(let scheme, let host, let port, let path, let headers):
             guard let number = number(of: port) else { return .failure("the container has no port named \(port)") }
             let deadline = ContinuousClock.now + timeout
-            // An answer over TLS is not read: that the port takes connections has to do.
-            if scheme.uppercased() == "HTTPS" { return await connect(host, number, until: deadline) }
-            return await http(host, number, path, headers, until: deadline)
+            let isSecure = scheme.uppercased() == "HTTPS"
+            return await http(isSecure, host, number, path, headers, until: deadline)
         case .tcp(let host, let port):
             guard let number = number(of: port) else { return .failure("the container has no port named \(port)") }
             return await connect(host, number, until: .now + timeout)
-        case .grpc(let port, _): return await connect(nil, port, until: .now + timeout)
+        case .grpc(let port, let service): return await grpc(port, service, until: .now + timeout)
         case .sleep(let seconds):
             try? await Task.sleep(for: .seconds(seconds))
             return .success
@@ -60,6 +58,7 @@ struct ProbeRunner: Sendable {
     }
 
     private func http(
+        _ isSecure: Bool,
         _ host: String?,
         _ port: Int,
         _ path: String,
@@ -70,27 +69,40 @@ struct ProbeRunner: Sendable {
         guard let request = ProbeHTTP.request(host: "\(host ?? podAddress):\(port)", path: path, headers: pairs) else {
             return .failure("the probe's path or headers cannot be sent: control characters or blanks")
         }
-        let fd: Int32
-        do throws(SandboxError) {
-            fd = try await sandbox.connect(host ?? podAddress, port: port, until: deadline)
-        } catch {
-            return .failure(error.message)
-        }
-        defer { close(fd) }
-        guard cweft_send(fd, request, request.count) == request.count else {
-            return .failure("cannot send the request")
-        }
         var answer: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 4096)
-        while answer.count < Self.answerLimit, ProbeHTTP.status(answer) == nil {
-            guard await Poller.shared.wait(fd, .readable, until: deadline) == .ready else {
-                return .failure("HTTP probe failed: no answer in time")
+        do throws(SandboxError) {
+            let fd = try await sandbox.connect(host ?? podAddress, port: port, until: deadline)
+            let connection = ProbeConnection(fd, until: deadline)
+            if isSecure { try await connection.startTLS(name: pairs.first { $0.0.lowercased() == "host" }?.1) }
+            try await connection.send(request)
+            while answer.count < Self.answerLimit, ProbeHTTP.status(answer) == nil {
+                let bytes = try await connection.receive()
+                if bytes.isEmpty { break }
+                answer += bytes
             }
-            let count = cweft_receive(fd, &chunk, chunk.count)
-            if count == -Int(EAGAIN) { continue }
-            guard count > 0 else { break }
-            answer.append(contentsOf: chunk[..<count])
+        } catch {
+            return .failure(error.code == .timedOut ? "HTTP probe failed: no answer in time" : error.message)
         }
         return ProbeHTTP.outcome(answer)
+    }
+
+    private func grpc(_ port: Int, _ service: String, until deadline: ContinuousClock.Instant) async -> ProbeOutcome {
+        var check = GRPCHealthCheck(service: service)
+        guard let request = check.request(host: "\(podAddress):\(port)") else {
+            return .failure("the probe's service name is too long")
+        }
+        do throws(SandboxError) {
+            let fd = try await sandbox.connect(podAddress, port: port, until: deadline)
+            let connection = ProbeConnection(fd, until: deadline)
+            try await connection.send(request)
+            while true {
+                if let outcome = check.outcome { return outcome }
+                let bytes = try await connection.receive()
+                if bytes.isEmpty { check.end() }
+                try await connection.send(check.take(bytes))
+            }
+        } catch {
+            return .failure(error.code == .timedOut ? "gRPC probe failed: no answer in time" : error.message)
+        }
     }
 }
