@@ -9,9 +9,11 @@ package protocol TrafficGate: Sendable {
 
 /// Gives and takes the sockets on which pods ask for names.
 package protocol PodDNS: Sendable {
+    /// Whether this pod's sockets are with the receiver already, from before this process: nothing is to be made.
+    func isServing(uid: String, initPID: Int32) async -> Bool
     /// A pod has two sockets bound to its name server's address, in its own network; the TCP one listens. The receiver
-    /// owns them from now on.
-    func podStarted(uid: String, namespace: String, udp: Int32, tcp: Int32) async
+    /// owns them from now on, and lets go of them when the pod's init ends.
+    func podStarted(uid: String, initPID: Int32, udp: Int32, tcp: Int32) async
     /// The pod is gone: the receiver closes its sockets.
     func podStopped(uid: String) async
 }

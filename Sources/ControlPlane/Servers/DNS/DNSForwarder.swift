@@ -10,10 +10,15 @@ final class DNSForwarder {
     /// Questions under way at once; more are answered with a failure.
     private static let mostPending = 256
 
-    private let resolvers: [SocketAddress]
+    private var resolvers: [SocketAddress]
+    private var configuration: ResolverConfiguration?
     private var pending: [ObjectIdentifier: DNSExchange] = [:]
 
-    init(resolvers: [SocketAddress]) { self.resolvers = Array(resolvers.prefix(3)) }
+    /// - Parameter resolvers: nil = those of the machine, read again when they change.
+    init(resolvers: [SocketAddress]?) {
+        self.resolvers = Array((resolvers ?? []).prefix(3))
+        if resolvers == nil { configuration = ResolverConfiguration() }
+    }
 
     /// Calls `done` once, with an answer under the client's own id, or with nil.
     func forward(
@@ -23,6 +28,7 @@ final class DNSForwarder {
         _ loop: HandlerLoop,
         _ done: @escaping ([UInt8]?) -> Void
     ) {
+        if let fresh = configuration?.changed() { resolvers = fresh }
         guard !resolvers.isEmpty, pending.count < Self.mostPending else { return done(nil) }
         let exchange = DNSExchange(query: query, bytes: bytes, overTCP: overTCP, resolvers: resolvers, loop: loop)
         pending[ObjectIdentifier(exchange)] = exchange
@@ -146,7 +152,20 @@ private final class DNSExchange: EventHandler {
 }
 
 /// The machine's own resolvers.
-enum ResolverConfiguration {
+struct ResolverConfiguration {
+    private var seen = timespec(tv_sec: -1, tv_nsec: 0)
+    private var inode: ino_t = 0
+
+    /// The resolvers when the file is another one than at the last call.
+    mutating func changed(path: String = "/etc/resolv.conf") -> [SocketAddress]? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        let time = status.st_mtim
+        guard time.tv_sec != seen.tv_sec || time.tv_nsec != seen.tv_nsec || status.st_ino != inode else { return nil }
+        (seen, inode) = (time, status.st_ino)
+        return Self.nameservers(path: path)
+    }
+
     /// The `nameserver` lines of `/etc/resolv.conf`, at most three (`resolv.conf(5)`).
     static func nameservers(path: String = "/etc/resolv.conf") -> [SocketAddress] {
         guard let file = fopen(path, "re") else { return [] }

@@ -10,7 +10,7 @@ package final class DNSServer: Sendable {
 
     /// Answers from an empty table at first. Questions for other names go to `resolvers`, nil: those of the machine.
     package init(resolvers: [SocketAddress]? = nil) {
-        core = DNSCore(resolvers: resolvers ?? ResolverConfiguration.nameservers())
+        core = DNSCore(resolvers: resolvers)
     }
 
     /// Replaces all names at once.
@@ -43,15 +43,16 @@ package final class DNSServer: Sendable {
     }
 }
 
-/// The state of the server on the loop.
+/// The state of a server on its loop.
 ///
-/// Safety: every stored property is touched on `LoopThread.shared`'s thread only.
+/// Safety: every stored property is touched on the thread of one loop only.
 final class DNSCore: @unchecked Sendable {
     var table = DNSTable()
     let forwarder: DNSForwarder
     private var endpoints: [String: [DNSEndpoint]] = [:]
 
-    init(resolvers: [SocketAddress]) { forwarder = DNSForwarder(resolvers: resolvers) }
+    /// - Parameter resolvers: nil = those of the machine, read again when they change.
+    init(resolvers: [SocketAddress]?) { forwarder = DNSForwarder(resolvers: resolvers) }
 
     func add(_ id: String, _ udp: Int32, _ tcp: Int32, _ loop: HandlerLoop) {
         remove(id)

@@ -1,13 +1,13 @@
 /// The names of services and pods, as Kubernetes' DNS specification has them. Made anew by the control plane on a change.
-package struct DNSTable: Sendable {
+package struct DNSTable: Sendable, Equatable {
     /// The zone that is ours alone: what is not in the table does not exist.
     package static let zone = "cluster.local"
 
-    private var addresses: [String: [DNSRecord]] = [:]
-    private var services: [String: [DNSRecord]] = [:]
-    private var names: [String: String] = [:]
+    var addresses: [String: [DNSRecord]] = [:]
+    var services: [String: [DNSRecord]] = [:]
+    var names: [String: String] = [:]
     /// Names that exist because others lie below them.
-    private var nodes: Set<String> = [zone, "svc.\(zone)", "pod.\(zone)"]
+    var nodes: Set<String> = [zone, "svc.\(zone)", "pod.\(zone)"]
 
     package init() {}
 

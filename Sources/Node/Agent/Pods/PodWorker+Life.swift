@@ -141,16 +141,17 @@ extension PodWorker {
 
     /// Makes the new pod known: its name server, its place, its address.
     private func introduce(_ made: PodSandbox) async throws(SandboxError) {
-        if let dns = ports.dns {
+        let initPID = made.process.pid
+        if let dns = ports.dns, await !dns.isServing(uid: uid, initPID: initPID) {
             let sockets = try made.bindDNS()
-            await dns.podStarted(uid: uid, namespace: pod.namespace, udp: sockets.udp, tcp: sockets.tcp)
+            await dns.podStarted(uid: uid, initPID: initPID, udp: sockets.udp, tcp: sockets.tcp)
         }
         let place = PodPlace(
             uid: uid,
             namespace: pod.namespace,
             name: pod.name,
             address: address,
-            initPID: made.process.pid,
+            initPID: initPID,
             networkNamespacePath: made.networkNamespacePath,
             brokerPath: made.brokerPath
         )

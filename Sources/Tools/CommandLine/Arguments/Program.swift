@@ -10,6 +10,13 @@ package enum Program {
         ServeEntry.command,
     ]
 
+    /// Runs the one command that is a small process of its own and knows no tasks; nil for all others.
+    package static func runAlone(_ words: [String]) -> Int32? {
+        guard words.first == NamesCommand.name else { return nil }
+        signal(SIGPIPE, SIG_IGN)
+        return NamesCommand.run()
+    }
+
     /// Runs the command line without the program's own name.
     package static func run(_ words: [String]) async -> Int32 {
         // A reader that goes away (`weft get pods | head -1`) ends the output, not the process.

@@ -1,6 +1,7 @@
 import Controllers
 import Glibc
 import Sandbox
+import Servers
 
 /// What a daemon that was killed leaves behind, and its removal.
 enum DeadDaemon {
@@ -26,6 +27,7 @@ enum DeadDaemon {
             rmdir(state.path)
         }
         ProxySupervisor.sweep(pidFile: "\(state.path)/proxy/weft-proxy.pid")
+        await NameKeeper.sweep(NamesCommand.settings(state))
         let problems = await Leftovers.sweep(stateDirectory: state.path)
         guard problems.isEmpty else { throw CommandError(problems.joined(separator: "\n")) }
         guard !keepsObjects else { return .success }

@@ -25,7 +25,7 @@ actor Daemon {
         let cluster: Cluster
         let manager: ControllerManager
         let publisher: MeshPublisher
-        let names: DNSServer
+        let names: NameKeeper
         let keeper: ListenerKeeper
         let supervisor: ProxySupervisor
         let collector: StatCollector
@@ -67,8 +67,9 @@ actor Daemon {
         let parts = try await assemble()
         self.parts = parts
         await parts.publisher.attach()
-        let names = NamePublisher(cluster: parts.cluster, server: parts.names)
+        let names = NamePublisher(cluster: parts.cluster, names: parts.names)
         await names.attach()
+        try await parts.names.start()
         await parts.manager.start()
         try await parts.publisher.prepare()
         try await parts.keeper.listen(keeperSocket)
@@ -130,7 +131,7 @@ actor Daemon {
             admin: admin,
             log: say
         )
-        let names = DNSServer()
+        let names = NameKeeper(NamesCommand.settings(state)) { say("names=" + $0) }
         let ports = MeshPorts(publisher: publisher, entersNamespaces: geteuid() == 0)
         var settings = AgentSettings(stateDirectory: state.path)
         settings.hostAddress = claim.nodeAddress
@@ -139,7 +140,7 @@ actor Daemon {
             settings: settings,
             ports: AgentPorts(
                 gate: ports,
-                dns: NamePorts(server: names),
+                dns: NamePorts(names: names),
                 places: ports,
                 events: EventPorts(recorder: cluster.events)
             ),

@@ -45,13 +45,15 @@ struct MeshPorts: TrafficGate, PodPlaceListener {
 
 /// Gives the pods' name sockets to the server of names.
 struct NamePorts: PodDNS {
-    let server: DNSServer
+    let names: NameKeeper
 
-    func podStarted(uid: String, namespace: String, udp: Int32, tcp: Int32) async {
-        server.add(uid, udp: udp, tcp: tcp)
+    func isServing(uid: String, initPID: Int32) async -> Bool { await names.isServing(uid, process: initPID) }
+
+    func podStarted(uid: String, initPID: Int32, udp: Int32, tcp: Int32) async {
+        names.add(uid, process: initPID, udp: udp, tcp: tcp)
     }
 
-    func podStopped(uid: String) async { server.remove(uid) }
+    func podStopped(uid: String) async { names.remove(uid) }
 }
 
 /// Writes the agent's events.

@@ -34,13 +34,13 @@ extension DNSTable {
 /// Keeps the server of names up to date with the objects.
 actor NamePublisher {
     private let cluster: Cluster
-    private let server: DNSServer
+    private let names: NameKeeper
     private let changes: AsyncStream<Void>
     private nonisolated let changed: AsyncStream<Void>.Continuation
 
-    init(cluster: Cluster, server: DNSServer) {
+    init(cluster: Cluster, names: NameKeeper) {
         self.cluster = cluster
-        self.server = server
+        self.names = names
         (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
@@ -67,6 +67,6 @@ actor NamePublisher {
 
     /// Publishes after every change until the task is cancelled.
     func run() async {
-        for await _ in changes { server.replace(await cluster.read { DNSTable($0) }) }
+        for await _ in changes { names.replace(await cluster.read { DNSTable($0) }) }
     }
 }
