@@ -89,7 +89,11 @@ var targets: [Target] = [
     room("ControlPlane", "Resources", ["Wire"]),
     room("ControlPlane", "Store", ["Bytes", "Resources", "Wire", "CSQLite"]),
     room("ControlPlane", "Mesh", ["EnvoyAPI", "Resources", "Wire"]),
-    room("ControlPlane", "Controllers", ["Bytes", "EnvoyAPI", "Mesh", "Resources", "Store", "Telemetry", "Wire"]),
+    room(
+        "ControlPlane",
+        "Controllers",
+        ["Bytes", "CWeft", "EnvoyAPI", "Mesh", "Resources", "Store", "Telemetry", "Wire"]
+    ),
     room("ControlPlane", "Servers", ["Bytes", "CWeft", "HTTP", "Reactor", "Resources", "Store", "Telemetry", "Wire"]),
 
     room("Node", "Sandbox", ["Bytes", "CWeft", "Wire"]),

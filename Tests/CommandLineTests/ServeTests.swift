@@ -9,13 +9,29 @@ import Wire
 @Suite("Parts of the daemon")
 struct ServeTests {
     @Test("two daemons never have the same addresses, and a block that is given free is had again")
-    func claims() {
-        let first = HostClaim()
-        let second = HostClaim()
+    func claims() throws {
+        var template = Array("/tmp/weft-claim-XXXXXX\0".utf8CString)
+        let folder = String(cString: mkdtemp(&template))
+        defer {
+            unlink("\(folder)/b")
+            rmdir(folder)
+        }
+        let first = HostClaim(file: "\(folder)/a", isServed: false)
+        let second = HostClaim(file: "\(folder)/b", isServed: false)
         #expect(first.addresses != second.addresses)
         #expect(first.isFirst == (first.nodeAddress == "127.0.0.1"))
         #expect(second.nodeAddress == "127.\(second.addresses.block).255.254")
+        // A proxy that still serves holds the claim: the next daemon has the same addresses and the same port.
+        try second.remember(ingressPort: 8000)
+        let next = HostClaim(file: "\(folder)/b", isServed: true)
+        #expect(next.addresses == second.addresses && next.ingressPort == 8000 && next.held() < 0)
         second.release()
+        #expect(next.held() >= 0)
+        next.release()
+        // Nothing serves: the addresses are had again if nobody took them, the port is chosen anew.
+        let later = HostClaim(file: "\(folder)/b", isServed: false)
+        #expect(later.addresses == second.addresses && later.ingressPort == nil)
+        later.release()
         first.release()
     }
 

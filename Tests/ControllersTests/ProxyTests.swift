@@ -90,8 +90,27 @@ struct ProxyDirectoryTests {
     func prepares() async throws {
         try await withTemporaryDirectory { path in
             try ProxyDirectory.replace("\(path)/eds/old.json", with: [0x7b])
-            try ProxyDirectory(path: path).prepare()
+            var directory = ProxyDirectory(path: path)
+            try directory.prepare()
             #expect(text(of: "\(path)/eds/old.json") == nil)
+        }
+    }
+
+    @Test("beside a proxy that runs, files stay until others take their place, and revisions go on")
+    func goesOn() async throws {
+        try await withTemporaryDirectory { path in
+            var before = ProxyDirectory(path: path)
+            try before.prepare()
+            let old = try before.publish(files(path, ["a": 8080, "b": 9090]))
+            try before.publish(files(path, ["a": 8081, "b": 9090]))
+            var directory = ProxyDirectory(path: path)
+            try directory.prepare(goesOn: true)
+            #expect(directory.revision == before.revision)
+            for file in old { #expect(text(of: "\(path)/\(file)") != nil, "\(file) is gone") }
+            let written = try directory.publish(files(path, ["a": 8081]))
+            #expect(written.allSatisfy { directory.versions[$0] == before.revision + 1 })
+            let rest = old.filter { text(of: "\(path)/\($0)") != nil }
+            #expect(Set(rest) == Set(written).intersection(old), "files of what is no more are removed")
         }
     }
 

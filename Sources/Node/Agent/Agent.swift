@@ -7,12 +7,14 @@ package import Store
 /// `run` follows the store until its task is cancelled; `shutdown` ends every pod first. After a pod's end the agent takes
 /// the object out of the store.
 package actor Agent {
-    private let store: any ObjectStore
-    private let settings: AgentSettings
+    let store: any ObjectStore
+    let settings: AgentSettings
     private let ports: AgentPorts
-    private let now: @Sendable () -> Timestamp
+    let now: @Sendable () -> Timestamp
     private let groups = ControlGroups.ofThisMachine
-    private var addresses = AddressPool()
+    var addresses = AddressPool()
+    /// Pods taken over that have no worker yet, by uid.
+    var adoptions: [String: AdoptedPod] = [:]
     private var workers: [String: Entry] = [:]
     private var isShuttingDown = false
 
@@ -39,11 +41,8 @@ package actor Agent {
     /// The logs of this machine's containers.
     package nonisolated var logs: PodLogs { PodLogs(stateDirectory: settings.stateDirectory, store: store) }
 
-    /// Follows the store until the task is cancelled. Ends what an earlier weft left first.
-    ///
-    /// - Returns: leftovers that could not be cleared, as messages, before it begins to follow; the caller logs them.
-    package func run(reporting problems: @Sendable ([String]) -> Void = { _ in }) async {
-        problems(await Leftovers.sweep(stateDirectory: settings.stateDirectory))
+    /// Follows the store until the task is cancelled. What an earlier weft left is taken over by `adopt`, which comes first.
+    package func run() async {
         await withDiscardingTaskGroup { group in
             group.addTask { await self.followPods() }
             for type in [
@@ -97,6 +96,7 @@ package actor Agent {
                     if event.kind == .bookmark {
                         if let all = seen { endPods(except: all) }
                         seen = nil
+                        await dropAdoptions()
                     } else {
                         await take(event)
                     }
@@ -127,11 +127,12 @@ package actor Agent {
         if let entry = workers[pod.uid] {
             await entry.worker.update(pod)
             if pod.isDeleting { end(pod.uid, grace: grace(of: pod), isForced: pod.deletionGracePeriodSeconds == 0) }
-        } else if pod.isDeleting {
+        } else if pod.isDeleting, adoptions[pod.uid] == nil {
             // Nothing of it runs here: it only has to go.
             await remove(pod)
-        } else if !["Succeeded", "Failed"].contains(PodStatus(pod.status).phase), !isShuttingDown {
+        } else if !Self.isOver(pod), !isShuttingDown {
             start(pod)
+            if pod.isDeleting { end(pod.uid, grace: grace(of: pod), isForced: pod.deletionGracePeriodSeconds == 0) }
         }
     }
 
@@ -146,13 +147,15 @@ package actor Agent {
     // MARK: Workers
 
     private func start(_ pod: Object) {
-        guard let address = addresses.take() else {
+        let adopted = adoptions.removeValue(forKey: pod.uid)
+        guard let address = adopted?.sandbox.spec.address ?? addresses.take() else {
             ports.events?.record(pod, isWarning: true, reason: "OutOfAddresses", message: "no pod address is free")
             return
         }
         let worker = PodWorker(
             pod: pod,
             address: address,
+            adopted: adopted,
             store: store,
             settings: settings,
             ports: ports,

@@ -1,4 +1,5 @@
 package import Resources
+import Sandbox
 
 /// Makes sure that no new connection goes to a pod that is about to end.
 package protocol TrafficGate: Sendable {
@@ -34,6 +35,18 @@ package struct PodPlace: Sendable, Equatable {
     package let networkNamespacePath: String
     /// For one that may not.
     package let brokerPath: String
+}
+
+extension PodPlace {
+    init(_ sandbox: PodSandbox) {
+        uid = sandbox.spec.uid
+        namespace = sandbox.spec.namespace
+        name = sandbox.spec.name
+        address = sandbox.spec.address
+        initPID = sandbox.process.pid
+        networkNamespacePath = sandbox.networkNamespacePath
+        brokerPath = sandbox.brokerPath
+    }
 }
 
 /// Hears where pods are.

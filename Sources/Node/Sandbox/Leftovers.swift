@@ -1,54 +1,6 @@
 import CWeft
 import Glibc
 
-/// What a pod writes down about itself, so that a later weft can find its process: `pod.json` in its directory.
-struct PodRecord: Equatable {
-    let namespace: String
-    let name: String
-    let uid: String
-    let address: String
-    let process: ProcessIdentity
-
-    init(spec: SandboxSpec, process: ProcessIdentity) {
-        namespace = spec.namespace
-        name = spec.name
-        uid = spec.uid
-        address = spec.address
-        self.process = process
-        directory = spec.directory
-    }
-
-    private let directory: String
-
-    func write() throws(SandboxError) {
-        let text = """
-            {"namespace":"\(namespace)","name":"\(name)","uid":"\(uid)","address":"\(address)",\
-            "pid":\(process.pid),"startTime":\(process.startTime)}
-
-            """
-        try replaceFile("\(directory)/pod.json", with: text)
-    }
-
-    /// The process that a record names; nil when there is no record or it cannot be read.
-    static func process(in directory: String) -> ProcessIdentity? {
-        guard let text = readFile("\(directory)/pod.json", limit: 4096) else { return nil }
-        guard let pid = number("pid", in: text).flatMap(Int32.init(exactly:)), let start = number("startTime", in: text)
-        else { return nil }
-        return ProcessIdentity(pid: pid, startTime: start)
-    }
-
-    private static func number(_ key: String, in text: String) -> UInt64? {
-        let bytes = Array(text.utf8)
-        let wanted = Array("\"\(key)\":".utf8)
-        guard bytes.count > wanted.count else { return nil }
-        for start in 0..<(bytes.count - wanted.count) where bytes[start...].starts(with: wanted) {
-            let digits = bytes[(start + wanted.count)...].prefix { (48...57).contains($0) }
-            return UInt64(String(decoding: digits, as: UTF8.self))
-        }
-        return nil
-    }
-}
-
 /// Ends and removes the pods of a weft that is no more.
 package enum Leftovers {
     /// Ends every pod below `STATE/pods` and removes its directory. Call before the first pod is made.
@@ -56,30 +8,40 @@ package enum Leftovers {
     /// - Returns: what could not be ended or removed, each with its reason; empty when all is clean.
     @discardableResult
     package static func sweep(stateDirectory: String) async -> [String] {
-        let pods = "\(stateDirectory)/pods"
         var problems: [String] = []
-        let groups = ControlGroups.ofThisMachine
-        for uid in listDirectory(pods) {
-            let directory = "\(pods)/\(uid)"
-            if let process = findInit(directory), !(await end(process)) {
-                problems.append("the pod init \(process.pid) of \(directory) does not end")
-                continue
-            }
-            await groups.remove(pod: uid)
-            do { try remove(directory) } catch { problems.append(error.message) }
+        for uid in listDirectory("\(stateDirectory)/pods") {
+            do throws(SandboxError) {
+                try await clear(uid, stateDirectory: stateDirectory)
+            } catch { problems.append(error.message) }
         }
         return problems
     }
 
+    /// Ends what runs of one pod and removes what is in its directory, but for the entries in `keeping`; without any the
+    /// directory goes too.
+    package static func clear(
+        _ uid: String,
+        stateDirectory: String,
+        keeping kept: Set<String> = []
+    ) async throws(SandboxError) {
+        let directory = "\(stateDirectory)/pods/\(uid)"
+        if let process = findInit(directory), !(await end(process)) {
+            throw SandboxError(.refused, "the pod init \(process.pid) of \(directory) does not end")
+        }
+        await ControlGroups.ofThisMachine.remove(pod: uid)
+        guard !kept.isEmpty else { return try remove(directory) }
+        for entry in listDirectory(directory) where !kept.contains(entry) { try remove("\(directory)/\(entry)") }
+    }
+
     /// The pod init that serves a directory: by its record, else by asking who listens on its socket.
     private static func findInit(_ directory: String) -> ProcessIdentity? {
-        if let recorded = PodRecord.process(in: directory), recorded.isAlive { return recorded }
+        if let recorded = PodRecord.read(directory)?.process, recorded.isAlive { return recorded }
         let socket = cweft_pod_connect("\(directory)/control.sock", Int32(SOCK_STREAM.rawValue))
         guard socket >= 0 else { return nil }
         defer { close(socket) }
         let pid = cweft_peer_process(socket)
-        guard pid > 1, readFile("/proc/\(pid)/comm", limit: 64) == "weft-pod-init\n" else { return nil }
-        return ProcessIdentity.current(pid)
+        guard pid > 1, let process = ProcessIdentity.current(pid), process.isPodInit else { return nil }
+        return process
     }
 
     private static func end(_ process: ProcessIdentity) async -> Bool {

@@ -92,7 +92,7 @@ extension PodSandbox {
             throw SandboxError(.creationFailed, "pod \(spec.namespace)/\(spec.name): its init ended at once")
         }
         do throws(SandboxError) {
-            try PodRecord(spec: spec, process: process).write()
+            try PodRecord(spec: spec, process: process).write(to: spec.directory)
             let pidfd = cweft_pidfd_open(pid)
             let control = cweft_pod_connect("\(spec.directory)/control.sock", Int32(SOCK_STREAM.rawValue))
             guard pidfd >= 0, control >= 0 else {

@@ -23,6 +23,9 @@ package struct ProcessIdentity: Sendable, Equatable {
     }
 
     package var isAlive: Bool { Self.current(pid) == self }
+
+    /// Whether it goes by the name of a pod init.
+    var isPodInit: Bool { readFile("/proc/\(pid)/comm", limit: 64) == "weft-pod-init\n" }
 }
 
 /// The text of a small file; nil when it cannot be read.

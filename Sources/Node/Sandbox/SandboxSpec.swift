@@ -136,7 +136,7 @@ package struct ContainerRun: Sendable, Equatable {
     /// Log lines that no disk took.
     package let droppedLines: Int
 
-    init?(_ text: String) {
+    package init?(_ text: String) {
         let parts = text.split(separator: "\n", omittingEmptySubsequences: false)
         guard parts.count >= 9, let state = State(rawValue: String(parts[2])) else { return nil }
         name = String(parts[0])

@@ -71,14 +71,20 @@ package actor MeshPublisher {
         (checks, check) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// Writes the file that the proxy is started with, and the first files that it reads; call before it starts.
+    /// Writes the file that the proxy is started with, and the first files that it reads; call before it starts, with a
+    /// complete cache.
     ///
+    /// - Parameters:
+    ///   - inherited: networks of pods that run already.
+    ///   - goesOn: a proxy runs with the files that are there. It must never see fewer objects than there are.
     /// - Throws: `FileFailure`.
-    package func prepare() async throws(FileFailure) {
-        try directory.prepare()
+    package func prepare(inheriting inherited: [PodNetwork] = [], goesOn: Bool = false) async throws(FileFailure) {
+        for network in inherited { surroundings.networks[network.uid] = network }
+        try directory.prepare(goesOn: goesOn)
         let files = ConfigurationFiles(ProxyConfiguration(base))
         try ProxyDirectory.replace("\(base.directory)/\(ConfigurationFiles.bootstrapFile)", with: files.bootstrap)
-        try directory.publish(files)
+        if !goesOn { try directory.publish(files) }
+        await publish()
     }
 
     /// Listens to the cache; call before the cache runs.

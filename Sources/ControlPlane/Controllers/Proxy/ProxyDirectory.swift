@@ -20,14 +20,18 @@ package struct ProxyDirectory: Sendable {
     /// For each file the revision at which it was last written.
     package private(set) var versions: [String: Int] = [:]
     private(set) var last: ConfigurationFiles?
+    /// Files of an earlier weft, until the first publication has shown which of them are still wanted.
+    private var inherited: Set<String> = []
 
     package init(path: String) { self.path = path }
 
-    /// Makes the directory empty, with the folders that files go into.
+    /// Makes the folders that files go into.
     ///
+    /// - Parameter goesOn: a proxy runs with the files that are there: they stay until others take their place, and revisions
+    ///   go on above theirs. Otherwise they are removed.
     /// - Throws: `FileFailure`.
-    package func prepare() throws(FileFailure) {
-        for folder in [path, "\(path)/eds", "\(path)/rds"] {
+    package mutating func prepare(goesOn: Bool = false) throws(FileFailure) {
+        for (folder, prefix) in [(path, ""), ("\(path)/eds", "eds/"), ("\(path)/rds", "rds/")] {
             guard mkdir(folder, 0o700) == 0 || errno == EEXIST else { throw FileFailure("make", folder) }
             guard let directory = opendir(folder) else { throw FileFailure("read", folder) }
             defer { closedir(directory) }
@@ -35,9 +39,25 @@ package struct ProxyDirectory: Sendable {
                 let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
                     String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
                 }
-                if name.hasSuffix(".json") || name.hasSuffix(".tmp") { unlink("\(folder)/\(name)") }
+                if name.hasSuffix(".tmp") || (name.hasSuffix(".json") && !goesOn) { unlink("\(folder)/\(name)") }
+                guard goesOn, name.hasSuffix(".json"), let version = Self.version(of: "\(folder)/\(name)") else {
+                    continue
+                }
+                inherited.insert(prefix + name)
+                revision = max(revision, version)
             }
         }
+    }
+
+    /// The number in `{"version_info":"N"`, with which every file that we write begins; nil for others.
+    private static func version(of path: String) -> Int? {
+        guard let file = fopen(path, "r") else { return nil }
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: 64)
+        let text = String(decoding: bytes[..<fread(&bytes, 1, bytes.count, file)], as: UTF8.self)
+        let start = "{\"version_info\":\""
+        guard text.hasPrefix(start) else { return nil }
+        return Int(text.dropFirst(start.count).prefix { $0.isNumber })
     }
 
     /// Brings the directory to the wished state.
@@ -58,6 +78,8 @@ package struct ProxyDirectory: Sendable {
             unlink("\(path)/\(file)")
             versions[file] = nil
         }
+        for file in inherited where versions[file] == nil { unlink("\(path)/\(file)") }
+        inherited = []
         last = files
         return written
     }

@@ -1,7 +1,8 @@
+import CWeft
 import Dispatch
 import Glibc
 
-/// Starts the proxy, starts it again when it dies, and ends it.
+/// Starts the proxy, starts it again when it dies, and ends it. One that an earlier weft left running is taken over.
 package actor ProxySupervisor {
     /// How to start it.
     package struct Settings: Sendable {
@@ -11,6 +12,8 @@ package actor ProxySupervisor {
         package var logFile: String
         /// Holds `pid start-time` while it runs, so that a later weft can end one that was left over.
         package var pidFile: String
+        /// A descriptor that the proxy holds as its third, without knowing what for; negative: none.
+        package var inherited: @Sendable () -> Int32 = { -1 }
         package var firstBackOff: Duration = .milliseconds(100)
         package var longestBackOff: Duration = .seconds(10)
         /// One that ran this long was well: its death is answered at once, as is the first of all.
@@ -27,6 +30,8 @@ package actor ProxySupervisor {
     /// What happens to it.
     package enum Event: Sendable, Equatable {
         case started(pid: Int32)
+        /// It ran already.
+        case adopted(pid: Int32)
         /// `status` as people say it: `exit code 1`, `signal 9`.
         case ended(pid: Int32, status: String)
         case failed(String)
@@ -80,10 +85,11 @@ package actor ProxySupervisor {
         var backOff = Duration.zero
         while !isStopping {
             let begun = clock.now
-            if let pid = launch() {
+            let running = Self.running(pidFile: settings.pidFile)
+            if let pid = running ?? launch() {
                 self.pid = pid
-                tell(.started(pid: pid))
-                let status = await Self.wait(pid)
+                tell(running == nil ? .started(pid: pid) : .adopted(pid: pid))
+                let status = await (running == nil ? Self.wait(pid) : Self.waitForStranger(pid))
                 self.pid = nil
                 unlink(settings.pidFile)
                 tell(.ended(pid: pid, status: status))
@@ -110,6 +116,8 @@ package actor ProxySupervisor {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, settings.logFile, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        let inherited = settings.inherited()
+        if inherited >= 0 { posix_spawn_file_actions_adddup2(&actions, inherited, 3) }
         // Its own process group: a Ctrl-C in the terminal is for weft, which ends the proxy in its turn. All signals are
         // at their default and let through.
         var everything = sigset_t()
@@ -125,7 +133,7 @@ package actor ProxySupervisor {
         arguments.append(nil)
         defer { for argument in arguments { free(argument) } }
         var child: pid_t = 0
-        let error = posix_spawn(&child, settings.program, &actions, &attributes, arguments, environ)
+        let error = posix_spawn(&child, settings.program, &actions, &attributes, arguments, Glibc.environ)
         guard error == 0 else {
             tell(.failed("cannot start \(settings.program): \(String(cString: strerror(error)))"))
             return nil
@@ -147,6 +155,21 @@ package actor ProxySupervisor {
         }
     }
 
+    /// Waits for a process that is no child of ours: how it ended is told to its parent only.
+    private static func waitForStranger(_ pid: Int32) async -> String {
+        let pidfd = cweft_pidfd_open(pid)
+        guard pidfd >= 0 else { return "unseen" }
+        await withCheckedContinuation { continuation in
+            DispatchQueue(label: "weft.proxy.wait").async {
+                var event = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
+                while poll(&event, 1, -1) < 0, errno == EINTR {}
+                close(pidfd)
+                continuation.resume()
+            }
+        }
+        return "unseen"
+    }
+
     /// The start time of a process in clock ticks since boot: with the pid it names a process for good.
     package static func startTime(of pid: Int32) -> UInt64? {
         guard let file = fopen("/proc/\(pid)/stat", "r") else { return nil }
@@ -160,17 +183,26 @@ package actor ProxySupervisor {
         return UInt64(String(decoding: fields[19], as: UTF8.self))
     }
 
+    /// The proxy that a pid file names, if it still runs: by number, start time and name.
+    package static func running(pidFile: String) -> Int32? {
+        let words = read(pidFile).split { $0 == 0x20 || $0 == 0x0a }.map { String(decoding: $0, as: UTF8.self) }
+        guard words.count == 2, let pid = Int32(words[0]), pid > 1, let start = UInt64(words[1]), start > 0,
+            startTime(of: pid) == start, read("/proc/\(pid)/comm") == Array("weft-proxy\n".utf8)
+        else { return nil }
+        return pid
+    }
+
+    private static func read(_ path: String) -> [UInt8] {
+        guard let file = fopen(path, "r") else { return [] }
+        defer { fclose(file) }
+        var buffer = [UInt8](repeating: 0, count: 64)
+        return Array(buffer[..<fread(&buffer, 1, buffer.count, file)])
+    }
+
     /// Ends a proxy that a killed weft left behind, named by its pid file.
     package static func sweep(pidFile: String) {
-        guard let file = fopen(pidFile, "r") else { return }
-        var buffer = [UInt8](repeating: 0, count: 64)
-        let count = fread(&buffer, 1, buffer.count, file)
-        fclose(file)
+        let pid = running(pidFile: pidFile)
         unlink(pidFile)
-        let words = buffer[..<count].split { $0 == 0x20 || $0 == 0x0a }.map { String(decoding: $0, as: UTF8.self) }
-        guard words.count == 2, let pid = Int32(words[0]), pid > 1, let start = UInt64(words[1]), start > 0,
-            startTime(of: pid) == start
-        else { return }
-        kill(pid, SIGKILL)
+        if let pid { kill(pid, SIGKILL) }
     }
 }

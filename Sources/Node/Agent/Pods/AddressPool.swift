@@ -27,9 +27,23 @@ package struct AddressPool: Sendable {
     }
 
     package mutating func give(back address: String) {
-        let parts = address.split(separator: ".").compactMap { UInt32($0) }
-        guard parts.count == 4, parts.allSatisfy({ $0 < 256 }) else { return }
-        taken.remove(parts.reduce(0) { $0 << 8 | $1 })
+        if let number = Self.number(address) { taken.remove(number) }
+    }
+
+    /// Takes a certain address, which a pod of an earlier agent has; false when it is none of the pool's or taken.
+    package mutating func claim(_ address: String) -> Bool {
+        guard let number = Self.number(address), (first...last).contains(number), taken.insert(number).inserted else {
+            return false
+        }
+        // New pods get addresses behind those in use: a late connection to a dead pod does not meet another one.
+        next = number == last ? first : max(next, number + 1)
+        return true
+    }
+
+    private static func number(_ address: String) -> UInt32? {
+        let parts = address.split(separator: ".", omittingEmptySubsequences: false).compactMap { UInt32($0) }
+        guard parts.count == 4, parts.allSatisfy({ $0 < 256 }) else { return nil }
+        return parts.reduce(0) { $0 << 8 | $1 }
     }
 
     private static func text(_ address: UInt32) -> String {

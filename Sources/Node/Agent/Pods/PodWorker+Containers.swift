@@ -13,10 +13,19 @@ extension PodWorker {
     private static let leastGrace: Duration = .seconds(2)
 
     /// Runs a container until it has ended for good, the pod stops, or the sandbox is lost.
-    func runContainer(_ container: Container, _ image: ResolvedImage, _ role: Role) async {
+    func runContainer(_ container: Container, _ given: ResolvedImage?, _ role: Role) async {
         let name = container.name
-        while !isStopping, !isSandboxLost, let sandbox {
-            guard let program = await awaitProgram(container, image) else { return }
+        while !isStopping || slots[name]?.adopted != nil, !isSandboxLost, let sandbox {
+            if let run = slots[name]?.adopted {
+                slots[name]?.adopted = nil
+                let (length, ago) = await goOn(container, given, run, sandbox, role)
+                await flush()
+                guard await awaitRestart(container, role, afterRunOf: length, ended: ago) else { return }
+                continue
+            }
+            var known = given
+            if known == nil { known = await awaitImages([container])?[name] }
+            guard let image = known, let program = await awaitProgram(container, image) else { return }
             let start = ContinuousClock.now
             slots[name]?.exit = nil
             slots[name]?.restartReason = nil
@@ -33,16 +42,28 @@ extension PodWorker {
                 failedToStart(container, error)
             }
             await flush()
-            let code = record(name)?.termination?.exitCode ?? 0
-            guard !isStopping, !isSandboxLost, mustRestart(role, code) else {
-                // What is lost with the sandbox is started again with the next one.
-                if isSandboxLost, !isStopping { countRestart(name) }
-                return
-            }
-            let delay = slots[name]?.backOff.delay(afterRunOf: .now - start) ?? .zero
-            if delay > .zero { await backOff(container, delay) }
-            if !isStopping { countRestart(name) }
+            guard await awaitRestart(container, role, afterRunOf: .now - start) else { return }
         }
+    }
+
+    /// Waits until a container that ended may be started again; false when it has ended for good.
+    private func awaitRestart(
+        _ container: Container,
+        _ role: Role,
+        afterRunOf length: Duration,
+        ended ago: Duration = .zero
+    ) async -> Bool {
+        let name = container.name
+        let code = record(name)?.termination?.exitCode ?? 0
+        guard !isStopping, !isSandboxLost, mustRestart(role, code) else {
+            // What is lost with the sandbox is started again with the next one.
+            if isSandboxLost, !isStopping { countRestart(name) }
+            return false
+        }
+        let delay = (slots[name]?.backOff.delay(afterRunOf: length) ?? .zero) - ago
+        if delay > .zero { await backOff(container, delay) }
+        if !isStopping { countRestart(name) }
+        return true
     }
 
     private func mustRestart(_ role: Role, _ exitCode: Int) -> Bool {
@@ -58,7 +79,7 @@ extension PodWorker {
         change(name) { $0.restartCount += 1 }
     }
 
-    private func entered(_ container: Container, _ run: ContainerRun) {
+    func entered(_ container: Container, _ run: ContainerRun) {
         let started = Timestamp(nanoseconds: run.startedAt)
         change(container.name) {
             $0.enter(.running(startedAt: started))
@@ -69,7 +90,7 @@ extension PodWorker {
         event("Started", "Started container \(container.name)")
     }
 
-    private func failedToStart(_ container: Container, _ error: SandboxError) {
+    func failedToStart(_ container: Container, _ error: SandboxError) {
         let time = now()
         change(container.name) {
             $0.enter(
@@ -96,11 +117,12 @@ extension PodWorker {
     // MARK: A run
 
     /// Stays with a running container: probes, hooks, stopping; returns when it has ended and that is published.
-    private func accompany(
+    func accompany(
         _ container: Container,
         _ program: ProgramSpec,
         _ sandbox: PodSandbox,
-        _ role: Role
+        _ role: Role,
+        isNew: Bool = true
     ) async {
         let runner = ProbeRunner(
             sandbox: sandbox,
@@ -109,7 +131,7 @@ extension PodWorker {
             program: program
         )
         await withDiscardingTaskGroup { group in
-            if let hook = container.postStart?.action {
+            if isNew, let hook = container.postStart?.action {
                 group.addTask { await self.runPostStart(container, hook, runner) }
             }
             for (kind, probe) in [
@@ -195,7 +217,7 @@ extension PodWorker {
         wake()
     }
 
-    private func recordExit(_ container: Container, _ sandbox: PodSandbox) async {
+    func recordExit(_ container: Container, _ sandbox: PodSandbox) async {
         let run = slots[container.name]?.exit
         let reason = slots[container.name]?.restartReason
         var started: Timestamp?
@@ -245,7 +267,7 @@ extension PodWorker {
         return nil
     }
 
-    private func makeProgram(
+    func makeProgram(
         _ container: Container,
         _ image: ResolvedImage
     ) async throws(EnvironmentBuilder.Missing) -> ProgramSpec {

@@ -23,10 +23,16 @@ extension PodWorker {
     }
 
     private func live() async {
-        publish()
-        while !isStopping, !status.isFinished {
-            guard let images = await awaitImages(), await awaitVolumes(), await awaitSandbox(images) else { return }
-            await runContainers(images)
+        if !isAdopted { publish() }
+        while !isStopping || isAdopted, !status.isFinished {
+            if let adopted = takeAdopted() {
+                await resume(adopted)
+            } else {
+                guard let images = await awaitImages(spec.initContainers + spec.containers), await awaitVolumes(),
+                    await awaitSandbox(images)
+                else { return }
+                await runContainers(images)
+            }
             guard isSandboxLost, !isStopping else { return }
             await clearSandbox()
             event("SandboxChanged", "The pod's init ended: the pod is made again", isWarning: true)
@@ -55,14 +61,14 @@ extension PodWorker {
     // MARK: Images
 
     /// Waits until every container's image means something here; nil when the pod ends before.
-    private func awaitImages() async -> [String: ResolvedImage]? {
+    func awaitImages(_ containers: [Container]) async -> [String: ResolvedImage]? {
         var backOff = ImageBackOff()
         var isFirst = true
         while !isStopping {
             let known = (try? await store.list(ResourceTypes.images)) ?? []
             var resolved: [String: ResolvedImage] = [:]
             var problems: [String: String] = [:]
-            for container in spec.initContainers + spec.containers {
+            for container in containers {
                 do throws(ImageResolution.Unresolved) {
                     let image = try ImageResolution.resolve(container.image, among: known)
                     try MissingPackages.check(image)
@@ -204,13 +210,14 @@ extension PodWorker {
     // MARK: Containers
 
     /// Runs init containers one after the other, then all others at once, until they have ended for good.
-    private func runContainers(_ images: [String: ResolvedImage]) async {
+    /// An image that is missing in `images` is looked for when its container has to start.
+    func runContainers(_ images: [String: ResolvedImage]) async {
         guard let sandbox else { return }
         await withDiscardingTaskGroup { group in
             group.addTask { await self.follow(sandbox) }
             let sidecars = spec.initContainers.filter { $0.restartPolicy == "Always" }
-            for container in spec.initContainers where !isStopping && !isSandboxLost {
-                guard let image = images[container.name] else { continue }
+            for container in spec.initContainers where (!isStopping || isAdopted) && !isSandboxLost {
+                let image = images[container.name]
                 if container.restartPolicy == "Always" {
                     group.addTask { await self.runContainer(container, image, .sidecar) }
                     await awaitStarted(container.name)
@@ -220,12 +227,14 @@ extension PodWorker {
                 }
             }
             let ordinary = spec.initContainers.filter { $0.restartPolicy != "Always" }
-            if ordinary.allSatisfy({ record($0.name)?.termination?.exitCode == 0 }), !isStopping, !isSandboxLost {
+            if ordinary.allSatisfy({ record($0.name)?.termination?.exitCode == 0 }), !isStopping || isAdopted,
+                !isSandboxLost
+            {
                 status.isInitialized = true
                 publish()
                 await withDiscardingTaskGroup { mains in
                     for container in spec.containers {
-                        guard let image = images[container.name] else { continue }
+                        let image = images[container.name]
                         mains.addTask { await self.runContainer(container, image, .ordinary) }
                     }
                 }

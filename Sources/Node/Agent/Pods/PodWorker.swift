@@ -25,6 +25,10 @@ actor PodWorker {
     let address: String
     var volumes = VolumeState()
 
+    /// Containers that ran under an earlier weft are gone on with, even when the pod has to end.
+    var isAdopted: Bool
+    private var adopted: AdoptedPod?
+
     /// The pod has to end, for whatever reason.
     var isStopping = false
     /// The proxies have let go of the pod: containers may be told to end.
@@ -47,6 +51,7 @@ actor PodWorker {
     init(
         pod: Object,
         address: String,
+        adopted: AdoptedPod? = nil,
         store: any ObjectStore,
         settings: AgentSettings,
         ports: AgentPorts,
@@ -57,6 +62,9 @@ actor PodWorker {
         uid = pod.uid
         self.pod = pod
         self.address = address
+        self.adopted = adopted
+        isAdopted = adopted != nil
+        sandbox = adopted?.sandbox
         self.store = store
         self.settings = settings
         self.ports = ports
@@ -64,31 +72,21 @@ actor PodWorker {
         self.now = now
         spec = PodSpec(pod.spec)
         let old = PodStatus(pod.status)
-        status = PodStatusBuilder(
+        var builder = PodStatusBuilder(
             spec: spec,
             initContainers: spec.initContainers.map(ContainerRecord.init),
             containers: spec.containers.map(ContainerRecord.init)
         )
-        status.hostAddress = settings.hostAddress
-        status.startTime = old.startTime ?? now()
-        let restarts = Self.restarts(in: old)
-        for container in spec.initContainers + spec.containers {
-            slots[container.name] = ContainerSlot(attempt: restarts[container.name] ?? 0)
-        }
-        for index in status.containers.indices {
-            status.containers[index].restartCount = restarts[status.containers[index].name] ?? 0
-        }
+        builder.hostAddress = settings.hostAddress
+        builder.startTime = old.startTime ?? now()
+        slots = adopted.map { builder.restore(old, $0.runs) } ?? builder.begin(after: old)
+        status = builder
     }
 
-    /// A pod that ran under an earlier weft starts again: that is a restart of each of its containers.
-    private static func restarts(in old: PodStatus) -> [String: Int] {
-        var restarts: [String: Int] = [:]
-        for before in old.containerStatuses {
-            guard let state = before.state else { continue }
-            if case .waiting = state, before.restartCount == 0 { continue }
-            restarts[before.name] = before.restartCount + 1
-        }
-        return restarts
+    /// What has to be gone on with, once.
+    func takeAdopted() -> AdoptedPod? {
+        defer { adopted = nil }
+        return adopted
     }
 
     nonisolated var directory: String { "\(settings.stateDirectory)/pods/\(uid)" }
@@ -194,6 +192,8 @@ struct ContainerSlot {
     /// Counts the starts: the log's number, and the restart count.
     var attempt = 0
     var backOff = RestartBackOff()
+    /// A run that began under an earlier weft and was not gone on with yet.
+    var adopted: ContainerRun?
     /// The end of the run at hand, once the pod init has told it.
     var exit: ContainerRun?
     /// Processes that the kernel had killed for want of memory before this run.

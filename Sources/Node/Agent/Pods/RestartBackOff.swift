@@ -11,6 +11,11 @@ package struct RestartBackOff: Sendable {
 
     package init() {}
 
+    /// As it stands after so many restarts, each of a short run.
+    package init(restarts: Int) {
+        for _ in 0..<min(max(0, restarts), 8) { _ = delay(afterRunOf: .zero) }
+    }
+
     /// The wait before the next start, after a run of this length.
     package mutating func delay(afterRunOf length: Duration) -> Duration {
         if length >= Self.calm { next = .zero }

@@ -40,7 +40,10 @@ actor Daemon {
     private nonisolated let stops: AsyncStream<Stop>
     private nonisolated let stopInput: AsyncStream<Stop>.Continuation
     nonisolated let progress = ProgressHub()
-    private let claim = HostClaim()
+    private nonisolated let claim: HostClaim
+    /// The proxy of an earlier daemon runs on.
+    private nonisolated let isServed: Bool
+    private var hasInherited = false
     private(set) var parts: Parts?
     private(set) var metricsAddress: String?
     private(set) var problems: [String] = []
@@ -52,6 +55,8 @@ actor Daemon {
     init(state: StateDirectory, log: ServeLog) {
         self.state = state
         self.log = log
+        isServed = ProxySupervisor.running(pidFile: "\(state.path)/proxy/weft-proxy.pid") != nil
+        claim = HostClaim(file: "\(state.path)/claim", isServed: isServed)
         (stops, stopInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(4))
     }
 
@@ -70,8 +75,9 @@ actor Daemon {
         let names = NamePublisher(cluster: parts.cluster, names: parts.names)
         await names.attach()
         try await parts.names.start()
+        let networks = try await inherit(parts)
         await parts.manager.start()
-        try await parts.publisher.prepare()
+        try await parts.publisher.prepare(inheriting: networks, goesOn: isServed)
         try await parts.keeper.listen(keeperSocket)
         await parts.supervisor.start()
         run { await names.run() }
@@ -79,26 +85,32 @@ actor Daemon {
         run { await parts.collector.run() }
         let keeper = LogKeeper(directory: proxyDirectory, adminSocket: adminSocket)
         run { await keeper.run() }
-        let log = log
-        agentTask = Task {
-            await parts.agent.run { messages in
-                for message in messages { log.write("agent=leftover", ["error": message]) }
-            }
-        }
+        agentTask = Task { await parts.agent.run() }
         try await serve(parts)
         log.write("daemon=ready", ["socket": state.socket, "ingress": "127.0.0.1:\(parts.ingressPort)"])
+    }
+
+    /// Takes over the pods that run already: before anybody decides anything, or looks at their status.
+    private func inherit(_ parts: Parts) async throws -> [PodNetwork] {
+        let inheritance = try await parts.agent.adopt()
+        for problem in inheritance.problems { log.write("agent=leftover", ["error": problem]) }
+        hasInherited = isServed || !inheritance.places.isEmpty
+        if hasInherited {
+            log.write("daemon=adopted", ["pods": "\(inheritance.places.count)", "proxy": "\(isServed)"])
+        }
+        let ports = MeshPorts(publisher: parts.publisher, entersNamespaces: geteuid() == 0)
+        return inheritance.places.map(ports.network)
     }
 
     private func run(_ body: @escaping @Sendable () async -> Void) { tasks.append(Task { await body() }) }
 
     private func assemble() async throws -> Parts {
-        ProxySupervisor.sweep(pidFile: "\(proxyDirectory)/weft-proxy.pid")
         let store = try await SQLiteStore.open(path: "\(state.path)/store.db")
         let first = FirstObjects(store: store, now: SQLiteStore.now(), nodeAddress: claim.nodeAddress)
-        try await first.resetPods()
         try await first.ensure()
         let cluster = Cluster(store: store, now: { SQLiteStore.now() })
-        let ingressPort = HostPorts.free([80, 8000])
+        let ingressPort = claim.ingressPort ?? HostPorts.free([80, 8000])
+        try claim.remember(ingressPort: ingressPort)
         if !claim.isFirst {
             problems.append(
                 "another weft runs on this machine: NodePorts of this one are on \(claim.nodeAddress), load balancers "
@@ -172,7 +184,7 @@ actor Daemon {
     }
 
     private func makeSupervisor(_ cluster: Cluster) -> ProxySupervisor {
-        let settings = ProxySupervisor.Settings(
+        var settings = ProxySupervisor.Settings(
             program: Self.proxyProgram,
             arguments: [
                 "-c", "\(proxyDirectory)/\(ConfigurationFiles.bootstrapFile)", "--listener-keeper", keeperSocket,
@@ -180,10 +192,13 @@ actor Daemon {
             logFile: "\(proxyDirectory)/proxy.log",
             pidFile: "\(proxyDirectory)/weft-proxy.pid"
         )
+        let claim = claim
+        settings.inherited = { claim.held() }
         let log = log
         let progress = progress
         return ProxySupervisor(settings) { event in
             switch event {
+            case .adopted(let pid): log.write("proxy=adopted", ["pid": "\(pid)"])
             case .started(let pid): log.write("proxy=started", ["pid": "\(pid)"])
             case .failed(let why): log.write("proxy=failed", ["error": why])
             case .ended(let pid, let status):
@@ -264,8 +279,9 @@ actor Daemon {
         await finish(removesState: removesState, released)
     }
 
-    /// Ends what was started, without grace: for a start that failed.
+    /// Ends what was started, without grace: for a start that failed. What ran before runs on.
     func stopNow() async {
+        guard !hasInherited else { return await finish(removesState: false) {} }
         await stopParts(hurries: true)
         await finish(removesState: false) {}
     }

@@ -29,14 +29,16 @@ struct MeshPorts: TrafficGate, PodPlaceListener {
     func podLeavesTraffic(uid: String) async { await publisher.podLeaves(uid: uid) }
 
     func podPlaced(_ place: PodPlace) async {
-        await publisher.podPlaced(
-            PodNetwork(
-                uid: place.uid,
-                namespace: place.namespace,
-                name: place.name,
-                address: place.address,
-                namespacePath: entersNamespaces ? place.networkNamespacePath : place.brokerPath
-            )
+        await publisher.podPlaced(network(place))
+    }
+
+    func network(_ place: PodPlace) -> PodNetwork {
+        PodNetwork(
+            uid: place.uid,
+            namespace: place.namespace,
+            name: place.name,
+            address: place.address,
+            namespacePath: entersNamespaces ? place.networkNamespacePath : place.brokerPath
         )
     }
 

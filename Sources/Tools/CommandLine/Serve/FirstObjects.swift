@@ -81,17 +81,4 @@ struct FirstObjects {
         (readFile("/proc/sys/kernel/osrelease", limit: 256) ?? "unknown").split(separator: "\n").first.map(String.init)
             ?? "unknown"
     }
-
-    /// Pods of an earlier daemon do not run any more: those that should run begin again, and nobody takes their old
-    /// status for true meanwhile.
-    func resetPods() async throws(APIError) {
-        for pod in try await store.list(ResourceTypes.pods) {
-            let status = PodStatus(pod.status)
-            guard !["Succeeded", "Failed"].contains(status.phase), !pod.status.isNull,
-                pod.status != ["phase": "Pending"]
-            else { continue }
-            let key = ObjectKey(ResourceTypes.pods, namespace: pod.namespace, name: pod.name)
-            try await store.modifyStatus(key) { (pod) throws(APIError) in pod.status = ["phase": "Pending"] }
-        }
-    }
 }
