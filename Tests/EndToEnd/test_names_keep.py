@@ -2,15 +2,13 @@
 
 import os
 import pathlib
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 
 import pytest
 
-from weftkit import PROGRAM, Weft, leftovers, wait_until
+from weftkit import PROGRAM, USERS, wait_until
 
 # Asks for a name again and again, past the C library's own cache of files; one line for each answer.
 ASKER = """\
@@ -44,25 +42,13 @@ spec:
 
 
 @pytest.fixture
-def mesh():
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="weft-", dir="/tmp"))
-    folder.chmod(0o755)
+def mesh(weft, folder):
     (folder / "image").mkdir()
+    (folder / "image").chmod(0o755)
     (folder / "image/asker.py").write_text(ASKER)
     (folder / "all.yaml").write_text(MANIFEST.format(folder=folder))
-    program = Weft(folder / "state")
-    try:
-        program.run("up", "--detach", str(folder / "all.yaml"), timeout=60)
-        yield program
-    finally:
-        program.run("down", "--now", timeout=60, check=False)
-        left = leftovers(folder)
-        for process in left.processes:
-            os.kill(process, 9)
-        shutil.rmtree(folder, ignore_errors=True)
-    assert not left, f"left behind: {left}"
+    weft.run("up", "--detach", str(folder / "all.yaml"), timeout=60)
+    return weft
 
 
 def answers(weft):
@@ -90,6 +76,7 @@ def expect_answers(weft, address, count=20):
     assert set(seen) == {address}
 
 
+@pytest.mark.parametrize("user", USERS, indirect=True)
 def test_names_outlive_the_daemon_and_their_server(mesh):
     address = mesh.json("get", "service", "echo")["spec"]["clusterIP"]
     wait_until(lambda: address in answers(mesh), "the name is known")

@@ -3,16 +3,14 @@
 import http.client
 import os
 import pathlib
-import shutil
 import signal
 import socket
-import tempfile
 import threading
 import time
 
 import pytest
 
-from weftkit import Weft, fetch, leftovers, wait_until
+from weftkit import USERS, fetch, wait_until
 
 ECHO = """\
 import http.server
@@ -67,31 +65,18 @@ spec:
   terminationGracePeriodSeconds: 1
   containers: [{{name: main, image: tools, args: [visitor.py]}}]
 """
-PORT = 80
 
 
-@pytest.fixture(scope="module")
-def mesh():
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="weft-", dir="/tmp"))
-    folder.chmod(0o755)
+@pytest.fixture
+def mesh(weft, folder):
     image = folder / "image"
     image.mkdir()
+    image.chmod(0o755)
     for name, text in (("echo", ECHO), ("visitor", VISITOR)):
         (image / f"{name}.py").write_text(text)
     (folder / "all.yaml").write_text(MANIFEST.format(folder=folder))
-    program = Weft(folder / "state")
-    try:
-        program.run("up", "--detach", str(folder / "all.yaml"), timeout=60)
-        yield program
-    finally:
-        program.run("down", "--now", timeout=60, check=False)
-        left = leftovers(folder)
-        for process in left.processes:
-            os.kill(process, 9)
-        shutil.rmtree(folder, ignore_errors=True)
-    assert not left, f"left behind: {left}"
+    weft.run("up", "--detach", str(folder / "all.yaml"), timeout=60)
+    return weft
 
 
 def proxy_pid(weft):
@@ -131,27 +116,35 @@ class Visitor(threading.Thread):
         return self.seen
 
 
+@pytest.mark.parametrize("user", USERS, indirect=True)
 def test_a_killed_proxy_loses_only_what_was_open(mesh):
-    outside = Visitor(mesh.balancer_address("echo"), PORT)
+    address = mesh.balancer_address("echo")
+    outside = Visitor(address, address.port)
     wait_until(lambda: [what for what, _ in visits(mesh)[-3:]] == ["200"] * 3, "the visitor in a pod is answered")
     outside.start()
     kills = 3
-    before = len(visits(mesh))
+    marks = [(0, len(visits(mesh)))]
     try:
-        for _ in range(kills):
+        for number in [signal.SIGKILL] * kills + [signal.SIGTERM]:
             old = wait_until(lambda: proxy_pid(mesh), "a proxy runs")
             seen, inside = len(outside.seen), len(visits(mesh))
-            os.kill(old, signal.SIGKILL)
+            if number == signal.SIGTERM:
+                marks.append((seen, inside))
+            os.kill(old, number)
             wait_until(lambda: proxy_pid(mesh) not in (None, old), "a new proxy runs")
             wait_until(lambda: len(outside.seen) > seen + 20, "requests from outside are answered")
             wait_until(lambda: len(visits(mesh)) > inside + 10, "requests from a pod are answered")
     finally:
         outside.finish()
-    for who, seen in (("outside", outside.seen), ("a pod", visits(mesh)[before:])):
-        failed = [what for what, _ in seen if what != "200"]
+    for who, seen, start, end in (
+        ("outside", outside.seen, marks[0][0], marks[1][0]), ("a pod", visits(mesh), marks[0][1], marks[1][1])
+    ):
+        failed = [what for what, _ in seen[start:end + 1] if what != "200"]
         assert "ConnectionRefusedError" not in failed, f"{who}: {failed}"
         assert len(failed) <= kills, f"{who}: one connection was open at each kill, but failed were {failed}"
-        assert max(seconds for _, seconds in seen) < 1, f"{who}: back after {max(s for _, s in seen)} s"
+        assert max(seconds for _, seconds in seen[start:end]) < 1, f"{who}: {max(s for _, s in seen)} s"
+        # A proxy that is told to end lets requests end, and new connections wait for the next one.
+        assert {what for what, _ in seen[end + 1:]} == {"200"}, who
     taken = [line for line in metrics(mesh).splitlines() if line.startswith("listeners_taken_over_total")]
     assert int(taken[0].split()[-1]) > 0, taken
 

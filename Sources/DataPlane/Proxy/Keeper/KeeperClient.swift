@@ -6,8 +6,9 @@ import Reactor
 ///
 /// Belongs to the main thread's loop; workers have no part in the talk. Without a keeper the proxy does its work as ever.
 final class KeeperClient: EventHandler {
-    /// A keeper that takes longer than this at the start is done without.
-    private static let startTime: UInt64 = 500_000_000
+    /// A keeper that takes longer than this at the start is done without. Not sooner: sockets that it holds and nobody serves
+    /// would get a part of the connections.
+    private static let startTime: UInt64 = 3_000_000_000
     private static let reconnectTime: UInt64 = 500
 
     let vault: ListenerVault
