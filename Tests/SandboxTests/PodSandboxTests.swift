@@ -380,14 +380,64 @@ struct ControlGroupsTests {
                 separator: " "
             )
         }
-        #expect(text("memory", true) == "memory.max=1000" && text("memory", false) == "memory.limit_in_bytes=1000")
+        #expect(text("memory", true) == "memory.max=1000 memory.swap.max=0 memory.oom.group=1")
+        #expect(text("memory", false) == "memory.limit_in_bytes=1000 memory.memsw.limit_in_bytes=1000")
         #expect(text("cpu", true) == "cpu.weight=39 cpu.max=25000 100000")
         #expect(text("cpu", false) == "cpu.shares=1024 cpu.cfs_period_us=100000 cpu.cfs_quota_us=25000")
         #expect(text("pids", true) == "pids.max=4096")
         limits = ContainerLimits()
         #expect(
-            text("memory", false) == "memory.limit_in_bytes=-1"
+            text("memory", false) == "memory.limit_in_bytes=-1 memory.memsw.limit_in_bytes=-1"
                 && text("cpu", true) == "cpu.weight=1 cpu.max=max 100000"
         )
+    }
+    /// A tree of files in the shape of a version 2 hierarchy; the kernel would make the files of each directory.
+    private func makeTree(_ root: String, _ places: [String]) throws {
+        for place in places {
+            try makeDirectory("\(root)/\(place)")
+            for file in [
+                "cgroup.procs", "cgroup.subtree_control", "memory.max", "memory.swap.max", "memory.oom.group",
+                "pids.max",
+                "cpu.max", "cpu.weight",
+            ] { try replaceFile("\(root)/\(place)/\(file)", with: "") }
+            try replaceFile("\(root)/\(place)/cgroup.controllers", with: "cpu io memory pids\n")
+            try replaceFile("\(root)/\(place)/memory.events", with: "low 0\noom 3\noom_kill 2\noom_group_kill 1\n")
+        }
+    }
+
+    @Test("version 2: controllers are handed down, limits written, kills counted")
+    func unified() throws {
+        let place = Place()
+        defer { place.remove() }
+        let root = "\(place.path)/cg"
+        try makeTree(root, ["", "weft", "weft/p", "weft/p/c"])
+        let groups = ControlGroups.find("30 20 0:26 / \(root) rw - cgroup2 none rw")
+        #expect(Set(groups.controllers.keys) == ["memory", "pids", "cpu"])
+        var limits = ContainerLimits()
+        limits.memoryBytes = 1 << 20
+        limits.processorLimit = 500
+        #expect(groups.make(pod: "p", container: "c", limits) == ["\(root)/weft/p/c/cgroup.procs"])
+        func read(_ file: String) -> String { readFile("\(root)/\(file)") ?? "" }
+        for level in ["", "weft/", "weft/p/"] {
+            #expect(Set(read("\(level)cgroup.subtree_control").split(separator: " ")) == ["+memory", "+pids", "+cpu"])
+        }
+        #expect(read("weft/p/c/memory.max") == "1048576" && read("weft/p/c/memory.swap.max") == "0")
+        #expect(read("weft/p/c/cpu.max") == "50000 100000" && read("weft/p/c/pids.max") == "4096")
+        #expect(groups.memoryKills(pod: "p", container: "c") == 2)
+        #expect(groups.make(pod: "../x", container: "c", limits).isEmpty)
+    }
+
+    @Test("version 2: an ordinary user has what the service manager handed over, and nothing above it")
+    func delegated() throws {
+        let place = Place()
+        defer { place.remove() }
+        let root = "\(place.path)/cg"
+        try makeTree(root, ["", "user.slice", "user.slice/user@7.service", "user.slice/user@7.service/app.scope"])
+        let mounts = "30 20 0:26 / \(root) rw - cgroup2 none rw"
+        let own = "0::/user.slice/user@7.service/app.scope\n"
+        let groups = ControlGroups.find(mounts, own: own) { $0.contains("user@7.service") }
+        #expect(groups.controllers["memory"] == "\(root)/user.slice/user@7.service")
+        #expect(ControlGroups.find(mounts, own: own) { _ in false }.controllers.isEmpty)
+        #expect(ControlGroups.find(mounts, own: "0::/../../etc\n") { $0.hasSuffix("etc") }.controllers.isEmpty)
     }
 }

@@ -16,7 +16,9 @@ package struct ContainerLimits: Sendable, Equatable {
 // Groups of containers: `weft/POD/CONTAINER` in each hierarchy.
 extension ControlGroups {
     /// What the machine offers to this process.
-    package static var ofThisMachine: ControlGroups { find(readFile("/proc/self/mountinfo") ?? "") }
+    package static var ofThisMachine: ControlGroups {
+        find(readFile("/proc/self/mountinfo") ?? "", own: readFile("/proc/self/cgroup") ?? "")
+    }
 
     private func directory(_ root: String, _ pod: String, _ container: String) -> String {
         "\(root)/weft/\(pod)/\(container)"
@@ -74,11 +76,12 @@ extension ControlGroups {
     ) -> [(file: String, value: String)] {
         switch controller {
         case "memory":
+            let limit = number(limits.memoryBytes, isUnified ? "max" : "-1")
+            // What does not fit is not swapped out: the container ends, as it would on a cluster.
+            guard isUnified else { return [("memory.limit_in_bytes", limit), ("memory.memsw.limit_in_bytes", limit)] }
             return [
-                (
-                    isUnified ? "memory.max" : "memory.limit_in_bytes",
-                    number(limits.memoryBytes, isUnified ? "max" : "-1")
-                )
+                ("memory.max", limit), ("memory.swap.max", limits.memoryBytes == nil ? "max" : "0"),
+                ("memory.oom.group", limits.memoryBytes == nil ? "0" : "1"),
             ]
         case "pids": return [("pids.max", String(limits.processes))]
         case "cpu":

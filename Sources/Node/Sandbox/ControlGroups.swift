@@ -15,10 +15,12 @@ package struct ControlGroups: Sendable, Equatable {
 
     package static let wanted = ["memory", "pids", "cpu"]
 
-    /// Reads `/proc/self/mountinfo`.
-    package static func find(_ mounts: String, isWritable: (String) -> Bool = { access($0, W_OK) == 0 })
-        -> ControlGroups
-    {
+    /// Reads `/proc/self/mountinfo` and `/proc/self/cgroup`.
+    package static func find(
+        _ mounts: String,
+        own: String = "",
+        isWritable: (String) -> Bool = { access($0, W_OK) == 0 }
+    ) -> ControlGroups {
         var controllers: [String: String] = [:]
         var hasFirst = false
         var second: String?
@@ -36,11 +38,9 @@ package struct ControlGroups: Sendable, Equatable {
                 controllers[String(option)] = path
             }
         }
-        if let second {
-            let offered = readFile("\(second)/cgroup.controllers", limit: 4096) ?? ""
-            for controller in offered.split(whereSeparator: \.isWhitespace).map(String.init)
-            where wanted.contains(controller) && controllers[controller] == nil && isWritable(second) {
-                controllers[controller] = second
+        if let place = second.flatMap({ delegated($0, own, isWritable) }) {
+            for controller in offered(at: place) where wanted.contains(controller) && controllers[controller] == nil {
+                controllers[controller] = place
             }
         }
         let layout: Layout =
@@ -51,6 +51,28 @@ package struct ControlGroups: Sendable, Equatable {
             case (true, true): .hybrid
             }
         return ControlGroups(layout: layout, controllers: controllers)
+    }
+
+    private static func offered(at place: String) -> [String] {
+        (readFile("\(place)/cgroup.controllers", limit: 4096) ?? "").split(whereSeparator: \.isWhitespace).map(
+            String.init
+        )
+    }
+
+    /// The topmost directory above our own group that may be written and offers a controller: the root for root, and for an
+    /// ordinary user what the service manager has handed over (`user@1000.service`).
+    private static func delegated(_ root: String, _ own: String, _ isWritable: (String) -> Bool) -> String? {
+        let path = own.split(separator: "\n").first { $0.hasPrefix("0::/") }?.dropFirst(4) ?? ""
+        var place = root
+        for part in [""] + path.split(separator: "/").map(String.init) {
+            guard part != ".." else { return nil }
+            if !part.isEmpty { place += "/\(part)" }
+            let offered = offered(at: place)
+            if isWritable(place), isWritable("\(place)/cgroup.procs"), offered.contains(where: wanted.contains) {
+                return place
+            }
+        }
+        return nil
     }
 
     package var description: String {
