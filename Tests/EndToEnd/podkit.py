@@ -58,6 +58,11 @@ class Cluster(Weft):
         status = self.status(name, container)
         return status.get("state", {}).get("terminated") or status.get("lastState", {}).get("terminated")
 
+    def kill_daemon(self):
+        """Ends the daemon as a crash would, and starts another one on the same state."""
+        os.kill(self.daemon_pid(), 9)
+        self.up()
+
     def log(self, name, *words):
         return self.run("logs", name, *words, check=False).stdout
 

@@ -154,6 +154,12 @@ def test_files_made_from_objects_change_at_once(cluster):
     wait_until(lambda: "two new" in cluster.log("files"), "the new password is read")
     assert "torn" not in cluster.log("files")
     assert cluster.until_event("files", "TokenNotIssued")
+    # A daemon that comes after a crash goes on with the same pod.
+    before = cluster.pod("files")["metadata"]["uid"], cluster.status("files")["restartCount"]
+    cluster.kill_daemon()
+    cluster.apply(SECRET.replace("VALUE", "newest") + SETTINGS.replace("VALUE", "three"))
+    wait_until(lambda: "three newest" in cluster.log("files"), "what the next daemon is told is read")
+    assert before == (cluster.pod("files")["metadata"]["uid"], cluster.status("files")["restartCount"])
     # No Secret stands on the disk.
     found = [p for p in pathlib.Path(cluster.state, "pods").rglob("*") if p.is_file() and p.read_bytes().startswith((b"old", b"new"))]
     assert not found

@@ -31,7 +31,7 @@ extension PodWorker {
         let path = container.terminationMessagePath
         guard path.hasPrefix("/"), path.utf8.count < 1024, !path.utf8.contains(10),
             !container.volumeMounts.contains(where: { $0.mountPath == path }),
-            volumes.sources.contains(where: { $0.name == Self.messageVolume(container.name) })
+            access(messageFile(container.name), F_OK) == 0
         else { return nil }
         return ProgramSpec.Mount(volume: Self.messageVolume(container.name), target: path)
     }
