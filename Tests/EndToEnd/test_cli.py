@@ -48,7 +48,7 @@ spec:
         (("get", "podz"), 1, "no Weft is running"),
         (("get", "pods", "--frob"), 2, "'--frob' is no option of 'weft get'"),
         (("get", "pods", "-o", "xml"), 1, "no Weft is running"),
-        (("up",), 2, "'weft up' needs PATH..."),
+        (("up",), 2, "'weft up' needs PATH... ('weft up examples/shop'): nothing ran before"),
         (("up", "/nowhere.yaml"), 1, "/nowhere.yaml: no such file or folder"),
         (("up", "--timeout", "soon", "x.yaml"), 2, "--timeout takes a whole number"),
         (("scale", "deployment", "web"), 2, "--replicas is needed"),

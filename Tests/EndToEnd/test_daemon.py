@@ -59,14 +59,43 @@ def is_served(weft):
 
 
 @pytest.mark.parametrize("user", USERS, indirect=True)
-def test_a_killed_daemon_is_followed_by_one_that_starts_everything_again(page, folder):
-    before = {pod["metadata"]["uid"] for pod in page.items("pods")}
+def test_a_killed_daemon_is_followed_by_one_that_takes_everything_over(page, folder):
+    before, processes = pods(page), inits(page)
+    proxy = page.api("/apis/weft.dev/v1alpha1/status")["proxy"]["pid"]
+    address = page.balancer_address("page")
     os.kill(page.daemon_pid(), signal.SIGKILL)
-    page.run("up", "--detach", str(folder / "page.yaml"), timeout=60)
-    assert {pod["metadata"]["uid"] for pod in page.items("pods")} == before
+    assert fetch(address)[0] == 200, "the site is served without a daemon"
+    page.run("up", "--detach", timeout=60)
+    assert (pods(page), inits(page)) == (before, processes)
+    assert page.api("/apis/weft.dev/v1alpha1/status")["proxy"]["pid"] == proxy
     assert is_served(page)
     status = page.api("/apis/weft.dev/v1alpha1/status")
     assert status["pods"] == 2 and not [w for w in status["warnings"] if "proxy" in w]
+
+
+def pods(weft):
+    """Uid, restarts and readiness of every pod."""
+    return {pod["metadata"]["uid"]: [(status["restartCount"], status["ready"]) for status in pod["status"]["containerStatuses"]]
+            for pod in weft.items("pods")}
+
+
+def inits(weft):
+    return {record.parent.name: json.loads(record.read_text())["pid"] for record in pathlib.Path(weft.state).glob("pods/*/pod.json")}
+
+
+def test_a_failed_start_after_a_crash_removes_nothing(page, folder):
+    before, processes = pods(page), inits(page)
+    os.kill(page.daemon_pid(), signal.SIGKILL)
+    (folder / "bad.yaml").write_text("apiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec: {ports: [{port: 99999}]}\n")
+    assert page.run("up", "--detach", str(folder / "bad.yaml"), check=False, timeout=60).returncode == 1
+    page.run("up", "--detach", timeout=60)
+    assert (pods(page), inits(page)) == (before, processes) and is_served(page)
+
+
+def test_a_first_start_that_fails_leaves_nothing(weft, folder):
+    (folder / "bad.yaml").write_text("apiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec: {ports: [{port: 99999}]}\n")
+    assert weft.run("up", "--detach", str(folder / "bad.yaml"), check=False, timeout=60).returncode == 1
+    assert not pathlib.Path(weft.state).exists()
 
 
 def test_a_stopped_daemon_keeps_its_objects(page, folder):

@@ -5,39 +5,61 @@ import Wire
 enum UpCommand {
     static let command = Command(
         "up",
-        operands: "PATH...",
-        summary: "start everything in manifests, and show it live",
+        operands: "[PATH...]",
+        summary: "start everything in manifests, or what ran before, and show it live",
         details: """
             PATH is a file, a folder or - for standard input: Kubernetes manifests in YAML or JSON, several documents to a
             file. In a terminal a live table is shown; Ctrl-C drains and stops everything, a second Ctrl-C hurries. With
-            --detach it goes on running in the background until 'weft down'.
+            --detach it goes on running in the background until 'weft down'. Without PATH what ran before goes on: after a
+            crash of the daemon its pods are taken over, after a restart of the machine they are started again.
             """,
         options: [
             Option("detach", short: "d", help: "return when the services are ready, and leave them running"),
             Option("timeout", value: "SECONDS", help: "how long --detach waits for them to be ready (default: 60)"),
             .recursive, .namespace, .stateDirectory,
         ],
-        examples: ["weft up examples/shop", "weft up --detach web.yaml db.yaml", "cat all.yaml | weft up -"],
-        operandCount: 1...Int.max
+        examples: [
+            "weft up examples/shop", "weft up --detach web.yaml db.yaml", "cat all.yaml | weft up -",
+            "weft up --detach",
+        ],
+        operandCount: 0...Int.max
     ) { arguments in
         let timeout = try arguments.integer("timeout", default: 60, in: 1...86_400)
-        let manifests = try ManifestLoader(isRecursive: arguments.isSet("recursive")).load(arguments.operands)
         let state = try StateDirectory(arguments)
+        guard state.holdsObjects || !arguments.operands.isEmpty else {
+            throw UsageError(
+                "'weft up' needs PATH... ('weft up examples/shop'): nothing ran before with the state directory \(state.path)"
+            )
+        }
+        var manifests: [Manifest] = []
+        if !arguments.operands.isEmpty {
+            manifests = try ManifestLoader(isRecursive: arguments.isSet("recursive")).load(arguments.operands)
+        }
         let client = APIClient(state)
+        let isNew = !state.holdsObjects
         let isOurs = try await DaemonLauncher(state: state).ensureRunning(client)
+        if !arguments.operands.isEmpty { try await apply(manifests, arguments, client, undoing: isOurs && isNew) }
+        guard arguments.isSet("detach") else {
+            return try await LiveView(client: client, isOurs: isOurs).run()
+        }
+        return try await Readiness(client: client).wait(seconds: timeout)
+    }
+
+    /// - Parameter undoing: a failed start leaves nothing behind that was not there before.
+    private static func apply(
+        _ manifests: [Manifest],
+        _ arguments: Arguments,
+        _ client: APIClient,
+        undoing: Bool
+    ) async throws {
         do {
             let applier = Applier(client: client, namespace: arguments.value("namespace") ?? "default")
             let results = try await applier.apply(manifests)
             let changed = results.count { $0.outcome != .unchanged }
             Terminal.note("\(results.count) objects applied, \(changed) of them new or changed")
         } catch {
-            // A failed start leaves nothing behind that was not there before.
-            if isOurs { try? await Shutdown.run(client, removesState: true, hurries: true) }
+            if undoing { try? await Shutdown.run(client, removesState: true, hurries: true) }
             throw error
         }
-        guard arguments.isSet("detach") else {
-            return try await LiveView(client: client, isOurs: isOurs).run()
-        }
-        return try await Readiness(client: client).wait(seconds: timeout)
     }
 }
