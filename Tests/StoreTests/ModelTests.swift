@@ -84,7 +84,7 @@ struct ModelTests {
             if error != nil { break }
             written.append("c\(index)")
         }
-        #expect(error?.code == 503)
+        #expect(error?.code == 507)
         #expect(error?.message.contains("nothing was written") == true)
         #expect(written.count > 2)
         let before = await store.currentRevision()

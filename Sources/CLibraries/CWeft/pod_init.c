@@ -123,7 +123,8 @@ static void become_init(struct row settings, int mapped) {
     for (int fd = 0; fd < 3; fd++) dup2(nothing, fd);
     if (nothing > 2) close(nothing);
     free((char *)settings.data);
-    dprintf(report_descriptor, "ready\n");
+    // A weft that died meanwhile will never know of this pod.
+    if (dprintf(report_descriptor, "ready\n") < 0) _exit(1);
     close(report_descriptor);
     pod_forget_libraries();
     _exit(pod_serve(control, broker));

@@ -59,7 +59,8 @@ final class SQLiteDatabase {
         do {
             try prepareFile()
         } catch {
-            close()
+            // A damaged file stays as it is, with its log: whoever repairs it needs both.
+            abandon()
             throw error
         }
     }
@@ -87,13 +88,28 @@ final class SQLiteDatabase {
         sqlite3_close_v2(handle)
     }
 
+    /// Closes the file without a change to it: what is in its write-ahead log stays there.
+    func abandon() {
+        guard !isClosed else { return }
+        isClosed = true
+        _ = csqlite_keep_log_on_close(handle)
+        for statement in statements.values { sqlite3_finalize(statement) }
+        statements = [:]
+        sqlite3_close_v2(handle)
+    }
+
+    /// Writes nothing to a file that has its tables: one on a full disk can still be read.
     private func prepareFile() throws(APIError) {
         sqlite3_busy_timeout(handle, 500)
         // One process owns the file: nobody can change it below the cache.
         try execute("PRAGMA locking_mode=EXCLUSIVE")
-        // Before the first page is written: what is deleted gives its pages back.
-        try execute("PRAGMA page_size=\(Self.pageSize)")
-        try execute("PRAGMA auto_vacuum=INCREMENTAL")
+        var pages: Int64 = 0
+        try query("PRAGMA page_count") { pages = sqlite3_column_int64($0, 0) }
+        if pages == 0 {
+            // Before the first page is written: what is deleted gives its pages back.
+            try execute("PRAGMA page_size=\(Self.pageSize)")
+            try execute("PRAGMA auto_vacuum=INCREMENTAL")
+        }
         try execute("PRAGMA journal_mode=WAL")
         try execute("PRAGMA max_page_count=\(maximumPages)")
         try execute("PRAGMA synchronous=FULL")
@@ -106,13 +122,23 @@ final class SQLiteDatabase {
             if text != "ok" { problems.append(text) }
         }
         guard problems.isEmpty else {
-            throw APIError.internalError(
-                "the store \(path) is damaged (\(problems.joined(separator: "; "))); restore it from a copy, or remove it "
-                    + "and apply your manifests again"
-            )
+            throw Self.damage(path, problems.joined(separator: "; "))
         }
         try makeTables()
-        try execute("PRAGMA incremental_vacuum")
+        // Gives free pages back to the disk; one that is full allows not even that.
+        try? execute("PRAGMA incremental_vacuum")
+    }
+
+    /// What to say of a file whose content is not what was written.
+    static func damage(_ path: String, _ why: String) -> APIError {
+        APIError(
+            code: 500,
+            reason: .internalError,
+            message:
+                "the store \(path) is damaged (\(why)); nothing in it was changed. Stop what still runs with 'weft "
+                + "down --keep-state', then restore \(path) and \(path)-wal from a copy, or move both away and apply "
+                + "your manifests again"
+        )
     }
 
     private func makeTables() throws(APIError) {
@@ -256,22 +282,35 @@ final class SQLiteDatabase {
     private func failure() -> APIError {
         let why = String(cString: sqlite3_errmsg(handle))
         switch sqlite3_errcode(handle) & 0xff {
-        case SQLITE_FULL:
-            return .unavailable(
-                "the store \(path) cannot grow: its disk is full, or it reached its limit of \(maximumPages / 256) MiB; free some "
-                    + "space or delete objects; nothing was written"
-            )
+        case SQLITE_FULL: return full()
         case SQLITE_BUSY, SQLITE_LOCKED:
             return .unavailable("the store \(path) is in use by another process: stop that one (`weft down`) first")
         case SQLITE_CORRUPT, SQLITE_NOTADB:
-            return .internalError(
-                "the store \(path) is damaged (\(why)); restore it from a copy, or remove it and apply your manifests again"
-            )
+            return Self.damage(path, why)
         case SQLITE_READONLY, SQLITE_CANTOPEN, SQLITE_PERM:
             return .unavailable("the store \(path) cannot be written (\(why)): check the rights of its directory")
         case SQLITE_IOERR:
+            // Some file systems find no room only when the file is mapped or synced.
+            if Self.freeBytes(path) == 0 { return full() }
             return .unavailable("writing the store \(path) failed (\(why)): check its disk; nothing was written")
         default: return .internalError("the store \(path) failed: \(why)")
         }
+    }
+
+    private func full() -> APIError {
+        let limit = "its limit of \(maximumPages / 256) MiB"
+        guard let free = Self.freeBytes(path), free >= 1 << 20 else {
+            return .insufficientStorage(
+                "the store \(path) cannot grow: its disk is full; free some space; nothing was written"
+            )
+        }
+        return .insufficientStorage("the store \(path) reached \(limit): delete objects; nothing was written")
+    }
+
+    /// What its disk has left for us; nil when that cannot be told.
+    private static func freeBytes(_ path: String) -> UInt64? {
+        var facts = statvfs()
+        guard statvfs(path, &facts) == 0 else { return nil }
+        return UInt64(facts.f_bavail) * UInt64(facts.f_frsize)
     }
 }

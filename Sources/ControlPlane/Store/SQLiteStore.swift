@@ -15,7 +15,7 @@ package final class SQLiteStore: ObjectStore {
         package var events = 4096
         /// Writes that may wait for the writer: beyond, they are refused with 429.
         package var waitingWrites = 8192
-        /// Size of the file: beyond, writes are refused with 503.
+        /// Size of the file: beyond, writes are refused with 507.
         package var fileBytes = 2 << 30
         /// Writes that share one transaction.
         package var batch = 256
@@ -81,10 +81,8 @@ package final class SQLiteStore: ObjectStore {
             do {
                 objects.append((key, Object(try JSON.parse(row.json))))
             } catch {
-                throw APIError.internalError(
-                    "the store \(path) is damaged (\(key): \(error)); restore it from a copy, or remove it and apply "
-                        + "your manifests again"
-                )
+                database.abandon()
+                throw SQLiteDatabase.damage(path, "\(key): \(error)")
             }
         }
         state = Lock(

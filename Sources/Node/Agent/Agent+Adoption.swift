@@ -46,7 +46,13 @@ extension Agent {
                 try await Leftovers.clear(uid, stateDirectory: directory, keeping: kept)
             } catch { inheritance.problems.append(error.message) }
         }
-        for pod in pods.values where adoptions[pod.uid] == nil && !Self.isOver(pod) { try await interrupt(pod) }
+        for pod in pods.values where adoptions[pod.uid] == nil && !Self.isOver(pod) {
+            do throws(APIError) { try await interrupt(pod) } catch {
+                // The disk is full. The pod's worker writes its status until there is room.
+                guard error.reason == .insufficientStorage else { throw error }
+                inheritance.problems.append("pod \(pod.namespace)/\(pod.name): \(error.message)")
+            }
+        }
         return inheritance
     }
 

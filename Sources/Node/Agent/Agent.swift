@@ -17,6 +17,9 @@ package actor Agent {
     var adoptions: [String: AdoptedPod] = [:]
     private var workers: [String: Entry] = [:]
     private var isShuttingDown = false
+    /// Pods that have ended, whose objects the store does not let go of for the moment, and who tries again.
+    private var unremoved: [String: Object] = [:]
+    private var removal: Task<Void, Never>?
 
     private struct Entry {
         let worker: PodWorker
@@ -56,11 +59,12 @@ package actor Agent {
     /// Ends all pods, each with its own grace, and leaves their objects in the store.
     package func shutdown() async {
         isShuttingDown = true
+        removal?.cancel()
         await withDiscardingTaskGroup { group in
             for (uid, entry) in workers {
                 let grace = Duration.seconds(entry.worker.spec.terminationGracePeriodSeconds)
                 group.addTask {
-                    await entry.worker.end(grace: grace, isForced: false)
+                    await entry.worker.end(grace: grace, isForced: false, isLast: true)
                     await self.forget(uid)
                 }
             }
@@ -70,10 +74,11 @@ package actor Agent {
     /// Kills all pods at once; a `shutdown` under way ends by it.
     package func hurry() async {
         isShuttingDown = true
+        removal?.cancel()
         await withDiscardingTaskGroup { group in
             for (uid, entry) in workers {
                 group.addTask {
-                    await entry.worker.end(grace: .zero, isForced: true)
+                    await entry.worker.end(grace: .zero, isForced: true, isLast: true)
                     await self.forget(uid)
                 }
             }
@@ -191,13 +196,30 @@ package actor Agent {
         addresses.give(back: entry.address)
     }
 
+    /// Takes the object of a pod that has ended out of the store, now or as soon as the store can (its disk may be full).
     private func remove(_ pod: Object) async {
+        guard let error = await tryRemoval(pod) else { return }
+        ports.events?.record(pod, isWarning: true, reason: "FailedDelete", message: error.message)
+        unremoved[pod.uid] = pod
+        if removal == nil { removal = Task { await self.removeRest() } }
+    }
+
+    private func removeRest() async {
+        while !unremoved.isEmpty, !isShuttingDown {
+            try? await Task.sleep(for: Self.removalPause)
+            for (uid, pod) in unremoved where await tryRemoval(pod) == nil { unremoved[uid] = nil }
+        }
+        removal = nil
+    }
+
+    private static let removalPause = Duration.seconds(1)
+
+    /// - Returns: why the object is still there; nil when it is gone.
+    private func tryRemoval(_ pod: Object) async -> APIError? {
         let key = ObjectKey(ResourceTypes.pods, namespace: pod.namespace, name: pod.name)
         do throws(APIError) {
             _ = try await store.delete(key, DeleteOptions(gracePeriodSeconds: 0, uid: pod.uid))
-        } catch {
-            guard error.reason != .notFound, error.reason != .conflict else { return }
-            ports.events?.record(pod, isWarning: true, reason: "FailedDelete", message: error.message)
-        }
+            return nil
+        } catch { return error.reason == .notFound || error.reason == .conflict ? nil : error }
     }
 }

@@ -21,6 +21,8 @@ package actor MeshPublisher {
         ResourceTypes.services, ResourceTypes.pods, ResourceTypes.endpointSlices, ResourceTypes.ingresses,
     ]
     private static let gathering = Duration.milliseconds(3)
+    /// Between attempts to write files, and between looks at listeners that are closed.
+    private static let repetition = Duration.seconds(1)
     private static let confirmationLimit = Duration.seconds(4)
     private static let drainLimit = Duration.seconds(2)
     /// After this long without an answer the proxy is taken to be down, and then nothing needs its word.
@@ -82,7 +84,12 @@ package actor MeshPublisher {
         for network in inherited { surroundings.networks[network.uid] = network }
         try directory.prepare(goesOn: goesOn)
         let files = ConfigurationFiles(ProxyConfiguration(base))
-        try ProxyDirectory.replace("\(base.directory)/\(ConfigurationFiles.bootstrapFile)", with: files.bootstrap)
+        do throws(FileFailure) {
+            try ProxyDirectory.replace("\(base.directory)/\(ConfigurationFiles.bootstrapFile)", with: files.bootstrap)
+        } catch {
+            // A proxy that runs has read its file; on a full disk it goes on with that.
+            guard goesOn else { throw error }
+        }
         if !goesOn { try directory.publish(files) }
         await publish()
     }
@@ -110,21 +117,36 @@ package actor MeshPublisher {
         for await _ in changes {
             try? await Task.sleep(for: Self.gathering)
             await publish()
+            // Files that could not be written (the disk is full) are tried again until they can.
+            while !lastFailure.isEmpty, !Task.isCancelled {
+                try? await Task.sleep(for: Self.repetition)
+                await publish()
+            }
         }
         await looking
     }
 
-    /// After a change of listeners: which could the proxy not open? A port may be taken, or not be allowed.
+    /// After a change of listeners: which could the proxy not open? A port may be taken, or not be allowed. The proxy tries
+    /// them again and again, so they are looked at until all are open.
     private func lookAtListeners() async {
         for await revision in checks {
-            guard await applied(revision),
-                let answer = try? await admin.get("/listeners", timeout: .seconds(1)), answer.status == 200
-            else { continue }
-            let found = ListenerErrors(String(decoding: answer.body, as: UTF8.self)).errors
-            let new = found.filter { closedListeners[$0.key] != $0.value }
-            closedListeners = found
-            for (listener, error) in new { await tellClosed(listener, error) }
+            await applied(revision)
+            await look()
+            while !closedListeners.isEmpty, !Task.isCancelled {
+                try? await Task.sleep(for: Self.repetition)
+                await look()
+            }
         }
+    }
+
+    private func look() async {
+        guard let answer = try? await admin.get("/listeners", timeout: .seconds(1)), answer.status == 200 else {
+            return
+        }
+        let found = ListenerErrors(String(decoding: answer.body, as: UTF8.self)).errors
+        let new = found.filter { closedListeners[$0.key] != $0.value }
+        closedListeners = found
+        for (listener, error) in new { await tellClosed(listener, error) }
     }
 
     private func tellClosed(_ listener: String, _ error: String) async {
@@ -157,11 +179,13 @@ package actor MeshPublisher {
         guard surroundings == self.surroundings else { return await publish() }
         let configuration = ProxyConfiguration(state)
         do {
-            try directory.publish(ConfigurationFiles(configuration, last: directory.last))
+            let written = try directory.publish(ConfigurationFiles(configuration, last: directory.last))
             lastFailure = ""
+            if written.contains(ConfigurationFiles.listeners) { check.yield(directory.revision) }
         } catch {
             if lastFailure != error.description { log("mesh=failed error=\"\(error)\"") }
             lastFailure = error.description
+            changed.yield()
         }
         let revision = directory.revision
         await tell(configuration.warnings)

@@ -1,6 +1,7 @@
 import CWeft
 import Dispatch
 import Glibc
+import Mesh
 
 /// Starts the proxy, starts it again when it dies, and ends it. One that an earlier weft left running is taken over.
 package actor ProxySupervisor {
@@ -183,19 +184,53 @@ package actor ProxySupervisor {
         return UInt64(String(decoding: fields[19], as: UTF8.self))
     }
 
-    /// The proxy that a pid file names, if it still runs: by number, start time and name.
+    /// The proxy that a pid file names, if it still runs: by number, start time and name. Where the file is missing or
+    /// damaged, the one that was started with the files beside it.
     package static func running(pidFile: String) -> Int32? {
         let words = read(pidFile).split { $0 == 0x20 || $0 == 0x0a }.map { String(decoding: $0, as: UTF8.self) }
-        guard words.count == 2, let pid = Int32(words[0]), pid > 1, let start = UInt64(words[1]), start > 0,
-            startTime(of: pid) == start, read("/proc/\(pid)/comm") == Array("weft-proxy\n".utf8)
-        else { return nil }
+        if words.count == 2, let pid = Int32(words[0]), pid > 1, let start = UInt64(words[1]), start > 0 {
+            return startTime(of: pid) == start && isProxy(pid) ? pid : nil
+        }
+        let directory = pidFile.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" }
+        guard let pid = search("\(directory)/\(ConfigurationFiles.bootstrapFile)"), let start = startTime(of: pid)
+        else {
+            return nil
+        }
+        try? ProxyDirectory.replace(pidFile, with: Array("\(pid) \(start)\n".utf8))
         return pid
     }
 
-    private static func read(_ path: String) -> [UInt8] {
+    private static func isProxy(_ pid: Int32) -> Bool { read("/proc/\(pid)/comm") == Array("weft-proxy\n".utf8) }
+
+    /// The proxy that runs with a bootstrap file. Only processes of this user beside us count: what runs in a pod can call
+    /// itself anything, but is in another PID namespace.
+    private static func search(_ bootstrap: String) -> Int32? {
+        guard let ours = link("/proc/self/ns/pid"), let entries = opendir("/proc") else { return nil }
+        defer { closedir(entries) }
+        while let entry = readdir(entries) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            var facts = stat()
+            guard let pid = Int32(name), pid > 1, stat("/proc/\(pid)", &facts) == 0, facts.st_uid == geteuid(),
+                isProxy(pid), link("/proc/\(pid)/ns/pid") == ours
+            else { continue }
+            let words = read("/proc/\(pid)/cmdline", limit: 4096).split(separator: 0)
+            if words.contains(where: { $0.elementsEqual(bootstrap.utf8) }) { return pid }
+        }
+        return nil
+    }
+
+    private static func link(_ path: String) -> [CChar]? {
+        var target = [CChar](repeating: 0, count: 64)
+        let count = readlink(path, &target, target.count)
+        return count > 0 ? Array(target[..<count]) : nil
+    }
+
+    private static func read(_ path: String, limit: Int = 64) -> [UInt8] {
         guard let file = fopen(path, "r") else { return [] }
         defer { fclose(file) }
-        var buffer = [UInt8](repeating: 0, count: 64)
+        var buffer = [UInt8](repeating: 0, count: limit)
         return Array(buffer[..<fread(&buffer, 1, buffer.count, file)])
     }
 

@@ -26,6 +26,7 @@ package struct APIError: Error, Sendable, Equatable {
         case tooManyRequests = "TooManyRequests"
         case internalError = "InternalError"
         case serviceUnavailable = "ServiceUnavailable"
+        case insufficientStorage = "InsufficientStorage"
         case timeout = "Timeout"
         case unknown = "Unknown"
     }
@@ -158,6 +159,11 @@ extension APIError {
 
     package static func unavailable(_ message: String) -> APIError {
         APIError(code: 503, reason: .serviceUnavailable, message: message)
+    }
+
+    /// There is no room to store anything: 507 of RFC 4918, for which Kubernetes has no reason of its own.
+    package static func insufficientStorage(_ message: String) -> APIError {
+        APIError(code: 507, reason: .insufficientStorage, message: message)
     }
 }
 

@@ -32,7 +32,7 @@ extension PodWorker {
                 }
                 writtenStatus = max(writtenStatus, version)
             } catch {
-                if error.reason == .notFound {
+                if error.reason == .notFound || !insistsOnStatus {
                     isGoneFromStore = true
                 } else {
                     // A store that refuses for a while (its disk is full) is asked again.

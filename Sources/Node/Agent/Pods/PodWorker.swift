@@ -42,6 +42,8 @@ actor PodWorker {
     var wantedStatus = 1
     var writtenStatus = 0
     var isGoneFromStore = false
+    /// A status that the store refuses is offered again until it is taken.
+    var insistsOnStatus = true
 
     /// Counts the agent's hints that something referred to may have changed.
     private var pokes = 0
@@ -107,8 +109,9 @@ actor PodWorker {
     }
 
     /// Ends the pod: out of traffic, hooks, SIGTERM, SIGKILL after `grace`, nothing left. A second call may only shorten
-    /// the grace.
-    func end(grace: Duration, isForced: Bool) async {
+    /// the grace. When it `isLast`, the store closes after it: a status that the store does not take then is let go.
+    func end(grace: Duration, isForced: Bool, isLast: Bool = false) async {
+        if isLast { insistsOnStatus = false }
         let deadline = ContinuousClock.now + grace
         killDeadline = min(killDeadline ?? deadline, deadline)
         let isFirst = !isStopping

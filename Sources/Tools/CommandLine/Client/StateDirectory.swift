@@ -70,6 +70,12 @@ package struct StateDirectory: Sendable, Equatable {
                     + "choose another with --state-dir"
             )
         }
+        guard access(path, R_OK | W_OK | X_OK) == 0 else {
+            throw CommandError(
+                "the state directory \(path) cannot be written: \(FileReader.describe(errno)); make it writable, or "
+                    + "choose another with --state-dir; nothing was changed"
+            )
+        }
     }
 
     private static func environment(_ name: String) -> String? {

@@ -12,7 +12,7 @@ enum CheckCommand {
         let format = try OutputFormat(arguments.value("output"), allowed: [.json, .yaml])
         let state = try StateDirectory(arguments)
         var checks = await MachineCheck.run(directory: state.path)
-        checks.append(await daemonCheck(state))
+        checks += await daemonChecks(state)
         switch format {
         case .json: Terminal.print(JSON.write(value(of: checks), pretty: true))
         case .yaml: Terminal.print(YAML.write(value(of: checks)), terminator: "")
@@ -21,14 +21,28 @@ enum CheckCommand {
         return checks.contains { $0.verdict == .missing } ? .failure : .success
     }
 
-    private static func daemonCheck(_ state: StateDirectory) async -> MachineFinding {
+    /// What the daemon says of itself, and everything that is not as it should be there.
+    private static func daemonChecks(_ state: StateDirectory) async -> [MachineFinding] {
         let client = APIClient(state)
         guard await client.isAnswering() else {
-            return MachineFinding("daemon", .ok, "none is running with \(state.path)")
+            if let pid = DaemonLock.holder(of: state) {
+                return [
+                    MachineFinding(
+                        "daemon",
+                        .limited,
+                        "pid \(pid) has \(state.path), but does not answer",
+                        remedy: "wait until it has started, or end it with 'kill -9 \(pid)' and run 'weft up' again"
+                    )
+                ]
+            }
+            return [MachineFinding("daemon", .ok, "none is running with \(state.path)")]
         }
         let version = try? await client.get("/version", timeout: .seconds(2))
         let running = version?["gitVersion"]?.stringValue ?? "unknown"
-        return MachineFinding("daemon", .ok, "running, version \(running)")
+        let status = try? await client.get("/apis/weft.dev/v1alpha1/status", timeout: .seconds(5))
+        let warnings = status?["warnings"]?.arrayValue ?? []
+        return [MachineFinding("daemon", .ok, "running, version \(running)")]
+            + warnings.compactMap { $0.stringValue.map { MachineFinding("daemon", .limited, $0) } }
     }
 
     private static func print(_ check: MachineFinding) {

@@ -24,8 +24,9 @@ enum DownCommand {
         guard !keepsObjects || !arguments.isSet("volumes") else {
             throw CommandError("--keep-state and --volumes do not go together")
         }
-        if await client.isAnswering() {
+        if await DeadDaemon.isAlive(state, client) {
             try await Shutdown.run(client, removesState: !keepsObjects, hurries: arguments.isSet("now"))
+            if !keepsObjects { try StateFiles(state: state).complainOfRest() }
         } else {
             let code = try await DeadDaemon.clean(state, keepsObjects: keepsObjects)
             guard code == .success else { return code }

@@ -1,13 +1,25 @@
+import Glibc
+
 /// `weft serve`: the daemon that `weft up` starts in the background.
 enum ServeEntry {
     static let command = Command(
         "serve",
         summary: "run the daemon in the foreground ('weft up' starts one by itself)",
         details: "Serves the API on a Unix socket in the state directory. SIGTERM stops it and keeps its objects.",
-        options: [.stateDirectory]
+        options: [
+            Option("report", value: "FD", help: "write to this open descriptor why the daemon cannot start"),
+            .stateDirectory,
+        ]
     ) { arguments in
         let state = try StateDirectory(arguments)
-        let code = try await ServeCommand.run(["--state-dir", state.path])
-        return ExitCode(rawValue: code)
+        let report = try arguments.integer("report", default: -1, in: 3...1_000_000)
+        if report > 0 { _ = fcntl(Int32(report), F_SETFD, FD_CLOEXEC) }
+        do {
+            return ExitCode(rawValue: try await ServeCommand.run(state) { if report > 0 { close(Int32(report)) } })
+        } catch {
+            let text = Array(Messages.text(of: error).utf8)
+            if report > 0 { _ = write(Int32(report), text, text.count) }
+            throw error
+        }
     }
 }

@@ -71,8 +71,12 @@ struct Applier: Sendable {
         for attempt in 1... {
             guard let present = try await client.find(path) else {
                 let collection = APIPath.of(type, namespace: wanted.namespace)
-                let made = try await client.post(collection + suffix, Apply.annotated(wanted).value)
-                return Result(type: type, name: wanted.name, outcome: .created, object: made)
+                do {
+                    let made = try await client.post(collection + suffix, Apply.annotated(wanted).value)
+                    return Result(type: type, name: wanted.name, outcome: .created, object: made)
+                } catch let error as APIError where error.reason == .alreadyExists && attempt < Self.mostAttempts {
+                    continue
+                }
             }
             let live = Object(present)
             let merged = Apply.merge(wanted, onto: live, of: type)

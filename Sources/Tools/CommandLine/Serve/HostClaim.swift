@@ -49,7 +49,9 @@ package final class HostClaim: Sendable {
 
     /// Writes down what is claimed, for the next daemon.
     package func remember(ingressPort: Int) throws(SandboxError) {
-        try replaceFile(file, with: "\(addresses.block) \(ingressPort)\n")
+        let text = "\(addresses.block) \(ingressPort)\n"
+        // On a full disk what is there already is still good.
+        if readFile(file, limit: 64) != text { try replaceFile(file, with: text) }
     }
 
     /// The descriptor that holds the claim, for a proxy that is about to be started; negative when somebody else holds it.

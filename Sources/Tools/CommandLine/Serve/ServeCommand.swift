@@ -4,14 +4,11 @@ import Glibc
 enum ServeCommand {
     /// Runs until it is told to stop, by a signal or through its API.
     ///
-    /// - Parameter words: `--state-dir DIR`.
+    /// Calls `ready` when the API answers.
+    ///
     /// - Returns: the exit code: 0 after an orderly end.
-    /// - Throws: `CommandError` that says why it cannot start.
-    static func run(_ words: [String]) async throws -> Int32 {
-        guard let index = words.firstIndex(of: "--state-dir"), words.indices.contains(index + 1) else {
-            throw CommandError("weft serve needs --state-dir DIR")
-        }
-        let state = StateDirectory(path: words[index + 1])
+    /// - Throws: `CommandError` or `APIError` that says why it cannot start.
+    static func run(_ state: StateDirectory, ready: () -> Void) async throws -> Int32 {
         signal(SIGPIPE, SIG_IGN)
         raiseFileLimit()
         // Started as /proc/self/exe, the process would be called "exe" in every list of processes.
@@ -19,10 +16,15 @@ enum ServeCommand {
         try state.make()
         let lock = try DaemonLock(state)
         let log = ServeLog(path: state.log)
-        return try await supervise(Daemon(state: state, log: log), lock, log)
+        return try await supervise(Daemon(state: state, log: log), lock, log, ready)
     }
 
-    private static func supervise(_ daemon: Daemon, _ lock: DaemonLock, _ log: ServeLog) async throws -> Int32 {
+    private static func supervise(
+        _ daemon: Daemon,
+        _ lock: DaemonLock,
+        _ log: ServeLog,
+        _ ready: () -> Void
+    ) async throws -> Int32 {
         let signals = Task {
             var count = 0
             for await number in Interrupts.stream() {
@@ -35,11 +37,12 @@ enum ServeCommand {
         do {
             try await daemon.start()
         } catch {
-            log.write("daemon=failed", ["error": "\(error)"])
+            log.write("daemon=failed", ["error": Messages.text(of: error)])
             await daemon.stopNow()
             lock.release()
             throw error
         }
+        ready()
         await daemon.runUntilStopped { lock.release() }
         return ExitCode.success.rawValue
     }

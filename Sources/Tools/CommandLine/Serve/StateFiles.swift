@@ -17,4 +17,17 @@ struct StateFiles {
         for name in Self.names { _ = cweft_remove_tree("\(state.path)/\(name)") }
         VolumeFiles(state: state).removeEmpty()
     }
+
+    /// - Throws: `CommandError` that names what could not be removed, and why.
+    func complainOfRest() throws(CommandError) {
+        for name in Self.names {
+            let path = "\(state.path)/\(name)"
+            let error = cweft_remove_tree(path)
+            guard error != 0 else { continue }
+            throw CommandError(
+                "everything has ended, but \(path) cannot be removed: \(FileReader.describe(error)); remove "
+                    + "\(state.path) yourself"
+            )
+        }
+    }
 }
