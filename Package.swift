@@ -58,6 +58,11 @@ var targets: [Target] = [
         path: "Sources/CLibraries/CWeft",
         cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]
     ),
+    .target(
+        name: "CTLS",
+        path: "Sources/CLibraries/CTLS",
+        cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]
+    ),
     .systemLibrary(
         name: "CYAML",
         path: "Sources/CLibraries/CYAML",
@@ -97,7 +102,7 @@ var targets: [Target] = [
     room("ControlPlane", "Servers", ["Bytes", "CWeft", "HTTP", "Reactor", "Resources", "Store", "Telemetry", "Wire"]),
 
     room("Node", "Sandbox", ["Bytes", "CWeft", "Wire"]),
-    room("Node", "Agent", ["CWeft", "Resources", "Sandbox", "Servers", "Store", "Wire"]),
+    room("Node", "Agent", ["CTLS", "CWeft", "Resources", "Sandbox", "Servers", "Store", "Wire"]),
 
     room(
         "Tools",
@@ -109,6 +114,18 @@ var targets: [Target] = [
     ),
     program("weft", ["CommandLine", "CWeft"]),
     program("weft-proxy", ["CWeft", "Proxy"], settings: dataPlane),
+    .executableTarget(
+        name: "weft-pod-init",
+        dependencies: ["CWeft"],
+        path: "Sources/Tools/weft-pod-init",
+        // C alone: nothing of Swift's runtime, and nothing to load.
+        linkerSettings: [
+            .unsafeFlags([
+                "-nostartfiles", "-static-stdlib", "-Xclang-linker", "-static", "-Xclang-linker",
+                "-Wno-unused-command-line-argument",
+            ])
+        ]
+    ),
 
     tests("BytesTests", ["Bytes"]),
     tests("WireTests", ["Bytes", "Wire"]),

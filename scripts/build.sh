@@ -16,7 +16,7 @@ build_is_stale() {
     [ -n "$(find "$1/Sources" "$1/Package.swift" -newer "$2" -not -name '*.md' -print -quit 2>/dev/null)" ]
 }
 
-# build_release ROOT: builds both programs in release mode; several starts at once build once.
+# build_release ROOT: builds the programs in release mode; several starts at once build once.
 build_release() {
     if [ -e "$1/.build" ] && [ ! -w "$1/.build" ] || [ ! -e "$1/.build" ] && [ ! -w "$1" ]; then
         echo "weft: there is something to build, but $1 belongs to $(stat -c %U "$1"): have that user run ./weft once," >&2
@@ -30,13 +30,13 @@ build_release() {
         build_is_stale "$1" "$1/.build/release/weft" || exit 0
         echo "weft: building (the first time takes some minutes)" >&2
         cd "$1"
-        for product in weft-proxy weft; do
+        for product in weft-proxy weft-pod-init weft; do
             swift build -c release --product "$product" --static-swift-stdlib \
                 --explicit-target-dependency-import-check error ${WEFT_JOBS:+--jobs "$WEFT_JOBS"} >&2 || {
                 echo "weft: the build failed; the messages above say where" >&2
                 exit 1
             }
         done
-        touch .build/release/weft .build/release/weft-proxy
+        touch .build/release/weft .build/release/weft-proxy .build/release/weft-pod-init
     ) 9>"$1/.build/weft-build.lock"
 }

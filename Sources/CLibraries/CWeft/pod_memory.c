@@ -1,5 +1,6 @@
-// A pod init lives as long as its pod and needs nothing of Swift: the pages that the loader has written in the program's
-// libraries are given back. Measured: 920 KiB of private memory become 490 (debug build, Swift 6.3).
+// A pod init lives as long as its pod and needs nothing of Swift: where it is `weft` itself, the pages that the loader has
+// written in the program's libraries are given back. Measured: 920 KiB of private memory become 490 (debug build, Swift 6.3);
+// as the static program `weft-pod-init` it has 116.
 #include "pod_settings.h"
 
 #include <link.h>

@@ -38,9 +38,21 @@ static int write_all(int fd, const char *bytes, size_t count) {
     return 0;
 }
 
+/// The small program beside this one when it is there, else this program itself.
+static const char *init_program(char *buffer, size_t size) {
+    static const char name[] = "weft-pod-init", itself[] = "/proc/self/exe";
+    ssize_t length = readlink(itself, buffer, size - 1);
+    if (length <= 0) return itself;
+    buffer[length] = 0;
+    char *slash = strrchr(buffer, '/');
+    if (slash == NULL || (size_t)(slash + 1 - buffer) + sizeof name > size) return itself;
+    strcpy(slash + 1, name);
+    return access(buffer, X_OK) == 0 ? buffer : itself;
+}
+
 static int spawn_with(int settings, int report, pid_t *spawned) {
     char *arguments[] = {"weft-pod-init", NULL};
-    char *environment[2];
+    char *environment[2], path[4096];
     pod_environment(environment);
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -54,7 +66,7 @@ static int spawn_with(int settings, int report, pid_t *spawned) {
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    int error = posix_spawn(spawned, "/proc/self/exe", &actions, &attributes, arguments, environment);
+    int error = posix_spawn(spawned, init_program(path, sizeof path), &actions, &attributes, arguments, environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return error;

@@ -11,6 +11,5 @@
 #include "cweft_scan.h"
 #include "cweft_system.h"
 #include "cweft_terminal.h"
-#include "cweft_tls.h"
 
 #endif

@@ -1,7 +1,7 @@
 /// The outside of the pod init: starting one, and passing sockets and descriptors between processes.
 ///
-/// The pod init itself is a single-threaded process: this binary, executed again under the name `weft-pod-init`. A
-/// constructor takes over before any Swift code runs.
+/// The pod init itself is a single-threaded process: the program `weft-pod-init` beside this one, or else this one executed
+/// again under that name. A constructor takes over before `main`, and before any Swift code runs.
 #ifndef WEFT_POD_H
 #define WEFT_POD_H
 #ifndef _GNU_SOURCE
@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/// Executes this program again as a pod init. `settings` is a row of NUL-ended `key=value` strings (`pod_settings.h`
+/// Starts a pod init. `settings` is a row of NUL-ended `key=value` strings (`pod_settings.h`
 /// lists the keys). On success `*spawned` is the helper process, which the caller has to wait for, and `*report` a
 /// descriptor on which `pid N`, then `ready` or `error TEXT` arrive as lines. Returns 0 or an errno.
 int cweft_pod_spawn(const char *settings, size_t length, pid_t *spawned, int *report);

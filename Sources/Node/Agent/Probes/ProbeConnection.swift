@@ -1,3 +1,4 @@
+import CTLS
 import CWeft
 import Glibc
 import Sandbox
@@ -17,20 +18,20 @@ final class ProbeConnection {
     }
 
     deinit {
-        if let tls { cweft_tls_close(tls) }
+        if let tls { ctls_close(tls) }
         close(fd)
     }
 
     /// Speaks TLS from here on. The server's certificate is not checked: as in Kubernetes, a probe asks whether somebody is
     /// there, not who.
     func startTLS(name: String?) async throws(SandboxError) {
-        guard let made = cweft_tls_open(fd, name) else {
+        guard let made = ctls_open(fd, name) else {
             throw SandboxError(.socket, "an HTTPS probe needs OpenSSL 3 on this machine (Debian's package libssl3)")
         }
         tls = made
         while true {
-            let result = cweft_tls_handshake(made)
-            if result == Int32(cweft_tls_done) { return }
+            let result = ctls_handshake(made)
+            if result == Int32(ctls_done) { return }
             try await wait(
                 result,
                 "TLS handshake failed: the port does not speak TLS, or no version that OpenSSL takes"
@@ -42,9 +43,9 @@ final class ProbeConnection {
         var rest = bytes[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBufferPointer { part -> Int32 in
-                if let tls { return cweft_tls_send(tls, part.baseAddress, Int32(clamping: part.count)) }
+                if let tls { return ctls_send(tls, part.baseAddress, Int32(clamping: part.count)) }
                 let sent = cweft_send(fd, part.baseAddress, part.count)
-                return sent == -Int(EAGAIN) ? Int32(cweft_tls_wants_write) : Int32(clamping: sent)
+                return sent == -Int(EAGAIN) ? Int32(ctls_wants_write) : Int32(clamping: sent)
             }
             if count > 0 {
                 rest = rest.dropFirst(Int(count))
@@ -60,10 +61,10 @@ final class ProbeConnection {
         while true {
             let count: Int32
             if let tls {
-                count = cweft_tls_receive(tls, &chunk, Int32(chunk.count))
+                count = ctls_receive(tls, &chunk, Int32(chunk.count))
             } else {
                 let received = cweft_receive(fd, &chunk, chunk.count)
-                count = received == -Int(EAGAIN) ? Int32(cweft_tls_wants_read) : Int32(clamping: max(received, 0))
+                count = received == -Int(EAGAIN) ? Int32(ctls_wants_read) : Int32(clamping: max(received, 0))
             }
             if count >= 0 { return Array(chunk[..<Int(count)]) }
             try await wait(count, "the connection broke before the answer")
@@ -73,8 +74,8 @@ final class ProbeConnection {
     private func wait(_ wish: Int32, _ failure: String) async throws(SandboxError) {
         let event: Poller.Interest
         switch wish {
-        case Int32(cweft_tls_wants_read): event = .readable
-        case Int32(cweft_tls_wants_write): event = .writable
+        case Int32(ctls_wants_read): event = .readable
+        case Int32(ctls_wants_write): event = .writable
         default: throw SandboxError(.socket, failure)
         }
         guard await Poller.shared.wait(fd, event, until: deadline) == .ready else {

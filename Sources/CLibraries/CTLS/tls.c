@@ -1,4 +1,4 @@
-#include "include/cweft_tls.h"
+#include "include/CTLS.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -23,7 +23,7 @@ static struct {
 
 enum { wants_read = 2, wants_write = 3, clean_end = 6, set_host_name = 55 };
 
-struct cweft_tls {
+struct ctls {
     void *connection;
 };
 
@@ -54,50 +54,50 @@ static void find_library(void) {
     ssl.context = context;
 }
 
-struct cweft_tls *cweft_tls_open(int fd, const char *name) {
+struct ctls *ctls_open(int fd, const char *name) {
     pthread_once(&once, find_library);
     if (ssl.context == NULL) return NULL;
-    struct cweft_tls *tls = calloc(1, sizeof *tls);
+    struct ctls *tls = calloc(1, sizeof *tls);
     if (tls == NULL) return NULL;
     tls->connection = ssl.connection_new(ssl.context);
     if (tls->connection == NULL || ssl.set_fd(tls->connection, fd) != 1) {
-        cweft_tls_close(tls);
+        ctls_close(tls);
         return NULL;
     }
     if (name != NULL) ssl.control(tls->connection, set_host_name, 0, (void *)name);
     return tls;
 }
 
-static int wish(struct cweft_tls *tls, int result) {
+static int wish(struct ctls *tls, int result) {
     switch (ssl.get_error(tls->connection, result)) {
-    case wants_read: return cweft_tls_wants_read;
-    case wants_write: return cweft_tls_wants_write;
+    case wants_read: return ctls_wants_read;
+    case wants_write: return ctls_wants_write;
     case clean_end: return 0;
-    default: return cweft_tls_failed;
+    default: return ctls_failed;
     }
 }
 
-int cweft_tls_handshake(struct cweft_tls *tls) {
+int ctls_handshake(struct ctls *tls) {
     ssl.clear_errors();
     int result = ssl.connect(tls->connection);
-    if (result == 1) return cweft_tls_done;
+    if (result == 1) return ctls_done;
     int wanted = wish(tls, result);
-    return wanted == 0 ? cweft_tls_failed : wanted;
+    return wanted == 0 ? ctls_failed : wanted;
 }
 
-int cweft_tls_send(struct cweft_tls *tls, const void *bytes, int count) {
+int ctls_send(struct ctls *tls, const void *bytes, int count) {
     ssl.clear_errors();
     int result = ssl.write(tls->connection, bytes, count);
     return result > 0 ? result : wish(tls, result);
 }
 
-int cweft_tls_receive(struct cweft_tls *tls, void *bytes, int count) {
+int ctls_receive(struct ctls *tls, void *bytes, int count) {
     ssl.clear_errors();
     int result = ssl.read(tls->connection, bytes, count);
     return result > 0 ? result : wish(tls, result);
 }
 
-void cweft_tls_close(struct cweft_tls *tls) {
+void ctls_close(struct ctls *tls) {
     if (tls->connection != NULL) ssl.connection_free(tls->connection);
     free(tls);
 }
