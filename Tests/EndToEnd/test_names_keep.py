@@ -107,10 +107,18 @@ def test_names_outlive_the_daemon_and_their_server(mesh):
 
 
 def test_a_new_daemon_takes_the_server_over_and_its_end_ends_it(mesh):
-    server = names_pid(mesh)
+    address = mesh.json("get", "service", "echo")["spec"]["clusterIP"]
+    wait_until(lambda: address in answers(mesh), "the name is known")
+    server, start = names_pid(mesh), len(answers(mesh))
     os.kill(mesh.daemon_pid(), signal.SIGKILL)
     mesh.run("up", "--detach", f"{folder_of(mesh)}/all.yaml", timeout=60)
     assert names_pid(mesh) == server
+    expect_answers(mesh, address)
+    # The sockets came back from the server: it is killed, and the next one has them.
+    os.kill(server, signal.SIGKILL)
+    expect_answers(mesh, address)
+    assert set(answers(mesh)[start:]) == {address}
+    server = names_pid(mesh)
     mesh.run("down", "--now", "--keep-state", timeout=60)
     wait_until(lambda: not pathlib.Path(f"/proc/{server}").exists(), "the server of names ends with its daemon")
     mesh.run("up", "--detach", f"{folder_of(mesh)}/all.yaml", timeout=60)

@@ -149,6 +149,33 @@ def test_a_killed_proxy_loses_only_what_was_open(mesh):
     assert int(taken[0].split()[-1]) > 0, taken
 
 
+def test_a_new_daemon_keeps_the_listeners_too(mesh):
+    wait_until(lambda: [what for what, _ in visits(mesh)[-3:]] == ["200"] * 3, "the visitor in a pod is answered")
+    start = len(visits(mesh))
+    proxy = proxy_pid(mesh)
+    os.kill(mesh.daemon_pid(), signal.SIGKILL)
+    mesh.run("up", "--detach", f"{mesh.state}/../all.yaml", timeout=60)
+    assert proxy_pid(mesh) == proxy, "the proxy runs on"
+    wait_until(lambda: len(sockets(mesh.daemon_pid()) & sockets(proxy)) >= 4, "the new daemon holds the listeners")
+    inside = len(visits(mesh))
+    os.kill(proxy, signal.SIGKILL)
+    wait_until(lambda: proxy_pid(mesh) not in (None, proxy), "a new proxy runs")
+    wait_until(lambda: len(visits(mesh)) > inside + 10, "requests from a pod are answered")
+    failed = [what for what, _ in visits(mesh)[start:] if what != "200"]
+    assert len(failed) <= 1 and "ConnectionRefusedError" not in failed, failed
+
+
+def sockets(pid):
+    """The sockets that a process holds, by inode."""
+    found = set()
+    for path in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found.add(os.readlink(path))
+        except OSError:
+            continue
+    return {name for name in found if name.startswith("socket:")}
+
+
 def metrics(weft):
     connection = http.client.HTTPConnection("proxy")
     connection.sock = socket.socket(socket.AF_UNIX)

@@ -1,9 +1,11 @@
 import Servers
 
-/// DNS questions: nothing traps, and every question that is read gets an answer within its limit.
+/// DNS questions and tables: nothing traps, and every question that is read gets an answer within its limit.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzDNS(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let bytes = Array(UnsafeBufferPointer(start: start, count: count))
+    // The server of names reads its table from its daemon.
+    if let table = DNSTable(encoded: bytes) { precondition(DNSTable(encoded: table.encoded) == table) }
     guard let query = try? DNSQuery(bytes) else { return 0 }
     precondition(query.name.utf8.count <= 254)
     var table = DNSTable()

@@ -226,10 +226,14 @@ final class NameKeeperCore: @unchecked Sendable {
     }
 
     func add(_ id: String, _ pid: Int32, _ udp: Int32, _ tcp: Int32, _ loop: HandlerLoop) {
-        let pod = ServedPods.Pod(pid: pid, process: cweft_pidfd_open(pid), tcp: tcp, udp: udp)
+        let process = cweft_pidfd_open(pid)
+        let pod = ServedPods.Pod(pid: pid, process: process, tcp: tcp, udp: udp)
         guard pod.isComplete, !isStopping else {
-            // The pod has ended already.
             pod.close()
+            // Else the pod has ended already.
+            if process < 0, process != -ESRCH {
+                log("failed error=\"names are not answered in pod \(id): \(SystemError.text(-process))\"")
+            }
             return
         }
         keep(id, pod, loop)

@@ -55,13 +55,14 @@ struct NameProcess {
             posix_spawnattr_destroy(&attributes)
         }
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_addopen(
-            &actions,
-            1,
-            "\(settings.directory)/log",
-            O_WRONLY | O_CREAT | O_TRUNC | O_APPEND,
-            0o600
-        )
+        // On a full disk its words are lost, but it serves.
+        let log = openLog(settings)
+        defer { if log >= 0 { close(log) } }
+        if log >= 0 {
+            posix_spawn_file_actions_adddup2(&actions, log, 1)
+        } else {
+            posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
+        }
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
         posix_spawn_file_actions_adddup2(&actions, high, NameService.door)
         var everything = sigset_t()
@@ -80,6 +81,15 @@ struct NameProcess {
         let error = posix_spawn(&child, settings.program, &actions, &attributes, arguments, Glibc.environ)
         guard error == 0 else { throw SystemError(code: error, operation: "start the server of names") }
         return child
+    }
+
+    /// Its words, of the present process only; above the descriptors that the new process gets.
+    private static func openLog(_ settings: NameKeeper.Settings) -> Int32 {
+        let flags = O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC
+        let log = open("\(settings.directory)/log", flags, 0o600)
+        guard log >= 0 else { return -1 }
+        defer { close(log) }
+        return fcntl(log, F_DUPFD_CLOEXEC, 10)
     }
 
     private static func writeFile(_ path: String, _ text: String) {

@@ -83,6 +83,8 @@ extension PodStatusBuilder {
     ///
     /// - Returns: what the worker keeps of each container.
     mutating func restore(_ old: PodStatus, _ runs: [ContainerRun]) -> [String: ContainerSlot] {
+        // Else the pod would be unready for a moment, and its traffic refused.
+        isInitialized = old.conditions.first(ofType: "Initialized")?.isTrue == true
         Self.restore(&initContainers, old.initContainerStatuses, runs)
         Self.restore(&containers, old.containerStatuses, runs)
         var slots: [String: ContainerSlot] = [:]

@@ -143,7 +143,7 @@ actor Daemon {
             admin: admin,
             log: say
         )
-        let names = NameKeeper(NamesCommand.settings(state)) { say("names=" + $0) }
+        let names = makeNames(cluster)
         let ports = MeshPorts(publisher: publisher, entersNamespaces: geteuid() == 0)
         var settings = AgentSettings(stateDirectory: state.path)
         settings.hostAddress = claim.nodeAddress
@@ -181,6 +181,21 @@ actor Daemon {
             admin: admin,
             ingressPort: ingressPort
         )
+    }
+
+    private func makeNames(_ cluster: Cluster) -> NameKeeper {
+        let log = log
+        return NameKeeper(NamesCommand.settings(state)) { line in
+            log.write("names=" + line)
+            guard line.hasPrefix("ended") else { return }
+            cluster.events.record(
+                Object(ResourceTypes.nodes, name: PodBinder.nodeName),
+                .warning,
+                reason: "NamesEnded",
+                message: "the server of names ended and is started again (\(line)); see names/log",
+                component: "weft"
+            )
+        }
     }
 
     private func makeSupervisor(_ cluster: Cluster) -> ProxySupervisor {
