@@ -3,13 +3,12 @@
 import contextlib
 import json
 import os
-import pathlib
 import shutil
-import tempfile
+import subprocess
 
 import pytest
 
-from weftkit import Weft, leftovers, wait_until
+from weftkit import USERS, Weft, leftovers, new_folder, wait_until
 
 IMAGE = """\
 apiVersion: weft.dev/v1alpha1
@@ -20,11 +19,18 @@ spec: {{directory: {folder}, command: [/bin/sh, -c]}}
 """
 
 
+def is_alive(pid):
+    try:
+        return open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 class Cluster(Weft):
     """A Weft that keeps the manifests of its tests in its folder."""
 
-    def __init__(self, folder):
-        super().__init__(folder / "state")
+    def __init__(self, folder, user=USERS[0]):
+        super().__init__(folder / "state", user)
         self.folder = folder
 
     def apply(self, text, check=True):
@@ -60,7 +66,9 @@ class Cluster(Weft):
 
     def kill_daemon(self):
         """Ends the daemon as a crash would, and starts another one on the same state."""
-        os.kill(self.daemon_pid(), 9)
+        pid = self.daemon_pid()
+        os.kill(pid, 9)
+        wait_until(lambda: not is_alive(pid), "the daemon is gone")
         self.up()
 
     def log(self, name, *words):
@@ -90,13 +98,13 @@ def pod(name, command, container="", spec="", restart="Never"):
 
 
 @contextlib.contextmanager
-def running(text=""):
-    """A running daemon; nothing of it may be left afterwards."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="weft-", dir="/tmp"))
+def running(text="", user=USERS[0]):
+    """A running daemon of a user; nothing of it may be left afterwards."""
+    if os.geteuid() != 0 and subprocess.run(["unshare", "-Urn", "true"], capture_output=True).returncode:
+        pytest.skip("needs root or user namespaces")
+    folder = new_folder(user)
     folder.chmod(0o755)
-    cluster = Cluster(folder)
+    cluster = Cluster(folder, user)
     try:
         cluster.up(text)
         yield cluster

@@ -6,13 +6,14 @@ import pathlib
 import pytest
 
 from podkit import pod, running
-from weftkit import wait_until
+from weftkit import USERS, wait_until
 
 EAT = "python3 -c 'b = []\nwhile True: b.append(bytearray(1 << 20))'"
 LIMITS = "resources: {limits: {memory: 32Mi, cpu: 500m, ephemeral-storage: 1Gi}, requests: {cpu: 250m}}"
+# Only where limits hold: it would take all of the machine's memory.
+GLUTTON = pod("glutton", EAT, LIMITS)
 MANIFEST = (
-    pod("glutton", EAT, LIMITS)
-    + pod("bounded", "echo $LIMIT $SHARE $MEMORY; sleep 600",
+    pod("bounded", "echo $LIMIT $SHARE $MEMORY; sleep 600",
           LIMITS + ", env: [{name: LIMIT, valueFrom: {resourceFieldRef: {resource: limits.cpu, divisor: 1m}}}, "
           "{name: SHARE, valueFrom: {resourceFieldRef: {resource: requests.cpu, divisor: 1m}}}, "
           "{name: MEMORY, valueFrom: {resourceFieldRef: {resource: limits.memory, divisor: 1Mi}}}]")
@@ -34,29 +35,31 @@ MANIFEST = (
 )
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    with running() as program:
-        program.apply(MANIFEST)
+@pytest.fixture(scope="module", params=USERS)
+def cluster(request):
+    with running(user=request.param) as program:
+        program.apply(MANIFEST + (GLUTTON if request.param == "root" else ""))
         yield program
 
 
 def test_a_container_that_eats_too_much_memory_is_killed_for_it(cluster):
+    assert "ephemeral-storage" in cluster.until_event("bounded", "ephemeral-storage")
+    if cluster.user != "root":
+        assert "memory and cpu" in cluster.until_event("bounded", "LimitsNotEnforced: limits of memory")
+        return
     assert cluster.until_ended("glutton") == "Failed"
     ended = cluster.terminated("glutton")
     assert (ended["reason"], ended["exitCode"]) == ("OOMKilled", 137)
-    assert "ephemeral-storage" in cluster.until_event("glutton", "LimitsNotEnforced")
 
 
 def test_limits_stand_in_the_kernels_groups(cluster):
     wait_until(lambda: cluster.log("bounded"), "it runs")
     assert cluster.log("bounded").split() == ["500", "250", "32"]
+    if cluster.user != "root":
+        return
     uid = cluster.pod("bounded")["metadata"]["uid"]
     record = json.loads(pathlib.Path(cluster.state, f"pods/{uid}/pod.json").read_text())
-    child = next(
-        int(p.name) for p in pathlib.Path("/proc").iterdir()
-        if p.name.isdigit() and f"PPid:\t{record['pid']}\n" in (p / "status").read_text()
-    )
+    child = pathlib.Path(f"/proc/{record['pid']}/task/{record['pid']}/children").read_text().split()[0]
     groups = dict(line.split(":", 2)[1:] for line in pathlib.Path(f"/proc/{child}/cgroup").read_text().splitlines())
     mounts = [line.split() for line in pathlib.Path("/proc/mounts").read_text().splitlines()]
     def value(controller, first, second):

@@ -3,6 +3,7 @@
 import pytest
 
 from podkit import pod, running
+from weftkit import USERS
 
 USER = "securityContext: {runAsUser: 1234, runAsGroup: 2345}"
 # Tries a key ring, the kernel's log and a new user namespace; prints the errno of each, 0 for none.
@@ -40,9 +41,9 @@ MANIFEST = (
 )
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    with running() as program:
+@pytest.fixture(scope="module", params=USERS)
+def cluster(request):
+    with running(user=request.param) as program:
         program.apply(MANIFEST)
         yield program
 
@@ -61,6 +62,10 @@ def test_a_container_runs_as_its_user_and_group(cluster):
 
 
 def test_volumes_belong_to_the_group_of_the_pod(cluster):
+    if cluster.user != "root":
+        assert cluster.until_event("groups", "GroupsIgnored")
+        assert lines(cluster, "groups")[-1] == "2345"
+        return
     assert lines(cluster, "groups") == ["777 888 2345 777 2777", "777"]
 
 

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from podkit import pod, running
-from weftkit import wait_until
+from weftkit import USERS, wait_until
 
 # A health service on Debian's gRPC, by the wire format: field 1 of the request is the name, of the answer the status.
 HEALTH = """\
@@ -71,9 +71,9 @@ MANIFEST = (
 )
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    with running() as program:
+@pytest.fixture(scope="module", params=USERS)
+def cluster(request):
+    with running(user=request.param) as program:
         for name, text in (("health", HEALTH), ("web", WEB)):
             (program.folder / f"{name}.py").write_text(text.replace("FOLDER", str(program.folder)))
         subprocess.run(
@@ -81,6 +81,7 @@ def cluster():
              "/CN=test", "-days", "2", "-keyout", program.folder / "key.pem", "-out", program.folder / "cert.pem"],
             check=True, capture_output=True,
         )
+        (program.folder / "key.pem").chmod(0o644)
         program.apply(MANIFEST)
         yield program
 

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from podkit import pod, running
-from weftkit import leftovers, wait_until
+from weftkit import USERS, leftovers, wait_until
 
 CLAIM = """\
 apiVersion: v1
@@ -28,9 +28,9 @@ def mounted(name, command, claim, **more):
     return pod(name, command, "volumeMounts: [{name: data, mountPath: /data}]", volumes, **more)
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    with running() as program:
+@pytest.fixture(scope="module", params=USERS)
+def cluster(request):
+    with running(user=request.param) as program:
         yield program
 
 

@@ -63,13 +63,16 @@ extension PodWorker {
         var known = image
         if known == nil { known = await knownImage(container) }
         if let known, let program = try? await makeProgram(container, known) { return program }
-        return ProgramSpec(
+        var program = ProgramSpec(
             name: container.name,
             attempt: run.attempt,
             arguments: [],
             environment: [],
             directory: container.workingDir ?? "/"
         )
+        // Never more than the container itself may do.
+        (try? ContainerPrivileges(container, in: spec))?.apply(to: &program)
+        return program
     }
 
     private func knownImage(_ container: Container) async -> ResolvedImage? {

@@ -251,6 +251,7 @@ extension PodWorker {
             do throws(EnvironmentBuilder.Missing) {
                 let program = try await makeProgram(container, image)
                 dropOldLogs(container.name)
+                clearMessage(of: container.name)
                 event("Pulled", "Container image \"\(container.image)\" is \(image.directory) on this machine")
                 event("Created", "Created container \(container.name)")
                 return program
@@ -287,7 +288,6 @@ extension PodWorker {
         )
         privileges.apply(to: &program)
         program.mounts = try mounts(of: container, variables)
-        clearMessage(of: container.name)
         return program
     }
 
