@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
@@ -26,11 +27,14 @@ int cweft_terminal_echo(int fd, int is_on) {
 
 static struct termios mode_before;
 static volatile sig_atomic_t changed_terminal = -1;
+static const char *last_words;
 
 void cweft_terminal_restore(void) {
     int fd = changed_terminal;
     changed_terminal = -1;
-    if (fd >= 0) tcsetattr(fd, TCSANOW, &mode_before);
+    if (fd < 0) return;
+    tcsetattr(fd, TCSANOW, &mode_before);
+    if (last_words != NULL && write(STDOUT_FILENO, last_words, strlen(last_words)) < 0) return;
 }
 
 enum { known_signals = 32 };
@@ -48,7 +52,7 @@ static void restore_and_die(int number, siginfo_t *facts, void *context) {
     raise(number);
 }
 
-int cweft_terminal_raw(int fd, int all) {
+int cweft_terminal_raw(int fd, int all, const char *farewell) {
     static const int deadly[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGSEGV, SIGFPE};
     static int is_registered;
     struct termios mode;
@@ -70,6 +74,7 @@ int cweft_terminal_raw(int fd, int all) {
         mode.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
     mode.c_cc[VMIN] = 1;
     mode.c_cc[VTIME] = 0;
+    last_words = farewell;
     changed_terminal = fd;
     return tcsetattr(fd, TCSANOW, &mode);
 }

@@ -12,7 +12,7 @@ extension KubernetesAPI {
                 groups.append((type.group, [type.version]))
             }
         }
-        return groups
+        return groups + [(metricsGroup, [metricsVersion])]
     }()
 
     /// `/api`, `/apis` and `/apis/<group>`.

@@ -12,6 +12,7 @@ package struct KubernetesAPI: Sendable {
     let store: any ObjectStore
     let logs: (any PodLogSource)?
     let commands: (any PodCommandSource)?
+    let usage: (any UsageSource)?
     let clock: @Sendable () -> Timestamp
     /// The version of Weft, in `/version` and in the server's name.
     let version: String
@@ -22,12 +23,14 @@ package struct KubernetesAPI: Sendable {
         store: any ObjectStore,
         logs: (any PodLogSource)? = nil,
         commands: (any PodCommandSource)? = nil,
+        usage: (any UsageSource)? = nil,
         version: String = "0.1.0",
         clock: @escaping @Sendable () -> Timestamp = { SQLiteStore.now() }
     ) {
         self.store = store
         self.logs = logs
         self.commands = commands
+        self.usage = usage
         self.version = version
         self.clock = clock
     }
@@ -57,6 +60,8 @@ package struct KubernetesAPI: Sendable {
         case "api" where segments.count == 1, "apis" where segments.count <= 2:
             return try discovery(request, segments)
         case "api": return try await version(request, "", Array(segments.dropFirst()))
+        case "apis" where segments[1] == Self.metricsGroup:
+            return try await metrics(request, Array(segments.dropFirst(2)))
         case "apis": return try await version(request, segments[1], Array(segments.dropFirst(2)))
         case "version" where segments.count == 1: return Self.json(versionInfo)
         case "healthz", "livez", "readyz": return .text("ok")

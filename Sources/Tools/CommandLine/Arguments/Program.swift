@@ -5,8 +5,8 @@ package enum Program {
     /// All commands in the order in which help lists them.
     package static let commands: [Command] = [
         UpCommand.command, DownCommand.command, ApplyCommand.command, DeleteCommand.command, GetCommand.command,
-        LogsCommand.command, ExecCommand.command, ScaleCommand.command, RolloutCommand.command, SetCommand.command,
-        StatCommand.command, CheckCommand.command, VersionCommand.command,
+        LogsCommand.command, ExecCommand.command, TopCommand.command, ScaleCommand.command,
+        RolloutCommand.command, SetCommand.command, StatCommand.command, CheckCommand.command, VersionCommand.command,
         ServeEntry.command,
     ]
 

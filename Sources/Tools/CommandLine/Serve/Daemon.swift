@@ -245,6 +245,7 @@ actor Daemon {
             store: parts.store,
             logs: LogPorts(logs: parts.agent.logs),
             commands: PodCommands(stateDirectory: state.path),
+            usage: UsageSampler(store: parts.store, stateDirectory: state.path, now: { SQLiteStore.now() }),
             version: Version.current
         )
         let routes = DaemonRoutes(daemon: self, parts: parts)

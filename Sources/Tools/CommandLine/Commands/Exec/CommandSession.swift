@@ -56,7 +56,7 @@ struct CommandSession {
         try open(&link)
         if isTerminal {
             WindowChanges.begin()
-            _ = cweft_terminal_raw(STDIN_FILENO, 1)
+            _ = cweft_terminal_raw(STDIN_FILENO, 1, nil)
             sendSize(&link)
         }
         defer { if isTerminal { cweft_terminal_restore() } }

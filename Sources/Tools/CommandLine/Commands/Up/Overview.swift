@@ -9,6 +9,8 @@ struct Overview: Sendable {
         var ready = 0
         var desired = 0
         var restarts = 0
+        /// Names of its pods.
+        var pods: [String] = []
     }
 
     struct Address: Sendable {
@@ -88,6 +90,7 @@ struct Overview: Sendable {
 
     private static func count(_ pods: [Value], into line: inout Line) {
         line.ready = pods.count { isReady(pod: $0) }
+        line.pods = pods.map(name(of:))
         line.restarts = pods.reduce(0) { sum, pod in
             let statuses = pod.at("status", "containerStatuses")?.arrayValue ?? []
             return sum + statuses.reduce(0) { $0 + ($1["restartCount"]?.intValue ?? 0) }
