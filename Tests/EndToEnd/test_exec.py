@@ -2,6 +2,7 @@
 
 import base64
 import fcntl
+import http.client
 import json
 import os
 import pathlib
@@ -12,13 +13,12 @@ import signal
 import socket
 import struct
 import subprocess
-import tempfile
 import termios
 import time
 
 import pytest
 
-from weftkit import PROGRAM, Weft, leftovers, wait_until
+from weftkit import USERS, Weft, leftovers, new_folder, wait_until
 
 MANIFEST = """\
 apiVersion: weft.dev/v1alpha1
@@ -55,10 +55,10 @@ spec: {{selector: {{app: box}}, ports: [{{port: 80}}]}}
 """
 
 
-@pytest.fixture(scope="module")
-def box():
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="weft-", dir="/tmp"))
-    program = Weft(folder / "state")
+@pytest.fixture(scope="module", params=USERS)
+def box(request, needs_namespaces):
+    folder = new_folder(request.param)
+    program = Weft(folder / "state", request.param)
     try:
         (folder / "box.yaml").write_text(MANIFEST.format(folder=folder))
         program.run("up", "--detach", str(folder / "box.yaml"), timeout=60)
@@ -82,7 +82,7 @@ class Terminal:
         self.resize(rows, columns)
         self.before = termios.tcgetattr(side)
         self.process = subprocess.Popen(
-            [PROGRAM, *words],
+            weft.command(*words),
             stdin=side, stdout=side, stderr=side, start_new_session=True,
             env={**weft.environment(), "SWIFT_BACKTRACE": "enable=no"},
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
@@ -211,7 +211,7 @@ def test_a_command_runs_as_its_container_does(box):
 def test_bytes_pass_unchanged_both_ways(box):
     data = os.urandom(10_000_000)
     done = subprocess.run(
-        [PROGRAM, "exec", "-q", "-i", "box", "--", "cat"], input=data, capture_output=True, env=box.environment(), timeout=60
+        box.command("exec", "-q", "-i", "box", "--", "cat"), input=data, capture_output=True, env=box.environment(), timeout=60
     )
     assert done.returncode == 0 and done.stdout == data
     done = box.run("exec", "-q", "-i", "box", "--", "wc", "-l", input="")
@@ -327,14 +327,24 @@ def test_the_protocol_of_kubernetes_clients(box):
 
 @pytest.mark.parametrize("changes, status, message", [
     (dict(protocol="nonsense"), 400, "v5.channel.k8s.io"),
-    (dict(method="POST", more="Content-Length: 0\r\n"), 400, "GET without a body"),
-    (dict(method="DELETE"), 405, "method"),
+    (dict(method="POST", more="Content-Length: 0\r\n"), 400, "GET"),
+    (dict(method="DELETE"), 400, "GET"),
     (dict(stdout=0), 400, "at least one of stdin, stdout, stderr"),
-    (dict(more="Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"), 400, "Sec-WebSocket-Key"),
+    (dict(more="Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"), 400, "a key of 16 bytes"),
 ])
 def test_a_wrong_opening_is_refused(box, changes, status, message):
     client = Socket(box, "true", **{"stdout": 1, **changes})
     assert client.status == status and message in client.body()["message"]
+
+
+def test_who_does_not_speak_websocket_is_told(box):
+    for headers in ({}, {"Connection": "Upgrade", "Upgrade": "SPDY/3.1"}):
+        connection = http.client.HTTPConnection("weft", timeout=10)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(f"{box.state}/weft.sock")
+        connection.request("POST", "/api/v1/namespaces/default/pods/box/exec?container=main&command=true&stdout=1", headers=headers)
+        answer = connection.getresponse()
+        assert answer.status == 400 and "SPDY is not spoken here" in json.load(answer)["message"]
 
 
 def test_a_breach_of_the_protocol_ends_the_command(box):

@@ -4,12 +4,11 @@ import os
 import pathlib
 import shutil
 import subprocess
-import tempfile
 import time
 
 import pytest
 
-from weftkit import PROGRAM, Weft, leftovers, wait_until
+from weftkit import Weft, leftovers, new_folder, wait_until
 
 MANIFEST = """\
 apiVersion: weft.dev/v1alpha1
@@ -61,8 +60,8 @@ sys.exit(2 - run)
 
 
 @pytest.fixture(scope="module")
-def talk():
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="weft-", dir="/tmp"))
+def talk(needs_namespaces):
+    folder = new_folder()
     program = Weft(folder / "state")
     try:
         script = '"' + FLOOD.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
@@ -81,7 +80,7 @@ def talk():
 
 
 def raw(weft, *words):
-    return subprocess.run([PROGRAM, "logs", *words], capture_output=True, env=weft.environment(), timeout=30)
+    return subprocess.run(weft.command("logs", *words), capture_output=True, env=weft.environment(), timeout=30)
 
 
 def test_lines_of_one_container(talk):
@@ -140,8 +139,8 @@ def test_wrong_wishes_are_told(talk, words, message):
 def test_a_follower_misses_nothing(talk):
     pid = talk.daemon_pid()
     before = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
-    follower = subprocess.Popen([PROGRAM, "logs", "-f", "flood"], stdout=subprocess.PIPE, env=talk.environment())
-    stalled = subprocess.Popen([PROGRAM, "logs", "-f", "flood"], stdout=subprocess.PIPE, env=talk.environment())
+    follower = subprocess.Popen(talk.command("logs", "-f", "flood"), stdout=subprocess.PIPE, env=talk.environment())
+    stalled = subprocess.Popen(talk.command("logs", "-f", "flood"), stdout=subprocess.PIPE, env=talk.environment())
     talk.run("exec", "flood", "--", "touch", "/tmp/go")
     text = follower.stdout.read()
     assert follower.wait(10) == 0

@@ -84,7 +84,9 @@ package actor UsageSampler: UsageSource {
             report.pods[uid] = containers.map { container in
                 let before = first.pods[uid]?.first { $0.name == container.name }
                 // A container that began between the two began at 0, and so did one that was started again.
-                let start = before.map { $0.processorNanoseconds <= container.processorNanoseconds ? $0.processorNanoseconds : 0 }
+                let start = before.map {
+                    $0.processorNanoseconds <= container.processorNanoseconds ? $0.processorNanoseconds : 0
+                }
                 let isNew = Timestamp(nanoseconds: container.startedAt) >= first.wall
                 let used = container.processorNanoseconds - (start ?? (isNew ? 0 : container.processorNanoseconds))
                 return UsageReport.Usage(

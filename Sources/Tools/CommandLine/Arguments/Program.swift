@@ -5,7 +5,7 @@ package enum Program {
     /// All commands in the order in which help lists them.
     package static let commands: [Command] = [
         UpCommand.command, DownCommand.command, ApplyCommand.command, DeleteCommand.command, GetCommand.command,
-        LogsCommand.command, ExecCommand.command, TopCommand.command, ScaleCommand.command,
+        DescribeCommand.command, LogsCommand.command, ExecCommand.command, TopCommand.command, ScaleCommand.command,
         RolloutCommand.command, SetCommand.command, StatCommand.command, CheckCommand.command, VersionCommand.command,
         ServeEntry.command,
     ]

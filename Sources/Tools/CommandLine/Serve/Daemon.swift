@@ -251,6 +251,7 @@ actor Daemon {
         let routes = DaemonRoutes(daemon: self, parts: parts)
         handler.add("stat") { request, _ in await routes.stat(request) }
         handler.add("status") { _, _ in await routes.status() }
+        handler.add("clusters") { _, _ in await routes.clusters() }
         handler.add("shutdown") { request, _ in await routes.shutdown(request) }
         handler.add(path: "metrics") { _, _ in await routes.metrics() }
         let answers = handler

@@ -86,6 +86,15 @@ struct DaemonRoutes: Sendable {
         )
     }
 
+    /// `clusters`: the proxy's clusters and endpoints as it sees them, in the shape of Envoy's admin.
+    func clusters() async -> HTTPResponse {
+        let target = "/clusters?format=json"
+        guard let answer = try? await parts.admin.get(target, timeout: .seconds(5)), answer.status == 200 else {
+            return KubernetesAPI.refusal(.unavailable("weft-proxy does not answer"))
+        }
+        return .json(answer.body)
+    }
+
     /// `POST shutdown {"removeState": false, "hurry": false}`: ends the daemon; the answer is one JSON object a line,
     /// `{"message": ...}`, and ends when everything is gone.
     func shutdown(_ request: HTTPRequest) async -> HTTPResponse {

@@ -126,7 +126,9 @@ struct TopView: Sendable {
             do {
                 frame = try await self.frame()
             } catch {
-                guard await client.isAnswering() else { throw CommandError("the daemon has gone; its log is \(client.state.log)") }
+                guard await client.isAnswering() else {
+                    throw CommandError("the daemon has gone; its log is \(client.state.log)")
+                }
                 throw error
             }
             draw(frame, order, isReversed)
