@@ -1,3 +1,4 @@
+import CWeft
 import Glibc
 
 /// Reads files, folders and standard input for the commands that take manifests.
