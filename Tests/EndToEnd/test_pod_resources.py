@@ -31,6 +31,14 @@ MANIFEST = (
     + pod("side", "sleep 0.2; exit 0", "",
           "initContainers: [{name: log, image: tools, restartPolicy: Always, args: ['echo up; sleep 600']}, "
           "{name: first, image: tools, args: ['sleep 0.1; exit 0']}]")
+    + pod("order", "trap 'echo main >> /shared/order; exit 0' TERM; sleep 600 & wait; wait",
+          "volumeMounts: [{name: shared, mountPath: /shared}]",
+          "volumes: [{name: shared, hostPath: {path: FOLDER/order, type: Directory}}], initContainers: ["
+          + ", ".join(
+              f"{{name: {name}, image: tools, restartPolicy: Always, volumeMounts: [{{name: shared, mountPath: /shared}}], "
+              f"readinessProbe: {{exec: {{command: [test, -e, /shared/{name}]}}, periodSeconds: 1}}, "
+              f"args: [\"trap 'echo {name} >> /shared/order; exit 0' TERM; sleep 600 & wait; wait\"]}}" for name in ("one", "two"))
+          + "]")
     + pod("failing-init", "true", "", "initContainers: [{name: first, image: tools, args: ['exit 3']}]")
 )
 
@@ -38,6 +46,8 @@ MANIFEST = (
 @pytest.fixture(scope="module", params=USERS)
 def cluster(request):
     with running(user=request.param) as program:
+        (program.folder / "order").mkdir()
+        (program.folder / "order").chmod(0o777)
         program.apply(MANIFEST + (GLUTTON if request.param == "root" else ""))
         yield program
 
@@ -114,3 +124,17 @@ def test_sidecars_run_beside_and_end_with_the_others(cluster):
     assert cluster.until_ended("failing-init") == "Failed"
     assert cluster.terminated("failing-init", "first")["exitCode"] == 3
     assert not cluster.log("failing-init")
+
+
+def test_sidecars_count_for_readiness_and_end_in_reverse(cluster):
+    folder = cluster.folder / "order"
+    def ready():
+        conditions = cluster.pod("order")["status"].get("conditions", [])
+        return next((c for c in conditions if c["type"] == "Ready"), {})
+    wait_until(lambda: cluster.status("order", "main").get("ready"), "the main container runs")
+    (folder / "one").touch()
+    wait_until(lambda: ready().get("message", "").endswith("[two]"), "only the second sidecar is missing")
+    (folder / "two").touch()
+    wait_until(lambda: ready().get("status") == "True", "the sidecars are ready")
+    cluster.run("delete", "pod", "order")
+    assert (folder / "order").read_text().split() == ["main", "two", "one"]

@@ -215,3 +215,29 @@ def test_a_volume_beyond_its_limit_evicts_the_pod(cluster):
     cluster.until_event("hoarder", 'Usage of EmptyDir volume "data" exceeds the limit "1Mi"')
     assert cluster.until_ended("hoarder") == "Failed"
     assert cluster.pod("hoarder")["status"]["reason"] == "Evicted"
+
+
+def test_a_deleted_namespace_takes_its_claims_and_their_data_along(cluster):
+    cluster.run("apply", "-f", "-", input="apiVersion: v1\nkind: Namespace\nmetadata: {name: away}\n")
+    inside = (claim("data") + mounted("holder", "echo x > /data/x; sleep 600", "data")).replace(
+        "metadata: {", "metadata: {namespace: away, ")
+    cluster.apply(inside)
+    place = pathlib.Path(cluster.state, "volumes/away")
+    wait_until(lambda: (place / "data/x").exists(), "the pod writes")
+    cluster.run("delete", "namespace", "away")
+    assert not place.exists()
+
+
+def test_an_interrupted_up_says_what_it_keeps(weft, folder, needs_namespaces):
+    folder.chmod(0o755)
+    image = f"apiVersion: weft.dev/v1alpha1\nkind: Image\nmetadata: {{name: tools}}\nspec: {{directory: {folder}, command: [/bin/sh, -c]}}\n---\n"
+    (folder / "all.yaml").write_text(image + claim("data") + mounted("one", "echo 1 > /data/text", "data"))
+    process = weft.start("up", str(folder / "all.yaml"), start_new_session=True)
+    kept = folder / "state/volumes/default/data/text"
+    wait_until(kept.exists, "the pod writes")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0 and f"kept 1 volume in {folder}/state/volumes" in errors
+    assert kept.read_text() == "1\n"
+    weft.run("down", "--volumes")
+    assert not leftovers(folder)

@@ -25,7 +25,10 @@ package struct PodStatusBuilder: Sendable {
 
     package var phase: String {
         if failure != nil { return "Failed" }
-        if let failed = initContainers.first(where: { $0.termination.map { $0.exitCode != 0 } ?? false }),
+        let sidecars = sidecarNames
+        if let failed = initContainers.first(where: {
+            ($0.termination?.exitCode ?? 0) != 0 && !sidecars.contains($0.name)
+        }),
             !RestartRule.restarts(policy: spec.restartPolicy, exitCode: failed.termination?.exitCode ?? 1),
             !isInitialized
         {
@@ -43,7 +46,19 @@ package struct PodStatusBuilder: Sendable {
         return hasRun ? "Running" : "Pending"
     }
 
-    package var isReady: Bool { isInitialized && failure == nil && containers.allSatisfy(\.isReady) }
+    /// Sidecars count as containers do.
+    package var isReady: Bool { isInitialized && failure == nil && unready.isEmpty }
+
+    /// The containers and sidecars that are not ready.
+    private var unready: [String] {
+        let sidecars = sidecarNames
+        let counted = containers + initContainers.filter { sidecars.contains($0.name) }
+        return counted.filter { !$0.isReady }.map(\.name)
+    }
+
+    private var sidecarNames: Set<String> {
+        Set(spec.initContainers.lazy.filter { $0.restartPolicy == "Always" }.map(\.name))
+    }
 
     /// Whether nothing will run in this pod any more.
     package var isFinished: Bool { phase == "Succeeded" || phase == "Failed" }
@@ -87,7 +102,7 @@ package struct PodStatusBuilder: Sendable {
 
     private func conditions(over old: Value, now: Timestamp) -> [Condition] {
         var conditions: [Condition] = old.views("conditions")
-        let unready = containers.filter { !$0.isReady }.map(\.name)
+        let unready = unready
         let isOver = phase == "Succeeded"
         let reason = unready.isEmpty ? "" : isOver ? "PodCompleted" : "ContainersNotReady"
         let message =

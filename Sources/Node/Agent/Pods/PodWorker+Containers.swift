@@ -180,11 +180,19 @@ extension PodWorker {
     private func stopDeadline(_ name: String, _ role: Role) -> ContinuousClock.Instant? {
         if isStopping || (role == .sidecar && mainsHaveEnded) {
             if role == .sidecar, !mainsHaveEnded, status.containers.contains(where: \.isRunning) { return nil }
+            // The last one that began is the first to go: others may have been needed for it.
+            if role == .sidecar, sidecars(after: name).contains(where: { record($0)?.isRunning ?? false }) {
+                return nil
+            }
             guard hasLeftTraffic || !isStopping else { return nil }
             return killDeadline ?? .now
         }
         guard let slot = slots[name], slot.restartReason != nil else { return nil }
         return .now + (slot.restartGrace ?? .seconds(spec.terminationGracePeriodSeconds))
+    }
+
+    private func sidecars(after name: String) -> [String] {
+        spec.initContainers.drop { $0.name != name }.dropFirst().filter { $0.restartPolicy == "Always" }.map(\.name)
     }
 
     /// Hook and SIGTERM. Returns when SIGKILL is due.
