@@ -76,6 +76,13 @@ var targets: [Target] = [
         providers: [.apt(["libsqlite3-dev"])]
     ),
 
+    .target(
+        name: "COpenSSL",
+        path: "Sources/CLibraries/COpenSSL",
+        cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
+        linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]
+    ),
+
     room("Common", "Bytes", ["CWeft"], settings: dataPlane),
     room("Common", "Wire", ["Bytes", "CWeft", "CYAML"]),
     room("Common", "EnvoyAPI", ["Wire"]),
@@ -83,11 +90,12 @@ var targets: [Target] = [
 
     room("DataPlane", "Reactor", ["Bytes", "CWeft"], settings: dataPlane),
     room("DataPlane", "HTTP", ["Bytes", "CWeft"], settings: dataPlane),
+    room("DataPlane", "TLS", ["COpenSSL"], settings: dataPlane),
     room("DataPlane", "Traffic", ["Bytes", "HTTP"], settings: dataPlane),
     room(
         "DataPlane",
         "Proxy",
-        ["Bytes", "CWeft", "EnvoyAPI", "HTTP", "Reactor", "Telemetry", "Traffic", "Wire"],
+        ["Bytes", "CWeft", "EnvoyAPI", "HTTP", "Reactor", "Telemetry", "TLS", "Traffic", "Wire"],
         settings: dataPlane
     ),
 
@@ -133,6 +141,7 @@ var targets: [Target] = [
     tests("TelemetryTests", ["Telemetry"]),
     tests("ReactorTests", ["Reactor", "Bytes", "CWeft"]),
     tests("HTTPTests", ["HTTP", "Bytes"]),
+    tests("TLSTests", ["TLS"]),
     tests("TrafficTests", ["Traffic", "HTTP"]),
     tests("ProxyTests", ["Proxy", "EnvoyAPI", "HTTP", "Reactor", "Telemetry", "Traffic", "Wire", "Bytes"]),
     tests("ResourcesTests", ["Resources", "Wire"]),

@@ -1,0 +1,129 @@
+/// TLS with OpenSSL 3: contexts, and sessions over non-blocking sockets. What a certificate has to say to be accepted is
+/// decided by the hooks; the rest is OpenSSL's.
+#ifndef WEFT_COPENSSL_H
+#define WEFT_COPENSSL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct wtls_context;
+struct wtls_session;
+
+enum wtls_san_kind { wtls_san_dns = 2, wtls_san_uri = 6, wtls_san_ip = 7, wtls_san_email = 1 };
+
+/// A name of a certificate. The bytes may hold anything, NUL included.
+struct wtls_san {
+    int kind;
+    const uint8_t *bytes;
+    size_t length;
+};
+
+/// What the hook is told of a certificate whose chain was found good.
+struct wtls_peer {
+    const struct wtls_san *names;
+    size_t count;
+    int is_authority;
+    /// keyCertSign or cRLSign are among its uses.
+    int may_sign_certificates;
+    const char *subject;
+    /// What the session was made with; NULL when nothing was.
+    const char *wanted_name;
+};
+
+struct wtls_hooks {
+    /// Which of the context's certificates serves a name.
+    int (*choose)(void *owner, const char *name, size_t length);
+    /// 1: accepted. 0: refused, and `reason` says why.
+    int (*judge)(void *owner, const struct wtls_peer *peer, char *reason, size_t size);
+    /// The last user of the context is gone.
+    void (*release)(void *owner);
+};
+
+enum wtls_verify { wtls_verify_none, wtls_verify_optional, wtls_verify_required };
+
+struct wtls_settings {
+    int is_server;
+    /// 0x0303 or 0x0304.
+    int minimum_version;
+    int maximum_version;
+    /// For TLS 1.2, in OpenSSL's words; NULL: ephemeral keys and authenticated encryption only.
+    const char *ciphers;
+    const char *groups;
+    /// Length-prefixed names, in the order of preference.
+    const uint8_t *protocols;
+    size_t protocols_length;
+    enum wtls_verify verify;
+    int allows_resumption;
+    int checks_revocation;
+    int maximum_depth;
+};
+
+/// A context with no certificate yet; NULL, and why, when a setting is unusable. Owns `owner` from now on, also on failure.
+struct wtls_context *wtls_context_new(const struct wtls_settings *settings, const struct wtls_hooks *hooks, void *owner,
+    char *error, size_t size);
+/// Adds a certificate with its chain and key in PEM; its place, or -1 and why. A second key type for the same names goes
+/// `beside` an earlier certificate (its place, else -1).
+int wtls_context_add(struct wtls_context *context, const void *chain, size_t chain_length, const void *key,
+    size_t key_length, const char *password, int beside, char *error, size_t size);
+/// Trusts the authorities of a PEM bundle; their number, or -1 and why.
+int wtls_context_trust(struct wtls_context *context, const void *bundle, size_t length, char *error, size_t size);
+/// Trusts the system's authorities.
+int wtls_context_trust_system(struct wtls_context *context);
+/// Adds revocation lists in PEM; their number, or -1 and why.
+int wtls_context_revoke(struct wtls_context *context, const void *lists, size_t length, char *error, size_t size);
+/// To be called once after the last change and before the first session.
+void wtls_context_finish(struct wtls_context *context);
+void wtls_context_free(struct wtls_context *context);
+
+/// A session on a connected non-blocking socket, which stays the caller's. `name` is what a client asks for; `wanted` goes to
+/// the hook; `prefix` are bytes that were read from the socket already.
+struct wtls_session *wtls_session_new(struct wtls_context *context, int fd, const char *name, const char *wanted,
+    const void *prefix, size_t prefix_length);
+void wtls_session_free(struct wtls_session *session);
+
+/// Goes on with the handshake: 1 done, 0 wants to read, 2 wants to write, -1 failed (`wtls_reason`).
+int wtls_handshake(struct wtls_session *session);
+/// Reads what is there: a count, 0 at the end that the peer declared, or `-errno`: EAGAIN, ECONNRESET when the stream was cut
+/// off, EPROTO when the peer broke the protocol.
+long wtls_receive(struct wtls_session *session, void *bytes, size_t length);
+/// Bytes are held inside that no event of the socket will tell of.
+int wtls_has_more(const struct wtls_session *session);
+/// Writes what fits: a count or `-errno`. After EAGAIN the same bytes, and at least as many, must come next.
+long wtls_send(struct wtls_session *session, const void *bytes, size_t length);
+/// Three pieces, as one record where they fit.
+long wtls_send3(struct wtls_session *session, const void *first, size_t first_length, const void *second,
+    size_t second_length, const void *third, size_t third_length);
+/// Whether the peer has neither sent nor ended anything.
+int wtls_is_quiet(struct wtls_session *session);
+/// Declares the end of what is sent.
+void wtls_end(struct wtls_session *session);
+
+/// Why the session failed; "" as long as it did not.
+const char *wtls_reason(const struct wtls_session *session);
+const char *wtls_version(const struct wtls_session *session);
+const char *wtls_cipher(const struct wtls_session *session);
+int wtls_was_resumed(const struct wtls_session *session);
+/// The name that the client asked for; NULL when it gave none.
+const char *wtls_server_name(const struct wtls_session *session);
+/// The application protocol that was agreed on; its length, 0 when none was.
+size_t wtls_protocol(const struct wtls_session *session, const uint8_t **bytes);
+/// Calls back with the peer's certificate; 0 when it gave none.
+int wtls_peer(const struct wtls_session *session, void (*use)(void *, const struct wtls_peer *), void *argument);
+/// The SHA-256 of the peer's certificate in hexadecimal digits; 0 when it gave none.
+int wtls_peer_digest(const struct wtls_session *session, char digits[65]);
+
+/// What stands in a certificate, for pages and messages.
+struct wtls_certificate {
+    const struct wtls_peer *peer;
+    const char *issuer;
+    const char *serial;
+    /// Seconds since 1970.
+    int64_t not_before;
+    int64_t not_after;
+    const char *key_type;
+};
+/// Calls back with each certificate of a PEM text; their number, or -1 and why.
+int wtls_certificates(const void *text, size_t length, void (*use)(void *, const struct wtls_certificate *),
+    void *argument, char *error, size_t size);
+
+#endif

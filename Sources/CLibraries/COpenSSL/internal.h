@@ -1,0 +1,48 @@
+#ifndef WEFT_COPENSSL_INTERNAL_H
+#define WEFT_COPENSSL_INTERNAL_H
+
+#include "include/COpenSSL.h"
+
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdatomic.h>
+
+struct wtls_context {
+    atomic_int users;
+    // One for each certificate; they differ in nothing else.
+    SSL_CTX **contexts;
+    int count;
+    int has_certificate;
+    X509_STORE *store;
+    struct wtls_settings settings;
+    char *ciphers;
+    char *groups;
+    uint8_t *protocols;
+    size_t protocols_length;
+    struct wtls_hooks hooks;
+    void *owner;
+};
+
+struct wtls_session {
+    SSL *ssl;
+    struct wtls_context *context;
+    char *wanted;
+    // Bytes that were read from the socket before the session began.
+    uint8_t *prefix;
+    size_t prefix_length, prefix_used;
+    int fd;
+    int socket_error;
+    uint16_t later_handshakes;
+    uint8_t is_established, has_ended, has_failed, stopped_full;
+    char reason[256];
+};
+
+// Messages of the handshake after it is over (key updates) that a connection may bring.
+enum { wtls_later_handshakes = 64 };
+
+void wtls_error_text(char *text, size_t size, const char *what);
+int wtls_verify_chain(X509_STORE_CTX *store, void *argument);
+// Calls `use` with what stands in a certificate; answers what it answers.
+int wtls_with_peer(X509 *certificate, const char *wanted, int (*use)(void *, const struct wtls_peer *), void *argument);
+
+#endif

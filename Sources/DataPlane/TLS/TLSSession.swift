@@ -1,0 +1,111 @@
+import COpenSSL
+
+/// One TLS connection over a non-blocking socket. A plain pointer: whoever made it ends it with `free`, before the socket closes.
+///
+/// Belongs to one thread.
+package struct TLSSession: BitwiseCopyable {
+    private let handle: OpaquePointer
+
+    /// - Parameters:
+    ///   - name: what a client asks for (SNI).
+    ///   - wanted: the host name that the server's certificate has to be for; nil: the context's rule alone decides.
+    ///   - prefix: bytes that were read from the socket already.
+    package init?(
+        _ context: TLSContext,
+        fd: Int32,
+        name: String? = nil,
+        wanted: String? = nil,
+        prefix: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
+    ) {
+        func make(_ name: UnsafePointer<CChar>?, _ wanted: UnsafePointer<CChar>?) -> OpaquePointer? {
+            wtls_session_new(context.handle, fd, name, wanted, prefix.baseAddress, prefix.count)
+        }
+        func withText<Result>(_ text: String?, _ work: (UnsafePointer<CChar>?) -> Result) -> Result {
+            guard let text else { return work(nil) }
+            return text.withCString(work)
+        }
+        guard let made = withText(name, { name in withText(wanted) { make(name, $0) } }) else { return nil }
+        handle = made
+    }
+
+    package func free() { wtls_session_free(handle) }
+
+    package enum Progress: Sendable { case done, wantsRead, wantsWrite, failed }
+
+    /// Goes on with the handshake.
+    package func handshake() -> Progress {
+        switch wtls_handshake(handle) {
+        case 1: .done
+        case 0: .wantsRead
+        case 2: .wantsWrite
+        default: .failed
+        }
+    }
+
+    /// Reads what is there: a count, 0 at the end that the peer declared, or `-errno`: EAGAIN, ECONNRESET when the stream was
+    /// cut off, EPROTO when the peer broke the protocol.
+    package func receive(_ bytes: UnsafeMutableRawPointer, _ count: Int) -> Int { wtls_receive(handle, bytes, count) }
+
+    /// Whether bytes are held inside that no event of the socket will tell of. To be asked after `receive`.
+    package var hasMore: Bool { wtls_has_more(handle) != 0 }
+
+    /// Writes what fits: a count or `-errno`. After EAGAIN the same bytes, and at least as many, must come next.
+    package func send(_ bytes: UnsafeRawPointer, _ count: Int) -> Int { wtls_send(handle, bytes, count) }
+
+    /// Writes three pieces, as one record where they fit.
+    package func send(
+        _ first: UnsafeRawPointer?,
+        _ firstCount: Int,
+        _ second: UnsafeRawPointer?,
+        _ secondCount: Int,
+        _ third: UnsafeRawPointer?,
+        _ thirdCount: Int
+    ) -> Int { wtls_send3(handle, first, firstCount, second, secondCount, third, thirdCount) }
+
+    /// Whether the peer has neither sent nor ended anything.
+    package var isQuiet: Bool { wtls_is_quiet(handle) != 0 }
+
+    /// Declares the end of what is sent.
+    package func end() { wtls_end(handle) }
+
+    /// Why it failed; empty as long as it did not.
+    package var reason: String { String(cString: wtls_reason(handle)) }
+    package var version: String { String(cString: wtls_version(handle)) }
+    package var cipher: String { String(cString: wtls_cipher(handle)) }
+    package var wasResumed: Bool { wtls_was_resumed(handle) != 0 }
+    /// The name that the client asked for.
+    package var serverName: String? { wtls_server_name(handle).map { String(cString: $0) } }
+
+    /// The application protocol that was agreed on.
+    package var applicationProtocol: String? {
+        var bytes: UnsafePointer<UInt8>?
+        let count = wtls_protocol(handle, &bytes)
+        guard count > 0 else { return nil }
+        return String(decoding: UnsafeBufferPointer(start: bytes, count: count), as: UTF8.self)
+    }
+
+    /// Who the peer is; nil when it gave no certificate.
+    package var peer: PeerIdentity? {
+        var identity: PeerIdentity?
+        _ = withUnsafeMutablePointer(to: &identity) { place in
+            wtls_peer(
+                handle,
+                { place, peer in
+                    guard let peer else { return }
+                    place?.assumingMemoryBound(to: PeerIdentity?.self).pointee = PeerIdentity(peer.pointee)
+                },
+                place
+            )
+        }
+        return identity
+    }
+
+    /// The SHA-256 of the peer's certificate in hexadecimal digits.
+    package var peerDigest: String? {
+        var digits = [CChar](repeating: 0, count: 65)
+        guard digits.withUnsafeMutableBufferPointer({ wtls_peer_digest(handle, $0.baseAddress) }) == 1 else {
+            return nil
+        }
+        return String(decoding: digits.prefix(64).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}
