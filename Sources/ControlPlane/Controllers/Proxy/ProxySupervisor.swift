@@ -184,12 +184,14 @@ package actor ProxySupervisor {
         return UInt64(String(decoding: fields[19], as: UTF8.self))
     }
 
-    /// The proxy that a pid file names, if it still runs: by number, start time and name. Where the file is missing or
-    /// damaged, the one that was started with the files beside it.
+    /// The proxy that a pid file names, if it still runs: by number, start time and name. Where the file leads to none,
+    /// the one that was started with the files beside it.
     package static func running(pidFile: String) -> Int32? {
         let words = read(pidFile).split { $0 == 0x20 || $0 == 0x0a }.map { String(decoding: $0, as: UTF8.self) }
-        if words.count == 2, let pid = Int32(words[0]), pid > 1, let start = UInt64(words[1]), start > 0 {
-            return startTime(of: pid) == start && isProxy(pid) ? pid : nil
+        if words.count == 2, let pid = Int32(words[0]), pid > 1, let start = UInt64(words[1]), start > 0,
+            startTime(of: pid) == start, isProxy(pid)
+        {
+            return pid
         }
         let directory = pidFile.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" }
         guard let pid = search("\(directory)/\(ConfigurationFiles.bootstrapFile)"), let start = startTime(of: pid)
