@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 import Reactor
 import Servers
@@ -201,11 +202,23 @@ struct HTTPServerTests {
 /// Clients that nobody here wrote.
 enum Curl {
     static func run(_ words: [String]) async throws -> String {
-        try await shell("curl -m 10 " + words.map { "'\($0)'" }.joined(separator: " "))
+        let line = "curl -m 10 " + words.map { "'\($0)'" }.joined(separator: " ")
+        return try await blocking { try shell(line) }
+    }
+
+    /// Runs what waits outside the few threads that tasks have: the server that is asked needs one of them.
+    private static func blocking(_ body: @escaping @Sendable () throws -> String) async throws -> String {
+        try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue(label: "weft.tests.blocking").async { continuation.resume(with: Result(catching: body)) }
+        }
     }
 
     /// Sends bytes and returns what comes until the end.
     static func raw(_ address: SocketAddress, _ text: String) async throws -> String {
+        try await blocking { try talk(address, text) }
+    }
+
+    private static func talk(_ address: SocketAddress, _ text: String) throws -> String {
         let fd = Socket.connect(address)
         defer { close(fd) }
         try #require(fd >= 0)
@@ -229,7 +242,7 @@ enum Curl {
         return String(decoding: answer, as: UTF8.self)
     }
 
-    private static func shell(_ line: String) async throws -> String {
+    private static func shell(_ line: String) throws -> String {
         let pipe = try #require(popen(line, "r"))
         var output = ""
         var buffer = [CChar](repeating: 0, count: 4096)
