@@ -27,9 +27,19 @@ struct ClusterBuilder {
             connectTimeout: policy.connectTimeout,
             circuitBreakers: breakers(policy),
             outlierDetection: policy.detectsOutliers ? Self.outliers : nil,
-            metadata: Self.labels([("dst_namespace", service.namespace), ("dst_service", service.name)]),
+            metadata: metadata(service, policy),
             loadBalancingPolicy: balancing(policy.loadBalancer)
         )
+    }
+
+    private func metadata(_ service: MeshService, _ policy: ServicePolicy) -> Envoy.Metadata {
+        var metadata = Self.labels([("dst_namespace", service.namespace), ("dst_service", service.name)])
+        if policy.endpointWait > .zero {
+            let seconds = Double(policy.endpointWait.components.seconds)
+            let rest = Double(policy.endpointWait.components.attoseconds) / 1e18
+            metadata.filterMetadata["weft.dev/endpoints"] = ["wait": .string("\(seconds + rest)s")]
+        }
+        return metadata
     }
 
     private func breakers(_ policy: ServicePolicy) -> Envoy.CircuitBreakers {

@@ -17,6 +17,8 @@ package struct ServicePolicy: Sendable, Equatable {
     /// Silence after which a TCP connection ends; zero is never.
     package var idleTimeout = Duration.seconds(3600)
     package var retries = 1
+    /// How long requests wait for a pod when there is none; zero is not at all.
+    package var endpointWait = Duration.seconds(3)
     package var maxConnections = 4096
     package var maxPendingRequests = 4096
     package var maxRequests = 16384
@@ -24,7 +26,8 @@ package struct ServicePolicy: Sendable, Equatable {
 
     /// The annotations that are known, with the domain `weft.dev/`.
     static let names = [
-        "connect-timeout", "idle-timeout", "load-balancer", "max-connections", "max-pending-requests", "max-requests",
+        "connect-timeout", "endpoint-wait", "idle-timeout", "load-balancer", "max-connections", "max-pending-requests",
+        "max-requests",
         "outlier-detection", "request-timeout", "retries",
     ]
 
@@ -64,6 +67,11 @@ package struct ServicePolicy: Sendable, Equatable {
         case "request-timeout":
             guard let duration = Self.duration(text) else { return "a duration such as 15s, or 0s for none" }
             requestTimeout = duration
+        case "endpoint-wait":
+            guard let duration = Self.duration(text), duration <= .seconds(60) else {
+                return "a duration up to 60s, or 0s to fail at once"
+            }
+            endpointWait = duration
         case "idle-timeout":
             guard let duration = Self.duration(text) else { return "a duration such as 30m, or 0s for none" }
             idleTimeout = duration

@@ -1,6 +1,7 @@
 import EnvoyAPI
 import Telemetry
 import Traffic
+import Wire
 
 /// Compiles clusters. The endpoints of EDS and DNS clusters come from beside the cluster's own message.
 struct ClusterCompiler {
@@ -27,7 +28,20 @@ struct ClusterCompiler {
             )
         }
         settings.labels = context.labels.number(of: labels(cluster))
+        settings.endpointWait = endpointWait(cluster.metadata)
         return settings
+    }
+
+    /// Ours: `weft.dev/endpoints: {wait: 3s}` in the cluster's metadata.
+    private func endpointWait(_ metadata: Envoy.Metadata?) -> UInt64 {
+        guard let wanted = metadata?.filterMetadata["weft.dev/endpoints"] else { return 0 }
+        guard let text = wanted["wait"]?.stringValue, text.hasSuffix("s"), let seconds = Double(text.dropLast()),
+            seconds >= 0, seconds <= 3600
+        else {
+            context.at("metadata") { context.report("weft.dev/endpoints has one field, wait: up to 3600s, such as 3s") }
+            return 0
+        }
+        return UInt64(seconds * 1_000_000_000)
     }
 
     /// The cluster's own labels; a cluster that has none is known by its name.

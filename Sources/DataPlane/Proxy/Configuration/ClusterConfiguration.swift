@@ -29,6 +29,8 @@ final class ClusterConfiguration: Sendable {
         var policy = BalancerPolicy.roundRobin
         var outlier: OutlierSettings?
         var panicThreshold: Double = 50
+        /// How long a request waits for a first endpoint, from the moment when there was none; nanoseconds, 0 = not at all.
+        var endpointWait: UInt64 = 0
         /// By `Priority.rawValue`; for the whole process: a worker takes its share (`share(of:)`).
         var breakers = [Self.standardBreaker, Self.standardBreaker]
         /// A pooled connection without a request is closed after this time; 0 = never.

@@ -163,6 +163,12 @@ private struct ProxyFamily {
             ]
         ),
         ProxyFamily(
+            name: "endpoint_wait_total",
+            kind: .counter,
+            help: "Requests that waited for a first endpoint.",
+            counters: [(nil, .endpointWaits)]
+        ),
+        ProxyFamily(
             name: "circuit_breaker_refused_total",
             kind: .counter,
             help: "What a cluster's limits refused.",

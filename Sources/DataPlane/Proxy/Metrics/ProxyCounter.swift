@@ -8,6 +8,7 @@ enum ProxyCounter: Int, CaseIterable, Sendable {
     // Towards endpoints.
     case upstreamConnectionsTotal, upstreamConnectFailures, upstreamConnectTimeouts
     case retriesTotal, retriesOverBudget, retriesLimitReached, retriesSucceeded
+    case endpointWaits
     case breakerConnections, breakerPending, breakerRequests
     case ejectionsConsecutive5xx, ejectionsConsecutiveGateway, ejectionsConsecutiveLocal, ejectionsSuccessRate
     case ejectionsEnded

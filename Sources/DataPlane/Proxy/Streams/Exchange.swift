@@ -46,6 +46,8 @@ struct Exchange: SlabElement {
         static let declaresLength = Flags(rawValue: 1 << 19)
         /// A retry is due that waits for a place in the budget.
         static let awaitsBudget = Flags(rawValue: 1 << 20)
+        /// It waited for a first endpoint.
+        static let awaitedEndpoint = Flags(rawValue: 1 << 21)
     }
 
     var generation: UInt32 = 0

@@ -27,6 +27,9 @@ struct ClusterState {
     /// Open connections and streams that point here.
     var users = 0
     var isRetired = false
+    /// When its last endpoint went away, monotonic nanoseconds; 0 while it has some.
+    var emptySince: UInt64 = 0
+    var endpointWait: UInt64 = 0
     var requestsTotal: UInt64 = 0
     var retriesTotal: UInt64 = 0
     // Plain copies for the hot path.

@@ -24,6 +24,7 @@ extension Worker {
             switch cluster.pointee.set.choose(now: now, random: random.next(), excluding: exchange.pointee.tried) {
             case .endpoint(let chosen): slot = chosen
             case .noEndpoints:
+                if awaitEndpoint(exchange, cluster) { return }
                 noEndpoint(index, exchange, cluster, "the cluster has no endpoints")
                 return
             case .allUnhealthy:
@@ -48,6 +49,22 @@ extension Worker {
         guard exchange.pointee.isLive, exchange.pointee.downstream >= 0 else { return }
         armDownstream(exchange.pointee.downstream, downstreams.pointer(exchange.pointee.downstream))
     }
+
+    /// A service whose last pod has just gone, or whose first is on its way, will have one in a moment: the request waits a
+    /// little instead of failing. A service that has had none for longer fails at once.
+    private func awaitEndpoint(_ exchange: ExchangePlace, _ cluster: ClusterPlace) -> Bool {
+        let since = cluster.pointee.emptySince
+        guard since != 0, now < since &+ cluster.pointee.endpointWait, !exchange.pointee.isTunnel else { return false }
+        if !exchange.pointee.flags.contains(.awaitedEndpoint) { metrics.count(.endpointWaits) }
+        exchange.pointee.state = .waiting
+        exchange.pointee.flags.formUnion([.isBackingOff, .awaitedEndpoint])
+        exchange.pointee.wakeDeadline = now &+ Self.endpointLook
+        armExchange(exchange)
+        return true
+    }
+
+    /// Between looks for an endpoint.
+    private static var endpointLook: UInt64 { 20_000_000 }
 
     private func noEndpoint(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace, _ reason: StaticString)
     {

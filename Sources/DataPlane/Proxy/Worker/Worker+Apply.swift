@@ -135,6 +135,7 @@ extension Worker {
         place.pointee.maxConnectionDuration = settings.maxConnectionDuration
         place.pointee.maxRequests = settings.maxRequestsPerConnection
         place.pointee.labels = settings.labels
+        place.pointee.endpointWait = settings.endpointWait
         place.pointee.source = settings.source.map { target(for: $0) } ?? EndpointTarget()
         if case .originalDestination = settings.discovery { place.pointee.isOriginalDestination = true }
         updateEndpoints(place, configuration)
@@ -143,6 +144,11 @@ extension Worker {
     private func updateEndpoints(_ place: ClusterPlace, _ configuration: ClusterConfiguration) {
         let changes = place.pointee.set.update(configuration.specs, policy: configuration.settings.policy)
         place.pointee.growPools(to: place.pointee.set.slotCount)
+        if !configuration.endpoints.isEmpty {
+            place.pointee.emptySince = 0
+        } else if place.pointee.emptySince == 0 {
+            place.pointee.emptySince = max(1, now)
+        }
         var seen: Set<UInt64> = []
         var position = 0
         for endpoint in configuration.endpoints where endpoint.identity != 0 && seen.insert(endpoint.identity).inserted
