@@ -126,7 +126,7 @@ extension PodWorker {
                 let made = try await PodSandbox.create(sandboxSpec(images))
                 sandbox = made
                 isSandboxLost = false
-                try writeSecrets()
+                try fillMemory()
                 try await introduce(made)
                 return true
             } catch {

@@ -9,21 +9,24 @@ extension PodWorker {
     private static let logLimit = 2048
     private static let logLineLimit = 80
 
-    private func messageFile(_ container: String) -> String { "\(directory)/messages/\(container)" }
-
+    /// All of a pod's files together, in its own memory: no container fills a disk with last words.
+    private static let memoryLimit = 64 << 10
     /// A dot is in no volume's name: nothing of the user's can be meant.
-    private static func messageVolume(_ container: String) -> String { "\(container).message" }
+    private static let messageVolume = "messages.weft"
 
-    /// The files in which containers leave their last words, as volumes.
-    func messageVolumes() throws(SandboxError) -> [SandboxVolume] {
-        var volumes: [SandboxVolume] = []
-        try makeDirectory("\(directory)/messages")
+    private func messageFile(_ container: String) -> String { "\(memory(of: Self.messageVolume))/\(container)" }
+
+    /// The volume in which containers leave their last words.
+    var messages: SandboxVolume {
+        let source = SandboxVolume.Source.memory(byteLimit: Self.memoryLimit, mode: 0o755, group: 0)
+        return SandboxVolume(name: Self.messageVolume, source: source)
+    }
+
+    /// Makes the files of a pod that has just been made.
+    func makeMessageFiles() throws(SandboxError) {
         for container in spec.initContainers + spec.containers {
-            let file = messageFile(container.name)
-            if access(file, F_OK) != 0 { try replaceFile(file, with: "", mode: 0o666) }
-            volumes.append(SandboxVolume(name: Self.messageVolume(container.name), source: .path(file)))
+            try replaceFile(messageFile(container.name), with: "", mode: 0o666)
         }
-        return volumes
     }
 
     /// Where a container finds its file; nil when a volume of its own stands there, or the path is none.
@@ -33,7 +36,7 @@ extension PodWorker {
             !container.volumeMounts.contains(where: { $0.mountPath == path }),
             access(messageFile(container.name), F_OK) == 0
         else { return nil }
-        return ProgramSpec.Mount(volume: Self.messageVolume(container.name), target: path)
+        return ProgramSpec.Mount(volume: Self.messageVolume, subPath: container.name, target: path)
     }
 
     /// A new run begins without the words of the one before.

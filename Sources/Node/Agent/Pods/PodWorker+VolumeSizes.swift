@@ -5,7 +5,7 @@ import Sandbox
 // emptyDir volumes on the disk with a `sizeLimit`: a pod that writes more is evicted, as in Kubernetes.
 extension PodWorker {
     private static let shortestPause: Duration = .seconds(1)
-    private static let longestPause: Duration = .seconds(10)
+    private static let longestPause: Duration = .seconds(300)
 
     struct LimitedVolume: Sendable {
         let name: String

@@ -65,7 +65,7 @@ extension PodWorker {
         tellNotes()
         while !isStopping {
             do {
-                volumes.sources = try messageVolumes()
+                volumes.sources = [messages]
                 for volume in spec.volumes { volumes.sources.append(try await prepare(volume)) }
                 return true
             } catch let problem as UnsupportedVolume {
@@ -166,10 +166,11 @@ extension PodWorker {
     }
 
     /// Where the pod's memory can be reached from outside: through its init, which sees every volume.
-    private func memory(of volume: String) -> String { "/proc/\(sandbox?.process.pid ?? 0)/root/.weft/\(volume)" }
+    func memory(of volume: String) -> String { "/proc/\(sandbox?.process.pid ?? 0)/root/.weft/\(volume)" }
 
-    /// Puts the Secrets into the memory of a pod that has just been made.
-    func writeSecrets() throws(SandboxError) {
+    /// Fills the memory of a pod that has just been made: Secrets, and room for last words.
+    func fillMemory() throws(SandboxError) {
+        try makeMessageFiles()
         for volume in spec.volumes where volume.holdsSecrets {
             if let content = volumes.contents[volume.name] { try write(content, to: memory(of: volume.name)) }
         }
