@@ -169,6 +169,21 @@ def test_clients_notice_nothing(cluster):
     wait_until(lambda: cluster.json("get", "deployment", "web")["status"].get("readyReplicas") == 3, "a third pod is ready")
 
 
+def test_a_service_manager_can_end_the_daemon_alone(cluster):
+    cluster.up(WEB)
+    before = processes(cluster)
+    kill_daemon(cluster)
+    serve = cluster.start("serve", "--keep-pods")
+    wait_until(lambda: cluster.run("version", check=False).returncode == 0 and pathlib.Path(cluster.state, "weft.sock").exists()
+               and cluster.run("get", "pods", check=False).returncode == 0, "the daemon answers")
+    serve.terminate()
+    assert serve.wait(10) == 0, serve.stderr.read()
+    serve.communicate()
+    assert processes(cluster) == before
+    cluster.up()
+    assert processes(cluster) == before and fetch(cluster.balancer_address("web"))[0] == 200
+
+
 def test_what_happens_while_the_daemon_is_dead_is_known_afterwards(cluster):
     first = json.dumps("echo one >> /notes/firsts; sleep 0.1")
     cluster.up(

@@ -26,7 +26,11 @@ enum DownCommand {
         }
         if await DeadDaemon.isAlive(state, client) {
             try await Shutdown.run(client, removesState: !keepsObjects, hurries: arguments.isSet("now"))
-            if !keepsObjects { try StateFiles(state: state).complainOfRest() }
+            // A daemon that died on the way, or could not remove something, has left the rest.
+            if !keepsObjects, StateFiles(state: state).areThere, DaemonLock.holder(of: state) == nil {
+                let code = try await DeadDaemon.clean(state, keepsObjects: false)
+                guard code == .success else { return code }
+            }
         } else {
             let code = try await DeadDaemon.clean(state, keepsObjects: keepsObjects)
             guard code == .success else { return code }

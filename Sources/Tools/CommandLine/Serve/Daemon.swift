@@ -17,6 +17,8 @@ actor Daemon {
         var removesState: Bool
         /// Do not wait for open requests and grace periods.
         var hurries: Bool
+        /// Only the daemon ends: pods, proxy and names go on, for the next daemon to take over.
+        var leavesPods = false
     }
 
     /// The running parts.
@@ -281,6 +283,10 @@ actor Daemon {
     func runUntilStopped(_ released: @Sendable () -> Void) async {
         var requests = stops.makeAsyncIterator()
         guard let first = await requests.next() else { return }
+        guard !first.leavesPods else {
+            await leave()
+            return await finish(removesState: false, released)
+        }
         var removesState = first.removesState
         let work = Task { await self.stopParts(hurries: first.hurries) }
         let impatience = Task {
@@ -301,6 +307,19 @@ actor Daemon {
         guard !hasInherited else { return await finish(removesState: false) {} }
         await stopParts(hurries: true)
         await finish(removesState: false) {}
+    }
+
+    /// Lets go of everything that runs.
+    private func leave() async {
+        guard let parts else { return }
+        progress.begin()
+        log.write("daemon=leaving", ["pods": "\(await parts.agent.podCount)"])
+        await parts.manager.shutdown()
+        await parts.publisher.stop()
+        agentTask?.cancel()
+        for task in tasks { task.cancel() }
+        for task in tasks { await task.value }
+        tasks = []
     }
 
     private func hurry() async {

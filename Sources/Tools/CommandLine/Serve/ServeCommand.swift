@@ -4,11 +4,11 @@ import Glibc
 enum ServeCommand {
     /// Runs until it is told to stop, by a signal or through its API.
     ///
-    /// Calls `ready` when the API answers.
+    /// Calls `ready` when the API answers. With `leavesPods` a signal ends the daemon alone.
     ///
     /// - Returns: the exit code: 0 after an orderly end.
     /// - Throws: `CommandError` or `APIError` that says why it cannot start.
-    static func run(_ state: StateDirectory, ready: () -> Void) async throws -> Int32 {
+    static func run(_ state: StateDirectory, leavesPods: Bool, ready: () -> Void) async throws -> Int32 {
         signal(SIGPIPE, SIG_IGN)
         raiseFileLimit()
         // Started as /proc/self/exe, the process would be called "exe" in every list of processes.
@@ -16,21 +16,23 @@ enum ServeCommand {
         try state.make()
         let lock = try DaemonLock(state)
         let log = ServeLog(path: state.log)
-        return try await supervise(Daemon(state: state, log: log), lock, log, ready)
+        let stop = Daemon.Stop(removesState: false, hurries: false, leavesPods: leavesPods)
+        return try await supervise(Daemon(state: state, log: log), lock, log, stop, ready)
     }
 
     private static func supervise(
         _ daemon: Daemon,
         _ lock: DaemonLock,
         _ log: ServeLog,
+        _ stop: Daemon.Stop,
         _ ready: () -> Void
     ) async throws -> Int32 {
         let signals = Task {
-            var count = 0
+            var wanted = stop
             for await number in Interrupts.stream() {
-                count += 1
                 log.write("daemon=signalled", ["signal": "\(number)"])
-                daemon.requestStop(Daemon.Stop(removesState: false, hurries: count > 1))
+                daemon.requestStop(wanted)
+                wanted.hurries = true
             }
         }
         defer { signals.cancel() }

@@ -18,6 +18,9 @@ struct StateFiles {
         VolumeFiles(state: state).removeEmpty()
     }
 
+    /// Whether there are any.
+    var areThere: Bool { Self.names.contains { access("\(state.path)/\($0)", F_OK) == 0 } }
+
     /// - Throws: `CommandError` that names what could not be removed, and why.
     func complainOfRest() throws(CommandError) {
         for name in Self.names {
