@@ -160,6 +160,7 @@ if isFuzzing {
     targets.append(.target(name: "CFuzz", path: "Tests/Fuzz/CFuzz"))
     for (name, room) in [
         ("FuzzHTTP1", "HTTP"), ("FuzzText", "Wire"), ("FuzzDNS", "Servers"), ("FuzzProtobuf", "EnvoyAPI"),
+        ("FuzzWebSocket", "Servers"),
     ] {
         targets.append(
             .executableTarget(

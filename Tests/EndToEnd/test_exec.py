@@ -40,6 +40,7 @@ spec:
   - name: side
     image: tools
     command: [/bin/sleep, "7739"]
+    securityContext: {{capabilities: {{drop: [ALL]}}, readOnlyRootFilesystem: true}}
 ---
 apiVersion: v1
 kind: Pod
@@ -206,6 +207,14 @@ def test_a_command_runs_as_its_container_does(box):
     # Only what is asked for is passed on: without -i the command reads nothing.
     done = box.run("exec", "-q", "box", "-c", "side", "--", "sh", "-c", "cat; echo end$GREETING", input="unheard")
     assert done.stdout == "end\n"
+
+
+def test_a_command_may_no_more_than_its_container(box):
+    script = "grep -h -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/$1/status; touch /usr/mine 2>&1"
+    facts = lambda pid: box.run("exec", "-q", "box", "-c", "side", "--", "sh", "-c", script, "sh", pid, check=False).stdout
+    main = box.run("exec", "-q", "box", "-c", "side", "--", "pgrep", "-f", "^/bin/sleep 7739").stdout.strip()
+    assert facts("self") == facts(main)
+    assert "CapEff:\t0000000000000000" in facts("self") and "Read-only file system" in facts("self")
 
 
 def test_bytes_pass_unchanged_both_ways(box):
@@ -381,9 +390,12 @@ def test_the_daemon_dies_within_a_session(weft, folder):
     (folder / "box.yaml").write_text(MANIFEST.format(folder=folder))
     weft.run("up", "--detach", str(folder / "box.yaml"), timeout=60)
     wait_until(lambda: weft.json("get", "pod", "box")["status"]["phase"] == "Running", "the pod runs")
-    terminal = Terminal(weft, "exec", "-q", "-it", "box", "--", "sh")
-    terminal.type("echo rea''dy\n")
+    terminal = Terminal(weft, "exec", "-q", "-it", "box", "--", "sh", "-c", "echo ready; exec sleep 7751")
     terminal.expect("ready")
     os.kill(weft.daemon_pid(), 9)
     terminal.expect("the connection to the daemon was lost")
     assert terminal.end() == 1
+    wait_until(lambda: not processes("7751"), "the command has ended")
+    # The next daemon takes the pod over, which has not forgotten how its containers were started.
+    weft.run("up", "--detach", str(folder / "box.yaml"), timeout=60)
+    assert weft.run("exec", "-q", "box", "--", "sh", "-c", "echo $GREETING $PWD").stdout == "hello /usr\n"
