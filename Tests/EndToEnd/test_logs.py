@@ -1,8 +1,11 @@
 """`weft logs`: which lines, of which containers, and that a follower misses none over rotations and restarts."""
 
+import http.client
 import os
 import pathlib
+import re
 import shutil
+import socket
 import subprocess
 import time
 
@@ -36,6 +39,14 @@ spec:
   terminationGracePeriodSeconds: 0
   containers:
   - {{name: main, image: tools, command: [/bin/sh, -c, "if [ -e /tmp/again ]; then echo second; exec sleep 3600; fi; touch /tmp/again; echo first; exit 3"]}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: waiter}}
+spec:
+  restartPolicy: Never
+  containers:
+  - {{name: main, image: tools, command: [/bin/sh, -c, "i=0; until [ -e /tmp/heard ]; do echo tick $i; i=$((i+1)); sleep 0.02; done; echo heard; echo and said >&2"]}}
 ---
 apiVersion: v1
 kind: Pod
@@ -115,6 +126,32 @@ def test_all_containers_and_all_pods_of_a_selector(talk):
     done = talk.run("logs", "-l", "app in (talker,crasher)", "-c", "side", check=False)
     assert done.returncode == 1 and done.stdout.splitlines() == ["[talker] beside", "[talker] aside"]
     assert "[crasher] container side is not valid" in done.stderr
+
+
+def test_one_stream_alone(talk):
+    def ask(query):
+        connection = http.client.HTTPConnection("weft", timeout=10)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(f"{talk.state}/weft.sock")
+        connection.request("GET", f"/api/v1/namespaces/default/pods/talker/log?container=side&{query}")
+        return connection.getresponse().read().decode()
+
+    assert (ask("stream=Stdout"), ask("stream=Stderr"), ask("stream=All")) == ("beside\n", "aside\n", "beside\naside\n")
+    assert ask("stream=Stdout&tailLines=1") == "beside\n" and "must be All" in ask("stream=x")
+
+
+def test_what_a_container_writes_from_now_on(talk):
+    done = talk.run("attach", "talker", "-c", "main", check=False)
+    assert done.returncode == 1 and "has ended: Completed" in done.stderr
+    client = talk.start("attach", "waiter")
+    first = client.stdout.readline()
+    assert re.fullmatch(r"tick \d+\n", first) and first != "tick 0\n"
+    talk.run("exec", "waiter", "--", "touch", "/tmp/heard")
+    out, errors = client.communicate(timeout=10)
+    assert client.returncode == 0 and out.endswith("heard\n") and errors == "and said\n"
+    # Every line from the first one on.
+    ticks = [int(line.split()[1]) for line in (first + out).splitlines() if line.startswith("tick")]
+    assert ticks == list(range(ticks[0], ticks[0] + len(ticks)))
 
 
 def test_the_run_before(talk):

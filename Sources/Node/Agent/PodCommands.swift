@@ -6,8 +6,29 @@ package import Servers
 /// started.
 package struct PodCommands: PodCommandSource {
     private let stateDirectory: String
+    private let logs: PodLogs
 
-    package init(stateDirectory: String) { self.stateDirectory = stateDirectory }
+    /// `logs` is where attached clients read what containers write.
+    package init(stateDirectory: String, logs: PodLogs) {
+        self.stateDirectory = stateDirectory
+        self.logs = logs
+    }
+
+    package func attach(_ wish: PodCommandWish, to pod: Object) async throws(APIError) -> any RunningCommand {
+        try Self.checkRunning(wish.container, in: pod)
+        var options = PodLogOptions()
+        options.follow = true
+        options.tailLines = 0
+        var followers: [RunningCommandStream: LogFollower] = [:]
+        for (stream, source) in [(RunningCommandStream.output, PodLogStream.output), (.errors, .errors)] {
+            guard stream == .output ? wish.hasOutput : wish.hasErrors else { continue }
+            options.stream = source
+            let follower = try logs.follower(of: pod, container: wish.container, options: options)
+            await follower.begin()
+            followers[stream] = follower
+        }
+        return AttachedOutput(followers)
+    }
 
     package func start(_ wish: PodCommandWish, in pod: Object) async throws(APIError) -> PodCommandStart {
         try Self.checkRunning(wish.container, in: pod)
@@ -68,4 +89,43 @@ private final class PodCommandPort: RunningCommand {
     func resize(columns: Int, rows: Int) { command.resize(columns: columns, rows: rows) }
     func exitCode() async -> Int? { await command.end()?.exitCode }
     func hangUp() { command.hangUp() }
+}
+
+/// The output of a running container: its log from now on, stream by stream.
+private final class AttachedOutput: RunningCommand {
+    private let followers: [RunningCommandStream: LogFollower]
+    /// One element for each stream that has ended; finished when it was hung up.
+    private let ends: AsyncStream<Void>
+    private let end: AsyncStream<Void>.Continuation
+
+    init(_ followers: [RunningCommandStream: LogFollower]) {
+        self.followers = followers
+        (ends, end) = AsyncStream.makeStream()
+    }
+
+    func write(_ bytes: [UInt8]) async -> Bool { false }
+    func closeInput() async {}
+    func resize(columns: Int, rows: Int) {}
+
+    func read(_ stream: RunningCommandStream) async -> [UInt8]? {
+        guard let follower = followers[stream] else { return nil }
+        if let text = await follower.next() { return text }
+        end.yield()
+        return nil
+    }
+
+    /// 0 at the container's end: its own exit code stands in its status.
+    func exitCode() async -> Int? {
+        var left = followers.count
+        for await _ in ends {
+            left -= 1
+            if left == 0 { return 0 }
+        }
+        return nil
+    }
+
+    func hangUp() {
+        for follower in followers.values { Task { await follower.stop() } }
+        end.finish()
+    }
 }

@@ -2,13 +2,26 @@ import Resources
 import Store
 import Wire
 
-// `pods/x/exec`: a command inside a container, over a WebSocket.
+// `pods/x/exec` and `attach`: a command inside a container, and a container's own output, over a WebSocket.
 extension APICall {
+    func attach(_ key: ObjectKey) async throws -> HTTPResponse {
+        try await channels(key, command: []) { commands, wish, pod in .running(try await commands.attach(wish, to: pod))
+        }
+    }
+
     func exec(_ key: ObjectKey) async throws -> HTTPResponse {
+        try await channels(key, command: try commandWords()) { try await $0.start($1, in: $2) }
+    }
+
+    private func channels(
+        _ key: ObjectKey,
+        command: [String],
+        _ begin: (any PodCommandSource, PodCommandWish, Object) async throws -> PodCommandStart
+    ) async throws -> HTTPResponse {
         guard ["GET", "POST"].contains(request.method) else { throw KubernetesAPI.wrongMethod }
         guard let commands = api.commands else { throw APIError.unavailable("no agent runs here that starts commands") }
         let pod = try await store.get(key)
-        let wish = try commandWish(container: try container(of: pod))
+        let wish = try commandWish(PodCommandWish(container: try container(of: pod), command: command))
         guard WebSocketHandshake.asks(request, for: "websocket") else {
             throw APIError.badRequest(
                 "you must request an upgrade to websocket with the subprotocol "
@@ -16,7 +29,7 @@ extension APICall {
             )
         }
         let (head, subprotocol) = try WebSocketHandshake.accept(request, protocols: CommandChannels.subprotocols)
-        let start = try await commands.start(wish, in: pod)
+        let start = try await begin(commands, wish, pod)
         return HTTPResponse(
             status: 101,
             headers: head,
@@ -31,7 +44,7 @@ extension APICall {
         )
     }
 
-    private func commandWish(container: String) throws(APIError) -> PodCommandWish {
+    private func commandWords() throws(APIError) -> [String] {
         guard request.query.count < PercentCoding.mostItems else {
             throw .badRequest("the command has too many words: \(PercentCoding.mostItems) are the most")
         }
@@ -42,7 +55,11 @@ extension APICall {
         guard !words.contains(where: { $0.utf8.contains(0) }) else {
             throw .badRequest("a word of the command holds a NUL, which no program can be given")
         }
-        var wish = PodCommandWish(container: container, command: words)
+        return words
+    }
+
+    private func commandWish(_ plain: PodCommandWish) throws(APIError) -> PodCommandWish {
+        var wish = plain
         wish.isTerminal = Self.isTrue(request.queryValue("tty"))
         wish.hasInput = Self.isTrue(request.queryValue("stdin"))
         wish.hasOutput = Self.isTrue(request.queryValue("stdout"))

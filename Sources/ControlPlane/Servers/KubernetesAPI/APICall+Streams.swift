@@ -113,6 +113,13 @@ extension APICall {
         options.follow = Self.isTrue(request.queryValue("follow"))
         options.followsRestarts = options.follow && Self.isTrue(request.queryValue("followRestarts"))
         options.previous = Self.isTrue(request.queryValue("previous"))
+        switch request.queryValue("stream") {
+        case "Stdout"?: options.stream = .output
+        case "Stderr"?: options.stream = .errors
+        case nil, "All"?, ""?: break
+        case let other?:
+            throw .badRequest("stream: Invalid value: \"\(other.prefix(40))\": must be All, Stdout or Stderr")
+        }
         options.timestamps = Self.isTrue(request.queryValue("timestamps"))
         options.tailLines = try number("tailLines")
         options.limitBytes = try number("limitBytes")

@@ -19,6 +19,7 @@ struct APICall {
         case "scale" where type.hasScale: return try await scale(key)
         case "log" where type == ResourceTypes.pods: return try await log(key)
         case "exec" where type == ResourceTypes.pods: return try await exec(key)
+        case "attach" where type == ResourceTypes.pods: return try await attach(key)
         case "eviction" where type == ResourceTypes.pods: return try await evict(key)
         case "finalize" where type == ResourceTypes.namespaces && request.method == "PUT":
             return try await replace(key, isStatus: false)

@@ -90,6 +90,7 @@ extension KubernetesAPI {
         }
         if type == ResourceTypes.pods {
             entries.append(entry("log", "Pod", ["get"]))
+            entries.append(entry("attach", "PodAttachOptions", ["create", "get"]))
             entries.append(entry("exec", "PodExecOptions", ["create", "get"]))
             entries.append(entry("eviction", "Eviction", ["create"], [("group", "policy"), ("version", "v1")]))
         }

@@ -6,6 +6,11 @@ package protocol PodCommandSource: Sendable {
     ///
     /// - Throws: `APIError` when the container does not run (the message says which do) or no more commands are allowed.
     func start(_ wish: PodCommandWish, in pod: Object) async throws(APIError) -> PodCommandStart
+
+    /// What a running container writes from now on, as a command that reads nothing and ends with the container.
+    ///
+    /// - Throws: `APIError` when the container does not run.
+    func attach(_ wish: PodCommandWish, to pod: Object) async throws(APIError) -> any RunningCommand
 }
 
 /// A command and how its caller speaks to it.

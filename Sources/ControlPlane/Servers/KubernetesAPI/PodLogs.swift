@@ -14,6 +14,12 @@ package protocol PodLogSource: Sendable {
     ) async throws(APIError) -> AsyncThrowingStream<[UInt8], any Error>
 }
 
+/// One of the two streams that a container writes.
+package enum PodLogStream: String, Sendable {
+    case output = "stdout"
+    case errors = "stderr"
+}
+
 /// Which lines of a log, and how.
 package struct PodLogOptions: Sendable, Equatable {
     /// Go on when the end is reached.
@@ -22,6 +28,8 @@ package struct PodLogOptions: Sendable, Equatable {
     package var followsRestarts = false
     /// Of the container that ran before the last restart.
     package var previous = false
+    /// Only what was written to one of the streams; nil for both.
+    package var stream: PodLogStream?
     /// Put the time before each line.
     package var timestamps = false
     /// Only so many lines from the end; nil for all.

@@ -1,4 +1,5 @@
 import Glibc
+import Servers
 
 /// One file of a log, held open: it can be read to its end whatever it is renamed to meanwhile.
 final class OpenLog: Sendable {
@@ -76,19 +77,24 @@ struct LogFiles: Sendable {
 enum LogTail {
     /// Where the mark stands in a line: behind a time of 30 bytes and the stream's name of 6.
     private static let markOffset = 38
+    /// The first letter in which the streams' names differ.
+    private static let streamOffset = 34
 
-    /// The lines to leave out of the files so that the last `count` remain. A line in parts counts once.
-    static func linesToSkip(_ files: [OpenLog], keeping count: Int) -> Int {
+    /// The lines of a stream (nil: of both) to leave out of the files so that the last `count` remain. A line in parts
+    /// counts once.
+    static func linesToSkip(_ files: [OpenLog], keeping count: Int, of stream: PodLogStream?) -> Int {
+        let letter = stream.map { $0 == .output ? UInt8(ascii: "o") : UInt8(ascii: "e") }
         var total = 0
-        for file in files { total += lines(in: file) }
+        for file in files { total += lines(in: file, letter) }
         return max(total - count, 0)
     }
 
-    private static func lines(in file: OpenLog) -> Int {
+    private static func lines(in file: OpenLog, _ wanted: UInt8?) -> Int {
         var total = 0
         var position = 0
         var lineStart = 0
         var isPart = false
+        var isOther = false
         let size = 256 << 10
         let buffer = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
         defer { buffer.deallocate() }
@@ -98,12 +104,17 @@ enum LogTail {
             var offset = 0
             while offset < length {
                 let mark = lineStart + markOffset - position
+                let letter = lineStart + streamOffset - position
+                if let wanted, letter >= offset, letter < length {
+                    isOther = buffer.load(fromByteOffset: letter, as: UInt8.self) != wanted
+                }
                 if mark >= offset, mark < length { isPart = buffer.load(fromByteOffset: mark, as: UInt8.self) == 0x50 }
                 guard let end = memchr(buffer + offset, 0x0A, length - offset) else { break }
                 offset = end - buffer + 1
                 lineStart = position + offset
-                if !isPart { total += 1 }
+                if !isPart, !isOther { total += 1 }
                 isPart = false
+                isOther = false
             }
             position += length
         }

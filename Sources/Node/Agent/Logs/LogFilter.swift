@@ -8,6 +8,7 @@ package import Servers
 package struct LogFilter: Sendable {
     private let since: String?
     private let hasTimestamps: Bool
+    private let stream: PodLogStream?
     private var bytesLeft: Int?
     private var partial: [UInt8] = []
     /// The line before was a part: what follows belongs to the same line.
@@ -18,6 +19,7 @@ package struct LogFilter: Sendable {
     package init(_ options: PodLogOptions) {
         since = options.since?.nanoDescription
         hasTimestamps = options.timestamps
+        stream = options.stream
         bytesLeft = options.limitBytes
     }
 
@@ -58,6 +60,7 @@ package struct LogFilter: Sendable {
         guard let first = line.firstIndex(of: 0x20), let second = line[(first + 1)...].firstIndex(of: 0x20),
             let third = line[(second + 1)...].firstIndex(of: 0x20)
         else { return }
+        if let stream, !line[(first + 1)..<second].elementsEqual(stream.rawValue.utf8) { return }
         let isPart = line[second + 1] == UInt8(ascii: "P")
         let continues = isContinued
         isContinued = isPart

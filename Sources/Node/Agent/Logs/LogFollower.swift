@@ -22,6 +22,7 @@ actor LogFollower {
     private var files: [OpenLog] = []
     private var position = 0
     private var hasBegun = false
+    private var isStopped = false
     /// Since when the run is known to have ended, while its log is not marked as complete.
     private var endSeen: ContinuousClock.Instant?
     private let notice: LogNotice?
@@ -56,8 +57,8 @@ actor LogFollower {
 
     /// The next piece of text; nil at the end.
     func next() async -> [UInt8]? {
-        if !hasBegun { begin() }
-        while !Task.isCancelled, !filter.isFull {
+        begin()
+        while !Task.isCancelled, !isStopped, !filter.isFull {
             guard let file = files.first else {
                 guard options.followsRestarts, await awaitNextRun() else { return nil }
                 continue
@@ -75,10 +76,17 @@ actor LogFollower {
         return nil
     }
 
-    private func begin() {
+    /// Makes `next` end soon.
+    func stop() { isStopped = true }
+
+    /// Finds the place to begin at, so that what is written from now on comes after it.
+    func begin() {
+        guard !hasBegun else { return }
         hasBegun = true
         files = run.open()
-        if let tail = options.tailLines { filter.skip = LogTail.linesToSkip(files, keeping: max(tail, 0)) }
+        if let tail = options.tailLines {
+            filter.skip = LogTail.linesToSkip(files, keeping: max(tail, 0), of: options.stream)
+        }
     }
 
     /// A file was read to its end: on to the next.
@@ -133,7 +141,7 @@ actor LogFollower {
 
     /// Waits for the container's next run; false when there will be none.
     private func awaitNextRun() async -> Bool {
-        while !Task.isCancelled {
+        while !Task.isCancelled, !isStopped {
             let isFinal = await standing().isFinal
             if let next = PodLogs.attempts(in: directory).first(where: { $0 > attempt }) {
                 attempt = next

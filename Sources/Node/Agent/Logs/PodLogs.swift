@@ -20,12 +20,18 @@ package struct PodLogs: PodLogSource {
         container: String,
         options: PodLogOptions
     ) async throws(APIError) -> AsyncThrowingStream<[UInt8], any Error> {
+        let follower = try follower(of: pod, container: container, options: options)
+        // The reader sets the pace: nothing is read ahead of it.
+        return AsyncThrowingStream { await follower.next() }
+    }
+
+    func follower(of pod: Object, container: String, options: PodLogOptions) throws(APIError) -> LogFollower {
         let directory = "\(stateDirectory)/pods/\(pod.uid)/logs/\(container)"
         let attempts = Self.attempts(in: directory)
         guard let attempt = options.previous ? attempts.dropLast().last : attempts.last else {
             throw .badRequest(missing(pod, container, options.previous))
         }
-        let follower = LogFollower(
+        return LogFollower(
             directory: directory,
             attempt: attempt,
             options: options,
@@ -34,8 +40,6 @@ package struct PodLogs: PodLogSource {
             container: container,
             store: store
         )
-        // The reader sets the pace: nothing is read ahead of it.
-        return AsyncThrowingStream { await follower.next() }
     }
 
     private func missing(_ pod: Object, _ container: String, _ isPrevious: Bool) -> String {

@@ -5,9 +5,9 @@ package enum Program {
     /// All commands in the order in which help lists them.
     package static let commands: [Command] = [
         UpCommand.command, DownCommand.command, ApplyCommand.command, DeleteCommand.command, GetCommand.command,
-        DescribeCommand.command, LogsCommand.command, ExecCommand.command, TopCommand.command, ScaleCommand.command,
-        RolloutCommand.command, SetCommand.command, StatCommand.command, CheckCommand.command, VersionCommand.command,
-        ServeEntry.command,
+        DescribeCommand.command, LogsCommand.command, ExecCommand.command, AttachCommand.command, TopCommand.command,
+        ScaleCommand.command, RolloutCommand.command, SetCommand.command, StatCommand.command, CheckCommand.command,
+        VersionCommand.command, ServeEntry.command,
     ]
 
     /// Runs the one command that is a small process of its own and knows no tasks; nil for all others.

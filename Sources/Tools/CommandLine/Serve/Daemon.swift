@@ -246,7 +246,7 @@ actor Daemon {
         var handler = KubernetesAPI(
             store: parts.store,
             logs: LogPorts(logs: parts.agent.logs),
-            commands: PodCommands(stateDirectory: state.path),
+            commands: PodCommands(stateDirectory: state.path, logs: parts.agent.logs),
             usage: UsageSampler(store: parts.store, stateDirectory: state.path, now: { SQLiteStore.now() }),
             version: Version.current
         )

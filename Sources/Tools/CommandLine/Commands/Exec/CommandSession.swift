@@ -20,7 +20,8 @@ struct CommandSession {
     private let isTerminal: Bool
     private let isQuiet: Bool
 
-    init(_ place: CommandPlace, _ command: [String], _ arguments: Arguments) throws(UsageError) {
+    // Without a command it hears what the container itself writes.
+    init(_ place: CommandPlace, _ command: [String]?, _ arguments: Arguments) throws(UsageError) {
         isQuiet = arguments.isSet("quiet")
         passesInput = arguments.isSet("stdin")
         let wantsTerminal = passesInput && arguments.isSet("tty")
@@ -32,7 +33,7 @@ struct CommandSession {
             try Target.type(named: "pods"),
             namespace: place.namespace,
             name: place.pod,
-            subresource: "exec"
+            subresource: command == nil ? "attach" : "exec"
         )
         target =
             path
@@ -40,7 +41,7 @@ struct CommandSession {
                 [
                     ("container", place.container), ("stdin", passesInput ? "true" : nil), ("stdout", "true"),
                     ("stderr", isTerminal ? nil : "true"), ("tty", isTerminal ? "true" : nil),
-                ] + command.map { ("command", $0) }
+                ] + (command ?? []).map { ("command", $0) }
             )
     }
 

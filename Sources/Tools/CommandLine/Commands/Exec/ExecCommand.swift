@@ -38,6 +38,30 @@ enum ExecCommand {
     }
 }
 
+/// `weft attach`: prints what a container writes from now on.
+enum AttachCommand {
+    static let command = Command(
+        "attach",
+        operands: "POD | KIND/NAME",
+        summary: "print what a container writes from now on, output and errors apart",
+        details: """
+            Ends when the container ends, or with Ctrl-C, which leaves the container alone. Lines come when they are whole.
+            What was written before is in 'weft logs'.
+            """,
+        options: [
+            Option("container", short: "c", value: "NAME", help: "the container (default: the first one)"),
+            Option("quiet", short: "q", help: "print nothing but what the container writes"),
+            .namespace, .stateDirectory,
+        ],
+        examples: ["weft attach web-6d4f-x2k9p", "weft attach deployment/web 2>errors.txt"],
+        operandCount: 1...1
+    ) { arguments in
+        let client = try await APIClient.connected(arguments)
+        let place = try await CommandPlace.find(client, arguments)
+        return try CommandSession(place, nil, arguments).run(client.state.socket)
+    }
+}
+
 /// The container in which a command is to run.
 struct CommandPlace: Sendable {
     let namespace: String
