@@ -39,6 +39,10 @@ MANIFEST = (
               f"readinessProbe: {{exec: {{command: [test, -e, /shared/{name}]}}, periodSeconds: 1}}, "
               f"args: [\"trap 'echo {name} >> /shared/order; exit 0' TERM; sleep 600 & wait; wait\"]}}" for name in ("one", "two"))
           + "]")
+    + pod("apart", "ls /tmp/first /var/first /usr/first FOLDER/first 2>/dev/null; touch /tmp/x /var/x /usr/x FOLDER/x && echo own; "
+          "head -1 /etc/resolv.conf; cat FOLDER/shown; test -e /run/lock && echo run; ls FOLDER/state | wc -l", "",
+          "initContainers: [{name: first, image: tools, "
+          "args: ['touch /tmp/first /var/first /usr/first FOLDER/first && ls /var/first']}]")
     + pod("failing-init", "true", "", "initContainers: [{name: first, image: tools, args: ['exit 3']}]")
 )
 
@@ -48,6 +52,7 @@ def cluster(request):
     with running(user=request.param) as program:
         (program.folder / "order").mkdir()
         (program.folder / "order").chmod(0o777)
+        (program.folder / "shown").write_text("shown\n")
         program.apply(MANIFEST + (GLUTTON if request.param == "root" else ""))
         yield program
 
@@ -138,3 +143,10 @@ def test_sidecars_count_for_readiness_and_end_in_reverse(cluster):
     wait_until(lambda: ready().get("status") == "True", "the sidecars are ready")
     cluster.run("delete", "pod", "order")
     assert (folder / "order").read_text().split() == ["main", "two", "one"]
+
+
+def test_containers_of_a_pod_do_not_see_each_others_writes(cluster):
+    assert cluster.until_ended("apart") == "Succeeded", cluster.status("apart")
+    assert cluster.log("apart", "-c", "first") == "/var/first\n"
+    assert cluster.log("apart", "-c", "main").splitlines() == ["own", "nameserver 10.96.0.10", "shown", "run", "0"], "and the state stays hidden"
+    assert not (cluster.folder / "x").exists() and not (cluster.folder / "first").exists()

@@ -29,29 +29,31 @@ static int bind_read_only(const char *source, const char *target) {
     return make_read_only(target);
 }
 
-/// Shows the directory `source` at `target`: under an overlay when the file system can, read-only otherwise.
-static int show_directory(const char *source, const char *target, const char *name) {
+int overlay_directory(const char *source, const char *target, const char *place, const char *name) {
     static unsigned serial;
     char upper[PATH_MAX], work[PATH_MAX], options[3 * PATH_MAX];
     struct stat facts;
     if (stat(source, &facts) != 0) return -1;
     // `:` and `,` are separators in the options of an overlay.
-    int plain = strpbrk(source, ":,\\") == NULL && strpbrk(layer, ":,\\") == NULL;
-    if (plain && JOIN(upper, "%s/u%u-%s", layer, serial, name) && JOIN(work, "%s/w%u", layer, serial)
-        && mkdir(upper, 0700) == 0 && mkdir(work, 0700) == 0) {
-        serial++;
-        if (chown(upper, facts.st_uid, facts.st_gid) != 0) errno = 0;  // another owner's id may have no mapping
-        chmod(upper, facts.st_mode & 07777);
-        for (int user_attributes = 1; user_attributes >= 0; user_attributes--) {
-            if (JOIN(
-                    options, "lowerdir=%s,upperdir=%s,workdir=%s%s", source, upper, work,
-                    user_attributes ? ",userxattr" : ""
-                )
-                && mount("overlay", target, "overlay", MS_NOSUID | MS_NODEV, options) == 0)
-                return 0;
-        }
+    if (strpbrk(source, ":,\\") != NULL || strpbrk(place, ":,\\") != NULL) return errno = EINVAL, -1;
+    if (!JOIN(upper, "%s/u%u-%s", place, serial, name) || !JOIN(work, "%s/w%u", place, serial)) return -1;
+    serial++;
+    if (mkdir(upper, 0700) != 0 || mkdir(work, 0700) != 0) return -1;
+    if (chown(upper, facts.st_uid, facts.st_gid) != 0) errno = 0;  // another owner's id may have no mapping
+    chmod(upper, facts.st_mode & 07777);
+    for (int user_attributes = 1; user_attributes >= 0; user_attributes--) {
+        if (!JOIN(
+                options, "lowerdir=%s,upperdir=%s,workdir=%s%s", source, upper, work, user_attributes ? ",userxattr" : ""
+            ))
+            return -1;
+        if (mount("overlay", target, "overlay", MS_NOSUID | MS_NODEV, options) == 0) return 0;
     }
-    return bind_read_only(source, target);
+    return -1;
+}
+
+/// Shows the directory `source` at `target`: under an overlay when the file system can, read-only otherwise.
+static int show_directory(const char *source, const char *target, const char *name) {
+    return overlay_directory(source, target, layer, name) == 0 ? 0 : bind_read_only(source, target);
 }
 
 /// `/proc/self/mountinfo` writes blanks and backslashes of a path as three octal digits.

@@ -19,6 +19,11 @@ enum { detach = 2 };  // MNT_DETACH
 
 /// Makes a mount and all below it read-only. 0 or -1 with errno.
 int make_read_only(const char *path);
+/// Mounts an overlay over the directory `source` at `target`; what is written goes to new directories in `place`. 0 or -1.
+int overlay_directory(const char *source, const char *target, const char *place, const char *name);
+/// Gives this mount namespace writes of its own: overlays over everything that the pod's containers would share. What cannot
+/// have one stays shared. 0 or -1 (`fail`).
+int pod_own_layer(void);
 /// Makes what a mount needs to stand on: a directory, or an empty file. 0 or -1 with errno.
 int make_mount_point(const char *path, int directory);
 /// `/proc/self/mountinfo` writes blanks and backslashes of a path as three octal digits: turns them back, in place.

@@ -150,8 +150,9 @@ static int each_mount(struct row request, int volumes) {
 }
 
 int pod_container_mounts(struct row request) {
-    const char *root = row_get(request, "root");
+    const char *root = row_get(request, "root"), *own = row_get(request, "layer");
     if (unshare(CLONE_NEWNS) != 0) return fail("cannot make a mount namespace: %m");
+    if (own != NULL && strcmp(own, "own") == 0 && pod_own_layer() != 0) return -1;
     if (root != NULL && strcmp(root, "ro") == 0 && (each_mount(request, 0) != 0 || freeze_root() != 0)) return -1;
     if (each_mount(request, 1) != 0) return -1;
     if (umount2(STORE, detach) != 0) return fail("cannot hide the volumes of other containers: %m");

@@ -64,6 +64,7 @@ package actor PodSandbox {
         var row = Self.row("start", program)
         row.add("log", program.log)
         row.add("attempt", String(program.attempt))
+        if program.hasOwnLayer { row.add("layer", "own") }
         row.add("root", program.hasReadOnlyRoot ? "ro" : "rw")
         for mount in program.mounts {
             let mode = mount.isReadOnly ? "ro" : "rw"

@@ -97,6 +97,8 @@ package struct ProgramSpec: Sendable {
     /// What its root may do; another user may do nothing special.
     package var capabilities = Capabilities.usual
     package var filter = SystemCallFilter.standard
+    /// Its writes are its own, not shared with the pod's other containers, and gone with the run.
+    package var hasOwnLayer = false
     /// Only volumes, devices and the kernel's files may be written.
     package var hasReadOnlyRoot = false
 

@@ -295,6 +295,7 @@ extension PodWorker {
             directory: container.workingDir ?? image.directory
         )
         privileges.apply(to: &program)
+        program.hasOwnLayer = spec.containers.count + spec.initContainers.count > 1
         program.mounts = try mounts(of: container, variables)
         return program
     }
