@@ -9,7 +9,7 @@ final class KeeperClient: EventHandler {
     /// A keeper that takes longer than this at the start is done without. Not sooner: sockets that it holds and nobody serves
     /// would get a part of the connections.
     private static let startTime: UInt64 = 3_000_000_000
-    private static let reconnectTime: UInt64 = 500
+    private static let reconnectTime: UInt64 = 100
 
     let vault: ListenerVault
     /// Called when a keeper came (again): all sockets are to be told to `opened`, then `announced` is to be called.
