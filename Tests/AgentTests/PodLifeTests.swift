@@ -119,7 +119,7 @@ struct PodLifeTests {
             import http.server, os
             class H(http.server.BaseHTTPRequestHandler):
                 def do_GET(self):
-                    ok = self.path != "/ready" or not os.path.exists("/tmp/closed")
+                    ok = self.path != "/ready" or not os.path.exists("/shared/closed")
                     self.send_response(200 if ok else 503); self.end_headers()
                 def log_message(self, *a): pass
             http.server.HTTPServer(("0.0.0.0", 8080), H).serve_forever()
@@ -130,9 +130,11 @@ struct PodLifeTests {
                 "web",
                 """
                 terminationGracePeriodSeconds: 1
+                volumes: [{name: shared, emptyDir: {}}]
                 containers:
                 - name: c
                   image: py
+                  volumeMounts: [{name: shared, mountPath: /shared}]
                   command: [/usr/bin/python3, server.py]
                   ports: [{name: http, containerPort: 8080}]
                   readinessProbe: {httpGet: {path: /ready, port: http}, periodSeconds: 1, failureThreshold: 1}
@@ -140,7 +142,8 @@ struct PodLifeTests {
                   startupProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1}
                 - name: side
                   image: py
-                  command: [sh, -c, 'sleep 1.5; : > /tmp/closed; sleep 60']
+                  volumeMounts: [{name: shared, mountPath: /shared}]
+                  command: [sh, -c, 'sleep 1.5; : > /shared/closed; sleep 60']
                 """
             )
         )
