@@ -26,15 +26,18 @@ package struct PodUsage: Sendable {
         var measured: [String: [ContainerUsage]] = [:]
         for (uid, answer) in answers {
             let mine = ProcessCosts.space("pid", of: answer.process).flatMap { costs[$0] } ?? []
-            measured[uid] = answer.containers.filter { $0.state == .running }.map { usage(uid, $0, mine) }
+            // Without a PID namespace of its own a pod's processes are known by their parents.
+            let isPlain = ProcessCosts.space("pid", of: answer.process) == ProcessCosts.space("pid", of: getpid())
+            measured[uid] = answer.containers.filter { $0.state == .running }.map { run in
+                let family =
+                    isPlain ? ProcessCosts.family(of: run.pid, in: mine) : ProcessCosts.company(of: run.pid, in: mine)
+                return usage(uid, run, family)
+            }
         }
         return measured
     }
 
-    private func usage(_ uid: String, _ run: ContainerRun, _ processes: [ProcessCosts]) -> ContainerUsage {
-        // All processes of a container share its mount namespace with the one that the pod init started.
-        let space = processes.first { $0.innerPID == run.pid }?.mountSpace
-        let mine = processes.filter { $0.mountSpace == space && space != nil }
+    private func usage(_ uid: String, _ run: ContainerRun, _ mine: [ProcessCosts]) -> ContainerUsage {
         let summed = (mine.reduce(0) { $0 &+ $1.processorNanoseconds }, mine.reduce(0) { $0 + $1.memoryBytes })
         let places = roots.map { "\($0)/weft/\(uid)/\(run.name)" }
         return ContainerUsage(
@@ -73,6 +76,8 @@ package struct PodUsage: Sendable {
 
 /// What one process has used, and where it belongs.
 struct ProcessCosts: Sendable {
+    let pid: Int
+    let parent: Int
     /// Its number inside its own PID namespace.
     let innerPID: Int
     let mountSpace: String?
@@ -93,6 +98,24 @@ struct ProcessCosts: Sendable {
         return found
     }
 
+    /// A process and all that it and its children have started.
+    static func family(of pid: Int, in processes: [ProcessCosts]) -> [ProcessCosts] {
+        let children = Dictionary(grouping: processes, by: \.parent)
+        var family = processes.filter { $0.pid == pid }
+        var next = 0
+        while next < family.count, family.count <= processes.count {
+            family += children[family[next].pid] ?? []
+            next += 1
+        }
+        return family
+    }
+
+    /// All processes that share the mount namespace of the one with this inner number: a container's.
+    static func company(of innerPID: Int, in processes: [ProcessCosts]) -> [ProcessCosts] {
+        guard let space = processes.first(where: { $0.innerPID == innerPID })?.mountSpace else { return [] }
+        return processes.filter { $0.mountSpace == space }
+    }
+
     private init?(_ pid: Int32) {
         guard let stat = readFile("/proc/\(pid)/stat", limit: 4096), let end = stat.lastIndex(of: ")"),
             let status = readFile("/proc/\(pid)/status", limit: 8192)
@@ -100,6 +123,8 @@ struct ProcessCosts: Sendable {
         // From the state, field 3, on: utime, stime, cutime and cstime are fields 14 to 17.
         let fields = stat[stat.index(after: end)...].split(separator: " ")
         guard fields.count > 14 else { return nil }
+        self.pid = Int(pid)
+        parent = Int(fields[1]) ?? 0
         let ticks = fields[11...14].reduce(UInt64(0)) { $0 &+ (UInt64($1) ?? 0) }
         processorNanoseconds = ticks &* (1_000_000_000 / UInt64(max(sysconf(Int32(_SC_CLK_TCK)), 1)))
         let inner = status.split(separator: "\n").first { $0.hasPrefix("NSpid:") }
