@@ -227,9 +227,8 @@ extension Worker {
         admit(index, place, configuration)
     }
 
-    /// Finds the listener and the chain that serve a new connection.
-    ///
-    /// - Parameter named: the destination that a balancer in front named; nil: it is found out.
+    /// Finds the listener and the chain that serve a new connection. A destination that a balancer in front has `named`
+    /// counts; without one it is found out.
     func route(
         _ index: Int32,
         _ place: DownstreamPlace,

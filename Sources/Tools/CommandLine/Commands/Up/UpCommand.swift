@@ -45,7 +45,7 @@ enum UpCommand {
         return try await Readiness(client: client).wait(seconds: timeout)
     }
 
-    /// - Parameter undoing: a failed start leaves nothing behind that was not there before.
+    /// Applies everything. A failed start leaves nothing behind that was not there before: `undoing` says that nothing was.
     private static func apply(
         _ manifests: [Manifest],
         _ arguments: Arguments,
