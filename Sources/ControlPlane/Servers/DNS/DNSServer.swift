@@ -123,6 +123,8 @@ class DNSEndpoint {
 final class DNSDatagrams: DNSEndpoint, EventHandler {
     /// Questions taken in one turn.
     private static let batch = 32
+    /// A question of this socket was answered by this process.
+    private var isProven = false
 
     override func start() { key = try? loop.add(fd, .read, self) }
 
@@ -131,15 +133,20 @@ final class DNSDatagrams: DNSEndpoint, EventHandler {
         for _ in 0..<Self.batch {
             var peer = sockaddr_storage()
             var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+            // A question leaves the socket after it is answered: a process that is killed in between loses none, the next
+            // one answers it (again). Not the first: should one ever end the process, it must not meet the next as well.
+            let flags = isProven ? Int32(MSG_PEEK) : 0
             let count = withUnsafeMutablePointer(to: &peer) { pointer in
                 pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    recvfrom(fd, &buffer, buffer.count, 0, __SOCKADDR_ARG(__sockaddr__: $0), &length)
+                    recvfrom(fd, &buffer, buffer.count, flags, __SOCKADDR_ARG(__sockaddr__: $0), &length)
                 }
             }
             guard count >= 0 else { return }
             core.answer(Array(buffer[..<count]), overTCP: false, loop) { [weak self] answer in
                 self?.send(answer, peer, length)
             }
+            if isProven { recv(fd, &buffer, 1, 0) }
+            isProven = true
         }
     }
 
