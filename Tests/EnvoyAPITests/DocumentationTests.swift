@@ -33,7 +33,11 @@ struct DocumentationTests {
         Envoy.PeakEwma.self, Envoy.UpstreamHttpProtocolOptions.self,
         Envoy.UpstreamHttpProtocolOptions.ExplicitHttpConfig.self, Envoy.ClusterLoadAssignment.self,
         Envoy.ClusterLoadAssignment.Policy.self, Envoy.LocalityLbEndpoints.self, Envoy.LbEndpoint.self,
-        Envoy.Endpoint.self,
+        Envoy.Endpoint.self, Envoy.TransportSocket.self, Envoy.RawBuffer.self, Envoy.TlsInspector.self,
+        Envoy.DownstreamTlsContext.self, Envoy.UpstreamTlsContext.self, Envoy.CommonTlsContext.self,
+        Envoy.TlsParameters.self, Envoy.TlsCertificate.self, Envoy.CertificateValidationContext.self,
+        Envoy.CertificateValidationContext.SystemRootCerts.self, Envoy.SubjectAltNameMatcher.self,
+        Envoy.CombinedCertificateValidationContext.self, Envoy.SdsSecretConfig.self, Envoy.Secret.self,
     ]
 
     @Test("the list of supported fields is what the tables hold")

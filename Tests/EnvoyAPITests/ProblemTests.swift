@@ -146,8 +146,8 @@ struct ProblemTests {
                 "static_resources.clusters[0].eds_cluster_config: required for type EDS"
             ),
             (
-                "{static_resources: {clusters: [{name: a, transport_socket: {name: tls}}]}}",
-                "static_resources.clusters[0].transport_socket: not supported by weft-proxy"
+                "{static_resources: {clusters: [{name: a, upstream_config: {name: tls}}]}}",
+                "static_resources.clusters[0].upstream_config: not supported by weft-proxy"
             ),
             (
                 "{static_resources: {clusters: [{name: a, connect_timeout: 0s}]}}",

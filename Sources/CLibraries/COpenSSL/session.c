@@ -185,6 +185,8 @@ int wtls_handshake(struct wtls_session *session) {
     int result = SSL_do_handshake(session->ssl);
     if (result == 1) {
         session->is_established = 1;
+        // The peer may have sent its first bytes together with the end of the handshake.
+        session->stopped_full = SSL_has_pending(session->ssl) != 0;
         return 1;
     }
     switch (SSL_get_error(session->ssl, result)) {

@@ -5,7 +5,7 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
     case other
     case host, connection, contentLength, transferEncoding, upgrade, expect, te, trailer, keepAlive, proxyConnection
     case http2Settings, via, server, date, cookie, authorization, forwarded
-    case forwardedFor, forwardedProto, forwardedHost, forwardedPrefix, realIP, requestID
+    case forwardedFor, forwardedProto, forwardedHost, forwardedPrefix, realIP, requestID, forwardedClientCert
     case secWebSocketKey, secWebSocketVersion
 
     /// Fields that hold for one connection only (RFC 9110 section 7.6.1) or that the writer makes itself.
@@ -60,6 +60,7 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
             if matches(name, "x-forwarded-proto", 17) { return .forwardedProto }
             return matches(name, "sec-websocket-key", 17) ? .secWebSocketKey : .other
         case 18: return matches(name, "x-forwarded-prefix", 18) ? .forwardedPrefix : .other
+        case 23: return matches(name, "x-forwarded-client-cert", 23) ? .forwardedClientCert : .other
         case 21: return matches(name, "sec-websocket-version", 21) ? .secWebSocketVersion : .other
         default: return .other
         }

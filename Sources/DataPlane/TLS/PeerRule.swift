@@ -67,9 +67,7 @@ package struct PeerRule: Sendable, Equatable {
         self.isForClients = isForClients
     }
 
-    /// Why the peer is refused; nil: it is accepted.
-    ///
-    /// - Parameter wanted: a host name that the certificate has to be for, too.
+    /// Why the peer is refused; nil: it is accepted. With `wanted` the certificate has to be for that host, too.
     package func objection(to peer: PeerIdentity, wanted: String? = nil) -> String? {
         if let odd = peer.names.first(where: { !$0.isPlain }) {
             return "the certificate holds a name with unprintable bytes: \(odd.text)"

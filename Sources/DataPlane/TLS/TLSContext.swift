@@ -41,6 +41,8 @@ package struct TLSSettings: Sendable, Equatable {
     package var trustsSystem = false
     package var revocations: [UInt8]?
     package var maximumDepth: Int?
+    /// Tickets, where no certificate of the peer is asked for.
+    package var allowsResumption = true
     package var rule = PeerRule()
 
     package init(isServer: Bool) { self.isServer = isServer }
@@ -146,7 +148,8 @@ package final class TLSContext: @unchecked Sendable {
                         case .required: native.verify = wtls_verify_required
                         }
                         // A ticket would carry an identity past the checks of a full handshake.
-                        native.allows_resumption = settings.isServer && settings.verification == .none ? 1 : 0
+                        native.allows_resumption =
+                            settings.isServer && settings.allowsResumption && settings.verification == .none ? 1 : 0
                         native.checks_revocation = settings.revocations == nil ? 0 : 1
                         native.maximum_depth = Int32(clamping: settings.maximumDepth ?? 0)
                         made = wtls_context_new(&native, &hooks, retained, text, size)

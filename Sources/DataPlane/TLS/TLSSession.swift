@@ -6,10 +6,8 @@ import COpenSSL
 package struct TLSSession: BitwiseCopyable {
     private let handle: OpaquePointer
 
-    /// - Parameters:
-    ///   - name: what a client asks for (SNI).
-    ///   - wanted: the host name that the server's certificate has to be for; nil: the context's rule alone decides.
-    ///   - prefix: bytes that were read from the socket already.
+    /// A client asks for `name` (SNI). With `wanted` the server's certificate has to be for that host, beside the context's rule.
+    /// `prefix` are bytes that were read from the socket already.
     package init?(
         _ context: TLSContext,
         fd: Int32,

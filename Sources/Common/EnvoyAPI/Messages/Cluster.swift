@@ -32,6 +32,7 @@ extension Envoy {
         package var ignoreHealthOnHostRemoval: Bool
         package var loadBalancingPolicy: LoadBalancingPolicy?
         package var maxRequestsPerConnection: UInt32?
+        package var transportSocket: TransportSocket?
 
         /// One of these.
         package enum LbConfig: Sendable, Equatable {
@@ -65,7 +66,8 @@ extension Envoy {
             closeConnectionsOnHostHealthFailure: Bool = false,
             ignoreHealthOnHostRemoval: Bool = false,
             loadBalancingPolicy: LoadBalancingPolicy? = nil,
-            maxRequestsPerConnection: UInt32? = nil
+            maxRequestsPerConnection: UInt32? = nil,
+            transportSocket: TransportSocket? = nil
         ) {
             self.name = name
             self.altStatName = altStatName
@@ -93,6 +95,7 @@ extension Envoy {
             self.ignoreHealthOnHostRemoval = ignoreHealthOnHostRemoval
             self.loadBalancingPolicy = loadBalancingPolicy
             self.maxRequestsPerConnection = maxRequestsPerConnection
+            self.transportSocket = transportSocket
         }
 
         package static let schema = MessageSchema<Cluster>(
@@ -136,6 +139,7 @@ extension Envoy {
             schema.field(32, "ignore_health_on_host_removal", \.ignoreHealthOnHostRemoval, .bool)
             schema.optional(41, "load_balancing_policy", \.loadBalancingPolicy, .message)
             schema.optional(9, "max_requests_per_connection", \.maxRequestsPerConnection, .uint32Value)
+            schema.optional(24, "transport_socket", \.transportSocket, .message)
             schema.ignored(
                 """
                 wait_for_warm_on_init=54 track_timeout_budgets=47 track_cluster_stats=49
@@ -148,7 +152,7 @@ extension Envoy {
                 upstream_http_protocol_options=46 http2_protocol_options=14 dns_jitter=58
                 dns_failure_refresh_rate=44 dns_resolvers=18 use_tcp_for_dns_lookups=45
                 dns_resolution_config=53 typed_dns_resolver_config=55 lb_subset_config=22
-                transport_socket=24 protocol_selection=26 filters=40 lrs_server=42
+                protocol_selection=26 filters=40 lrs_server=42
                 lrs_report_endpoint_metrics=57 upstream_config=48
                 connection_pool_per_downstream_connection=51
                 """

@@ -5,6 +5,7 @@ extension Envoy {
         case cluster(Cluster)
         case routeConfiguration(RouteConfiguration)
         case clusterLoadAssignment(ClusterLoadAssignment)
+        case secret(Secret)
 
         package static let members = AnyMembers<Resource>(
             "resource",
@@ -21,6 +22,9 @@ extension Envoy {
                 AnyMember(ClusterLoadAssignment.self, wrap: { .clusterLoadAssignment($0) }) {
                     if case .clusterLoadAssignment(let value) = $0 { value } else { nil }
                 },
+                AnyMember(Secret.self, wrap: { .secret($0) }) {
+                    if case .secret(let value) = $0 { value } else { nil }
+                },
             ]
         )
     }
@@ -30,6 +34,7 @@ extension Envoy {
         case originalDst(OriginalDst)
         case httpInspector(HttpInspector)
         case proxyProtocol(ProxyProtocol)
+        case tlsInspector(TlsInspector)
 
         package static let members = AnyMembers<ListenerFilterConfig>(
             "listener filter",
@@ -42,6 +47,9 @@ extension Envoy {
                 },
                 AnyMember(ProxyProtocol.self, wrap: { .proxyProtocol($0) }) {
                     if case .proxyProtocol(let value) = $0 { value } else { nil }
+                },
+                AnyMember(TlsInspector.self, wrap: { .tlsInspector($0) }) {
+                    if case .tlsInspector(let value) = $0 { value } else { nil }
                 },
             ]
         )

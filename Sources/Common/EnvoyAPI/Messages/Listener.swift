@@ -235,17 +235,24 @@ extension Envoy {
         package var filterChainMatch: FilterChainMatch?
         package var filters: [Filter]
         package var metadata: Metadata?
+        package var transportSocket: TransportSocket?
+        /// For the TLS handshake; nil is 15 s, 0 never.
+        package var transportSocketConnectTimeout: Duration?
 
         package init(
             name: String = "",
             filterChainMatch: FilterChainMatch? = nil,
             filters: [Filter] = [],
-            metadata: Metadata? = nil
+            metadata: Metadata? = nil,
+            transportSocket: TransportSocket? = nil,
+            transportSocketConnectTimeout: Duration? = nil
         ) {
             self.name = name
             self.filterChainMatch = filterChainMatch
             self.filters = filters
             self.metadata = metadata
+            self.transportSocket = transportSocket
+            self.transportSocketConnectTimeout = transportSocketConnectTimeout
         }
 
         package static let schema = MessageSchema<FilterChain>(
@@ -256,7 +263,9 @@ extension Envoy {
             schema.optional(1, "filter_chain_match", \.filterChainMatch, .message)
             schema.repeated(3, "filters", \.filters, .message)
             schema.optional(5, "metadata", \.metadata, .message)
-            schema.unsupported("use_proxy_proto=4 transport_socket=6 transport_socket_connect_timeout=9")
+            schema.optional(6, "transport_socket", \.transportSocket, .message)
+            schema.optional(9, "transport_socket_connect_timeout", \.transportSocketConnectTimeout, .duration)
+            schema.unsupported("use_proxy_proto=4")
         }
     }
 }

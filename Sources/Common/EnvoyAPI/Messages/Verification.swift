@@ -157,6 +157,7 @@ extension Envoy.Resource {
         case .cluster(let cluster): ("Cluster", cluster.name)
         case .routeConfiguration(let routes): ("RouteConfiguration", routes.name)
         case .clusterLoadAssignment(let endpoints): ("ClusterLoadAssignment", endpoints.clusterName)
+        case .secret(let secret): ("Secret", secret.name)
         }
     }
 }

@@ -190,10 +190,11 @@ extension Codec where T: EnvoyEnum {
                 case .string(let text):
                     // Envoy takes the names in either case, and documents make use of it.
                     let name = text.uppercased()
-                    if let found = T.names.supported.first(where: { $0.name == name }) {
+                    if let found = T.names.supported.first(where: { $0.name.uppercased() == name }) {
                         return T(rawValue: found.number)
                     }
-                    reader.noValue(of: T.names, name: T.names.unsupported.contains { $0.name == name } ? name : text)
+                    let missing = T.names.unsupported.first { $0.name.uppercased() == name }
+                    reader.noValue(of: T.names, name: missing?.name ?? text)
                 case .int(let number): return known(number, &reader)
                 default: reader.wrongType("one of \(T.names.list)", value)
                 }

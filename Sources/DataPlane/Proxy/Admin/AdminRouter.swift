@@ -47,6 +47,12 @@ final class AdminRouter {
                 reply in
                 reply(json(router.configVersions()))
             },
+            Endpoint(path: "/certs", help: "certificates in use, when they expire, and what was refused") {
+                router,
+                _,
+                reply in
+                reply(json(CertificatePage.make(router.process.store.context.tls.holders)))
+            },
             Endpoint(path: "/draining", help: "removed endpoints that still answer requests, and how many") {
                 $0.draining($2)
             },

@@ -29,6 +29,7 @@ struct ClusterCompiler {
         }
         settings.labels = context.labels.number(of: labels(cluster))
         settings.endpointWait = endpointWait(cluster.metadata)
+        settings.tls = TLSCompiler(context: context).client(cluster.transportSocket, owner: "cluster \(cluster.name)")
         return settings
     }
 

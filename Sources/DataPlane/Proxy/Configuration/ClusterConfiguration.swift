@@ -41,6 +41,8 @@ final class ClusterConfiguration: Sendable {
         var maxRequestsPerConnection: UInt32 = 0
         var perConnectionBufferLimit = 1 << 20
         var keepalive: Keepalive?
+        /// nil: endpoints are spoken to in the clear.
+        var tls: TLSHolder?
         /// Local address to bind to before connecting, and with ORIGINAL_DST the namespace in which is dialled.
         var source: Address?
         /// Interned in `Snapshot.labels`: what the cluster says of all its endpoints.

@@ -14,6 +14,7 @@ final class CompileContext {
     let routeTables: PlaceBook
     let labels: Interner<LabelSet>
     let accessLogs: AccessLogBook
+    let tls = TLSBook()
     private var path: [String] = []
 
     /// More problems than this help nobody.

@@ -1,4 +1,5 @@
 import EnvoyAPI
+import TLS
 import Traffic
 import Wire
 
@@ -37,9 +38,15 @@ struct ListenerCompiler {
             switch filter.typedConfig {
             case .originalDst: settings.readsOriginalDestination = true
             case .httpInspector: settings.inspectsHTTP = true
+            case .tlsInspector: settings.inspectsTLS = true
             case .proxyProtocol(let message): settings.proxyProtocol = proxyProtocol(message, listener)
             case nil: context.report("listener_filters: the filter \"\(filter.name)\" has no typed_config")
             }
+        }
+        // Envoy wants the filter named; what a chain asks for is looked at in any case.
+        for chain in listener.filterChains {
+            guard let wanted = chain.filterChainMatch else { continue }
+            if !wanted.serverNames.isEmpty || wanted.transportProtocol == "tls" { settings.inspectsTLS = true }
         }
         // Handing over is pointless without knowing where to; Envoy wants the filter, here the flag is enough.
         if settings.usesOriginalDestination { settings.readsOriginalDestination = true }
@@ -98,18 +105,27 @@ struct ListenerCompiler {
             return nil
         }
         let match = context.at("filter_chain_match") { self.match(message.filterChainMatch) }
-        return context.at("filters[0].typed_config") {
+        let terminal: FilterChainConfiguration.Filter? = context.at("filters[0].typed_config") {
             switch filter.typedConfig {
             case .httpConnectionManager(let manager):
-                let compiled = HTTPChainConfiguration(http(manager, owner: "\(owner)/\(message.name)"))
-                return FilterChainConfiguration(name: message.name, match: match, filter: .http(compiled))
-            case .tcpProxy(let proxy):
-                return FilterChainConfiguration(name: message.name, match: match, filter: .tcp(tcp(proxy)))
+                return .http(HTTPChainConfiguration(http(manager, owner: "\(owner)/\(message.name)")))
+            case .tcpProxy(let proxy): return .tcp(tcp(proxy))
             case nil:
                 context.report("is required")
                 return nil
             }
         }
+        guard let terminal else { return nil }
+        var isHTTP = false
+        if case .http = terminal { isHTTP = true }
+        let place = message.name.isEmpty ? "listener \(owner)" : "listener \(owner)/\(message.name)"
+        return FilterChainConfiguration(
+            name: message.name,
+            match: match,
+            filter: terminal,
+            tls: TLSCompiler(context: context).server(message.transportSocket, owner: place, isHTTP: isHTTP),
+            handshakeTimeout: nanoseconds(message.transportSocketConnectTimeout) ?? 15_000_000_000
+        )
     }
 
     private func match(_ message: Envoy.FilterChainMatch?) -> ChainMatch {
@@ -126,12 +142,22 @@ struct ListenerCompiler {
             case "http/1.0": match.applications |= ApplicationProtocol.http10.mask
             case "http/1.1": match.applications |= ApplicationProtocol.http11.mask
             case "h2c", "h2": match.applications |= ApplicationProtocol.http2.mask
-            default: context.report("application_protocols: \"\(name)\" cannot be detected")
+            default: match.protocols.append(Array(name.utf8))
             }
         }
-        if !message.serverNames.isEmpty { context.report("server_names needs TLS, which is not supported yet") }
-        if !["", "raw_buffer"].contains(message.transportProtocol) {
-            context.report("transport_protocol: only raw_buffer is supported")
+        for (index, name) in message.serverNames.enumerated() {
+            let isWildcard = name.hasPrefix("*.")
+            guard let plain = ServerName.normalized(isWildcard ? String(name.dropFirst(2)) : name) else {
+                context.report("server_names[\(index)]: \"\(name)\" is no host name; *.NAME stands for all names below")
+                continue
+            }
+            match.serverNames.append(isWildcard ? "*.\(plain)" : plain)
+        }
+        switch message.transportProtocol {
+        case "": break
+        case "raw_buffer": match.transport = .raw
+        case "tls": match.transport = .tls
+        default: context.report("transport_protocol: use raw_buffer or tls")
         }
         switch message.sourceType {
         case .any: break
@@ -311,7 +337,7 @@ extension ChainMatch {
         var rank = 0
         if destinationPort != nil { rank += 1 << 20 }
         rank += (destinations.map { Int($0.prefixLength) + 1 }.max() ?? 0) << 10
-        if applications != 0 { rank += 1 << 9 }
+        if applications != 0 || !protocols.isEmpty { rank += 1 << 9 }
         if isFromThisHost != nil { rank += 1 << 8 }
         rank += (sources.map { Int($0.prefixLength) + 1 }.max() ?? 0) / 2
         return rank + (sourcePorts.isEmpty ? 0 : 1)

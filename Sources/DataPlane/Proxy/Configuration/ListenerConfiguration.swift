@@ -1,3 +1,4 @@
+import TLS
 import Traffic
 
 /// One listener, compiled. Immutable.
@@ -31,6 +32,8 @@ final class ListenerConfiguration: Sendable {
         var readsOriginalDestination = false
         /// Look for HTTP in the first bytes (listener filter `http_inspector`).
         var inspectsHTTP = false
+        /// Look for TLS in the first bytes (listener filter `tls_inspector`, or a chain that asks for what it finds).
+        var inspectsTLS = false
         /// The PROXY protocol is demanded (listener filter `proxy_protocol`).
         var proxyProtocol: ProxyProtocolRule?
         /// Time for the listener filters, nanoseconds; 0 = none.
@@ -81,6 +84,8 @@ struct ConnectionFacts {
     var sourcePort: UInt16
     /// What the inspector found.
     var application = ApplicationProtocol.unknown
+    /// nil: the inspector did not look, or found no TLS.
+    var hello: ClientHello?
 }
 
 /// An application protocol as found in a connection's first bytes.
@@ -93,12 +98,32 @@ enum ApplicationProtocol: UInt8, Sendable, BitwiseCopyable {
 extension ListenerConfiguration {
     /// The chain for a connection: the first whose match holds, most specific first, else the default chain.
     func chain(for facts: ConnectionFacts) -> FilterChainConfiguration? {
+        if settings.inspectsTLS { return mostSpecificChain(for: facts) ?? defaultChain }
         for chain in chains where chain.match.accepts(facts) { return chain }
         return defaultChain
     }
 
+    /// Where server names count: among the chains that hold, destination before server name before everything else, and of two
+    /// equal ones the first.
+    private func mostSpecificChain(for facts: ConnectionFacts) -> FilterChainConfiguration? {
+        var best: FilterChainConfiguration?
+        var bestRank = (-1, -1, -1)
+        for chain in chains where chain.match.accepts(facts) {
+            let rank = (
+                chain.match.destinationRank, chain.match.nameRank(facts.hello?.serverName), chain.match.otherRank
+            )
+            if rank > bestRank { (best, bestRank) = (chain, rank) }
+        }
+        return best
+    }
+
     /// Whether any chain asks for the application protocol: else there is nothing to wait for.
     var needsApplicationProtocol: Bool { settings.inspectsHTTP && chains.contains { $0.match.applications != 0 } }
+
+    /// Whether any chain asks for what the client's first TLS message says.
+    var needsTLSInspection: Bool {
+        settings.inspectsTLS && chains.contains { $0.match.needsTLSInspection || $0.match.applications != 0 }
+    }
 
     /// The chain that a connection gets while nothing is known of its protocol.
     func chainWithoutProtocol(for facts: ConnectionFacts) -> FilterChainConfiguration? {
@@ -116,6 +141,11 @@ struct ChainMatch: Sendable {
     var sourcePorts: [UInt16] = []
     /// Bits of `ApplicationProtocol.mask`; 0 = any.
     var applications: UInt8 = 0
+    /// Further protocols that a client may offer in its TLS hello.
+    var protocols: [[UInt8]] = []
+    /// Lower case; `*.example.com` stands for every name below.
+    var serverNames: [String] = []
+    var transport = Transport.any
     /// Only connections from this machine (`SAME_IP_OR_LOOPBACK`), or only others (`EXTERNAL`); nil = all.
     var isFromThisHost: Bool?
 
@@ -124,13 +154,75 @@ struct ChainMatch: Sendable {
     func accepts(_ facts: ConnectionFacts) -> Bool {
         if let destinationPort, destinationPort != facts.destinationPort { return false }
         if !destinations.isEmpty, !destinations.contains(where: { $0.contains(facts.destination) }) { return false }
-        if applications != 0, applications & facts.application.mask == 0 { return false }
+        guard acceptsApplication(facts), acceptsTLS(facts) else { return false }
         if let isFromThisHost {
             let same = facts.source.isLoopback || facts.source == facts.destination
             if same != isFromThisHost { return false }
         }
         if !sources.isEmpty, !sources.contains(where: { $0.contains(facts.source) }) { return false }
         return sourcePorts.isEmpty || sourcePorts.contains(facts.sourcePort)
+    }
+
+    enum Transport: UInt8, Sendable { case any, raw, tls }
+
+    /// Whether the choice needs the first message of TLS.
+    var needsTLSInspection: Bool { !serverNames.isEmpty || transport != .any || !protocols.isEmpty }
+
+    private func acceptsApplication(_ facts: ConnectionFacts) -> Bool {
+        guard applications != 0 || !protocols.isEmpty else { return true }
+        if applications & facts.application.mask != 0 { return true }
+        return facts.hello?.protocols.contains { offered in
+            protocols.contains(offered) || applications & (ApplicationProtocol(offered)?.mask ?? 0) != 0
+        } ?? false
+    }
+
+    private func acceptsTLS(_ facts: ConnectionFacts) -> Bool {
+        switch transport {
+        case .any: break
+        case .raw: if facts.hello != nil { return false }
+        case .tls: if facts.hello == nil { return false }
+        }
+        return serverNames.isEmpty || nameRank(facts.hello?.serverName) > 0
+    }
+
+    /// 0: no name of the chain holds; else the more, the more of it stands there.
+    func nameRank(_ name: String?) -> Int {
+        guard let name else { return 0 }
+        var rank = 0
+        for pattern in serverNames {
+            if pattern == name { return 1 << 20 }
+            if pattern.hasPrefix("*"), name.utf8.count >= pattern.utf8.count, name.hasSuffix(pattern.dropFirst()) {
+                rank = max(rank, pattern.utf8.count)
+            }
+        }
+        return rank
+    }
+
+    var destinationRank: Int {
+        (destinationPort == nil ? 0 : 1 << 10) + (destinations.map { Int($0.prefixLength) + 1 }.max() ?? 0)
+    }
+
+    var otherRank: Int {
+        var rank = transport == .any ? 0 : 1 << 12
+        if applications != 0 || !protocols.isEmpty { rank += 1 << 11 }
+        if isFromThisHost != nil { rank += 1 << 10 }
+        rank += (sources.map { Int($0.prefixLength) + 1 }.max() ?? 0) << 1
+        return rank + (sourcePorts.isEmpty ? 0 : 1)
+    }
+}
+
+extension ApplicationProtocol {
+    /// From a name that a client offers in its TLS hello.
+    init?(_ offered: [UInt8]) {
+        if offered.elementsEqual("http/1.1".utf8) {
+            self = .http11
+        } else if offered.elementsEqual("http/1.0".utf8) {
+            self = .http10
+        } else if offered.elementsEqual("h2".utf8) {
+            self = .http2
+        } else {
+            return nil
+        }
     }
 }
 
@@ -143,11 +235,23 @@ final class FilterChainConfiguration: Sendable {
     let name: String
     let match: ChainMatch
     let filter: Filter
+    /// nil: bytes are taken as they are.
+    let tls: TLSHolder?
+    /// For the TLS handshake, nanoseconds; 0 = no limit.
+    let handshakeTimeout: UInt64
 
-    init(name: String, match: ChainMatch, filter: Filter) {
+    init(
+        name: String,
+        match: ChainMatch,
+        filter: Filter,
+        tls: TLSHolder? = nil,
+        handshakeTimeout: UInt64 = 15_000_000_000
+    ) {
         self.name = name
         self.match = match
         self.filter = filter
+        self.tls = tls
+        self.handshakeTimeout = handshakeTimeout
     }
 }
 

@@ -136,6 +136,13 @@ final class ProxyProcess: EventHandler {
         store.setClock()
         for path in paths.sorted() { store.read(path) }
         store.readWanted()
+        store.context.tls.filesChanged(paths) { [log] holder, error in
+            if let error {
+                log.warning("the certificates of \(holder.source.owner) are refused, those before stay: \(error)")
+            } else {
+                log.info("certificates loaded", ["for": holder.source.owner])
+            }
+        }
         publish()
     }
 
@@ -143,9 +150,11 @@ final class ProxyProcess: EventHandler {
     private func publish() {
         resolver.setNames(store.hostNames)
         let snapshot = store.commit()
-        if store.filesVersion != watchedVersion {
-            watchedVersion = store.filesVersion
-            watch.setFiles(store.files.values.map { ($0.state.path, $0.directory) })
+        store.context.tls.prune()
+        let version = store.filesVersion + store.context.tls.version
+        if version != watchedVersion {
+            watchedVersion = version
+            watch.setFiles(store.files.values.map { ($0.state.path, $0.directory) } + store.context.tls.files)
         }
         guard let snapshot else { return }
         accessLogs.setLogs(snapshot.accessLogs)
@@ -191,7 +200,7 @@ final class ProxyProcess: EventHandler {
         while let number = signals.next() {
             switch number {
             case SIGUSR1: accessLogs.reopenFiles()
-            case SIGHUP: filesChanged(Set(store.files.keys))
+            case SIGHUP: filesChanged(Set(store.files.keys).union(store.context.tls.files.map(\.path)))
             default: endRequested(number)
             }
         }

@@ -1,6 +1,7 @@
 import Bytes
 import HTTP
 import Reactor
+import TLS
 
 /// A client's connection. A plain value in a slab; idle it holds no buffer.
 struct Downstream: SlabElement {
@@ -9,6 +10,8 @@ struct Downstream: SlabElement {
         case introducing
         /// The first bytes are awaited to tell the protocol.
         case detecting
+        /// TLS is being agreed on.
+        case handshaking
         /// HTTP/1, with or without a request in work.
         case http
         /// Bytes are relayed as they come.
@@ -52,6 +55,8 @@ struct Downstream: SlabElement {
     var timer = TimerID.none
     /// The HTTP chain that serves it; nil until it is known and for TCP.
     var chain: ChainPlace?
+    /// Bytes go through it; nil: they are as they are.
+    var tls: TLSSession?
     /// Received, not consumed yet.
     var input = Buffer()
     /// To be sent.

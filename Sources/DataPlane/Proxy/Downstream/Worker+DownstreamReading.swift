@@ -2,12 +2,13 @@ import Bytes
 import Glibc
 import HTTP
 import Reactor
+import TLS
 
 /// Reads clients' connections.
 extension Worker {
     func downstreamReady(_ index: Int32, _ place: DownstreamPlace, _ readiness: Readiness) {
         let generation = place.pointee.generation
-        if readiness.contains(.write) {
+        if readiness.contains(.write), place.pointee.state != .handshaking {
             flushDownstream(index, place)
             guard downstreams.find(index, generation: generation) != nil else { return }
         }
@@ -23,7 +24,9 @@ extension Worker {
             }
             return
         }
-        guard !readiness.isDisjoint(with: [.read, .hungUp, .failed]) else { return }
+        guard !readiness.isDisjoint(with: [.read, .hungUp, .failed]) || place.pointee.state == .handshaking else {
+            return
+        }
         switch place.pointee.state {
         case .http:
             if place.pointee.exchange < 0 {
@@ -43,6 +46,7 @@ extension Worker {
         case .introducing:
             guard readAhead(index, place) else { return }
             readProxyHeader(index, place)
+        case .handshaking: continueHandshake(index, place)
         case .lingering: discardInput(index, place)
         }
     }
@@ -54,7 +58,7 @@ extension Worker {
             return
         }
         guard let memory = scratch.base else { return }
-        let count = Socket.receive(place.pointee.fd, memory, Int(scratch.capacity))
+        let count = receive(index, place, memory, Int(scratch.capacity))
         guard count > 0 else {
             if count == -Int(EAGAIN) { return }
             closeDownstream(index, place, flags: [])
@@ -80,7 +84,7 @@ extension Worker {
             refuse(index, place, .headTooLarge)
             return
         }
-        let count = Socket.receive(place.pointee.fd, tail, place.pointee.input.room)
+        let count = receive(index, place, tail, place.pointee.input.room)
         guard count > 0 else {
             if count == -Int(EAGAIN) { return }
             closeDownstream(index, place, flags: .downstreamTermination)
@@ -159,13 +163,15 @@ extension Worker {
     /// Reads what comes while a request is in work, up to a bound. False when nothing came or the connection is gone.
     @discardableResult
     private func readAhead(_ index: Int32, _ place: DownstreamPlace) -> Bool {
-        let room = Limits.pipelined - place.pointee.input.count
+        // A client's first TLS message may be longer than what is read ahead of requests.
+        let limit = place.pointee.state == .detecting ? ClientHello.limit : Limits.pipelined
+        let room = limit - place.pointee.input.count
         guard room > 0, buffers.reserve(&place.pointee.input, min(room, 2048)), let tail = place.pointee.input.tail
         else {
             pauseReading(index, place)
             return false
         }
-        let count = Socket.receive(place.pointee.fd, tail, place.pointee.input.room)
+        let count = receive(index, place, tail, place.pointee.input.room)
         if count > 0 {
             place.pointee.input.end &+= Int32(count)
             return true
@@ -194,6 +200,7 @@ extension Worker {
         guard place.pointee.flags.contains(.readPaused), !place.pointee.flags.contains(.readEnded) else { return }
         place.pointee.flags.remove(.readPaused)
         updateInterest(index, place)
+        lookInside(index, place)
     }
 
     func updateInterest(_ index: Int32, _ place: DownstreamPlace) {
@@ -206,7 +213,7 @@ extension Worker {
     /// Throws away what a client still sends after its last answer.
     private func discardInput(_ index: Int32, _ place: DownstreamPlace) {
         guard let memory = scratch.base else { return }
-        let count = Socket.receive(place.pointee.fd, memory, Int(scratch.capacity))
+        let count = receive(index, place, memory, Int(scratch.capacity))
         if count > 0 || count == -Int(EAGAIN) { return }
         closeDownstream(index, place, flags: [])
     }
@@ -221,7 +228,7 @@ extension Worker {
         place.pointee.state = .lingering
         place.pointee.since = now
         buffers.give(&place.pointee.input)
-        Socket.shutdownWrite(place.pointee.fd)
+        endSending(place)
         resumeReading(index, place)
         armDownstream(index, place)
     }
@@ -229,6 +236,7 @@ extension Worker {
     /// Closes at once and frees everything; a request in work is given up.
     func closeDownstream(_ index: Int32, _ place: DownstreamPlace, flags: ResponseFlags) {
         guard place.pointee.isLive else { return }
+        if place.pointee.state == .handshaking { handshaking[place.pointee.id] = nil }
         if place.pointee.state == .detecting || place.pointee.state == .introducing {
             detecting[place.pointee.id] = nil
         }
@@ -238,6 +246,12 @@ extension Worker {
         buffers.give(&place.pointee.input)
         buffers.give(&place.pointee.output)
         loop.timers.free(place.pointee.timer)
+        if let tls = place.pointee.tls {
+            // Declared only where nothing is missing: else it would say that a truncated answer is whole.
+            if flags.isEmpty, place.pointee.state == .http { tls.end() }
+            tls.free()
+            place.pointee.tls = nil
+        }
         Socket.close(place.pointee.fd)
         metrics.add(.downstreamConnections, -1)
         let listener = Int(place.pointee.listener)

@@ -13,6 +13,7 @@ extension Worker {
         let since = place.pointee.since
         switch place.pointee.state {
         case .lingering: return since &+ Limits.lingerTime
+        case .handshaking: return handshakeDeadline(place)
         case .introducing: return proxyHeaderDeadline(place)
         case .detecting:
             let own = detectionDeadline(place)
@@ -61,6 +62,7 @@ extension Worker {
         }
         switch place.pointee.state {
         case .lingering: closeDownstream(index, place, flags: [])
+        case .handshaking: handshakeTimedOut(index, place)
         case .introducing: refuseProxyHeader(index, place)
         case .detecting:
             if place.pointee.exchange >= 0, exchangeDeadline(exchanges.pointer(place.pointee.exchange)) <= now {

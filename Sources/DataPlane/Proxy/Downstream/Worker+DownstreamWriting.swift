@@ -22,7 +22,7 @@ extension Worker {
         guard total > 0 else { return true }
         var sent = 0
         if place.pointee.output.isEmpty {
-            sent = Socket.send(place.pointee.fd, first, firstCount, data, dataCount, last, lastCount)
+            sent = send(place, first, firstCount, data, dataCount, last, lastCount)
             if sent == total { return true }
             if sent < 0 {
                 guard sent == -Int(EAGAIN) else {
@@ -78,7 +78,7 @@ extension Worker {
     /// Sends what is kept; goes on with whatever waited for it.
     func flushDownstream(_ index: Int32, _ place: DownstreamPlace) {
         if let bytes = place.pointee.output.bytes, !place.pointee.output.isEmpty {
-            let sent = Socket.send(place.pointee.fd, bytes, place.pointee.output.count)
+            let sent = send(place, bytes, place.pointee.output.count)
             if sent < 0 {
                 if sent != -Int(EAGAIN) { closeDownstream(index, place, flags: .downstreamTermination) }
                 return

@@ -1,6 +1,7 @@
 import Bytes
 import CWeft
 import Reactor
+import TLS
 
 /// Tells HTTP from other protocols by a connection's first bytes, without ever making a server that speaks first wait.
 extension Worker {
@@ -17,7 +18,25 @@ extension Worker {
 
     /// Bytes came while the protocol is not known.
     func detect(_ index: Int32, _ place: DownstreamPlace) {
-        guard let bytes = place.pointee.input.bytes else { return }
+        guard let bytes = place.pointee.input.bytes, let configuration = detecting[place.pointee.id] else { return }
+        if configuration.needsTLSInspection {
+            switch ClientHello.read(UnsafeRawBufferPointer(start: bytes, count: place.pointee.input.count)) {
+            case .incomplete: return
+            case .hello(let hello):
+                decide(index, place, .unknown, hello)
+                return
+            case .malformed:
+                // Never a weaker chain for what cannot be read.
+                metrics.count(.tlsHandshakeFailures)
+                closeDownstream(index, place, flags: .downstreamTermination)
+                return
+            case .notTLS:
+                guard configuration.needsApplicationProtocol else {
+                    decide(index, place, .unknown)
+                    return
+                }
+            }
+        }
         switch Self.classify(bytes, place.pointee.input.count) {
         case .undecided: return
         case .http: decide(index, place, .http11)
@@ -27,7 +46,12 @@ extension Worker {
     }
 
     /// The protocol is known: the connection goes to its chain.
-    private func decide(_ index: Int32, _ place: DownstreamPlace, _ found: ApplicationProtocol) {
+    private func decide(
+        _ index: Int32,
+        _ place: DownstreamPlace,
+        _ found: ApplicationProtocol,
+        _ hello: ClientHello? = nil
+    ) {
         guard let configuration = detecting.removeValue(forKey: place.pointee.id) else {
             closeDownstream(index, place, flags: [])
             return
@@ -35,13 +59,14 @@ extension Worker {
         metrics.count(found == .unknown ? .detectedOther : .detectedHTTP)
         var facts = facts(place)
         facts.application = found
+        facts.hello = hello
         let chain = configuration.chain(for: facts)
         guard place.pointee.flags.contains(.isSpeculating) else {
             serve(index, place, chain)
             return
         }
         place.pointee.flags.remove(.isSpeculating)
-        if case .tcp = chain?.filter {
+        if case .tcp = chain?.filter, chain?.tls == nil, isSpeculated(place, chain) {
             commitSpeculation(index, place)
         } else {
             abandonSpeculation(place)
@@ -49,11 +74,18 @@ extension Worker {
         }
     }
 
+    /// Whether the endpoint that was dialled on suspicion is that of the chain.
+    private func isSpeculated(_ place: DownstreamPlace, _ chain: FilterChainConfiguration?) -> Bool {
+        guard case .tcp(let tcp) = chain?.filter, place.pointee.exchange >= 0 else { return true }
+        return exchanges.pointer(place.pointee.exchange).pointee.tcp?.takeUnretainedValue() === tcp
+    }
+
     /// Nobody spoke for a while: the TCP chain's endpoint is dialled, and whoever speaks first decides.
     func speculate(_ index: Int32, _ place: DownstreamPlace) {
         place.pointee.flags.insert(.isQuietOver)
         guard let configuration = detecting[place.pointee.id],
-            let chain = configuration.chainWithoutProtocol(for: facts(place)), case .tcp(let tcp) = chain.filter
+            let chain = configuration.chainWithoutProtocol(for: facts(place)), case .tcp(let tcp) = chain.filter,
+            chain.tls == nil
         else {
             armDownstream(index, place)
             return

@@ -256,7 +256,7 @@ extension Worker {
                 configuration = handed
             }
         }
-        if configuration.needsApplicationProtocol {
+        if configuration.needsApplicationProtocol || configuration.needsTLSInspection {
             startDetection(index, place, configuration)
         } else {
             serve(index, place, configuration.chain(for: facts(place)))
@@ -275,6 +275,15 @@ extension Worker {
 
     /// Starts the chain's filter; without a chain the connection is closed, as Envoy does.
     func serve(_ index: Int32, _ place: DownstreamPlace, _ chain: FilterChainConfiguration?) {
+        if let chain, let holder = chain.tls {
+            startHandshake(index, place, chain, holder)
+        } else {
+            start(index, place, chain)
+        }
+    }
+
+    /// Starts the chain's filter on bytes that can be read.
+    func start(_ index: Int32, _ place: DownstreamPlace, _ chain: FilterChainConfiguration?) {
         switch chain?.filter {
         case .http(let configuration):
             let chain = chainPlace(configuration)

@@ -198,6 +198,10 @@ private struct ProxyFamily {
                 (("result", "timeout"), .detectionTimeouts),
             ]
         ),
+        one("tls_handshakes_total", .tlsHandshakes, "TLS handshakes with clients that succeeded."),
+        one("tls_handshake_failures_total", .tlsHandshakeFailures, "TLS handshakes with clients that failed."),
+        one("tls_upstream_handshakes_total", .tlsUpstreamHandshakes, "TLS handshakes with endpoints that succeeded."),
+        one("tls_upstream_failures_total", .tlsUpstreamFailures, "TLS handshakes with endpoints that failed."),
         one("listeners_taken_over_total", .listenersTakenOver, "Listening sockets taken over from the proxy before."),
         one("access_log_dropped_total", .accessLogDropped, "Access log lines lost."),
         one("accept_failures_total", .acceptFailures, "Calls of accept that failed."),

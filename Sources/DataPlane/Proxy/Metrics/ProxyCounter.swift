@@ -14,6 +14,8 @@ enum ProxyCounter: Int, CaseIterable, Sendable {
     case ejectionsEnded
     // Detection of protocols.
     case detectedHTTP, detectedOther, detectionTimeouts
+    // TLS.
+    case tlsHandshakes, tlsHandshakeFailures, tlsUpstreamHandshakes, tlsUpstreamFailures
     // Housekeeping.
     case listenersTakenOver, accessLogDropped, acceptFailures, systemCallFailures, loopIterations
 }

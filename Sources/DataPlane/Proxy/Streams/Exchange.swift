@@ -123,7 +123,7 @@ typealias ExchangePlace = UnsafeMutablePointer<Exchange>
 enum FailureText: UInt8, BitwiseCopyable {
     case none, refused, unreachable, connectTimeout, namespaceGone, resetBeforeRequest, resetBeforeResponse,
         closedBeforeResponse
-    case timeout, badResponse, outOfDescriptors, otherConnectError, truncatedResponse
+    case timeout, badResponse, outOfDescriptors, otherConnectError, truncatedResponse, tlsFailed
 
     var text: StaticString {
         switch self {
@@ -139,6 +139,7 @@ enum FailureText: UInt8, BitwiseCopyable {
         case .badResponse: "the endpoint's answer is no acceptable HTTP"
         case .outOfDescriptors: "the proxy has no file descriptor left"
         case .otherConnectError: "the connection could not be made"
+        case .tlsFailed: "TLS with the endpoint failed"
         case .truncatedResponse: "the endpoint's answer was cut short"
         }
     }

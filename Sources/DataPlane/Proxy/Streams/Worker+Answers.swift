@@ -109,6 +109,12 @@ extension Worker {
         if exchange.pointee.failure != .none {
             writer.put("; last=")
             writer.put(exchange.pointee.failure.text)
+            if exchange.pointee.failure == .tlsFailed, let cluster = exchange.pointee.cluster {
+                writer.put(": ")
+                cluster.pointee.tlsFailure.withUnsafeBytes { raw in
+                    if let start = raw.baseAddress { writer.put(start, raw.count) }
+                }
+            }
         }
     }
 

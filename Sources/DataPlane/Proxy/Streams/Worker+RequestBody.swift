@@ -13,7 +13,7 @@ extension Worker {
         let upstream = upstreams.pointer(upstreamIndex)
         let waiting = exchange.pointee.request.count &- Int(exchange.pointee.requestSent)
         if waiting > 0, let bytes = exchange.pointee.request.bytes {
-            let sent = Socket.send(upstream.pointee.fd, bytes + Int(exchange.pointee.requestSent), waiting)
+            let sent = send(upstream, bytes + Int(exchange.pointee.requestSent), waiting)
             if sent < 0 {
                 if sent == -Int(EAGAIN) {
                     armWriting(upstreamIndex, upstream, true)
@@ -111,7 +111,7 @@ extension Worker {
             memory.copyMemory(from: bytes, byteCount: count)
             buffers.give(&place.pointee.input)
         } else {
-            count = Socket.receive(place.pointee.fd, memory, Int(scratch.capacity))
+            count = receive(index, place, memory, Int(scratch.capacity))
         }
         guard count > 0 else {
             if count == -Int(EAGAIN) { return }
@@ -161,7 +161,7 @@ extension Worker {
         if isReady, isPlain, step.data > 0 {
             let upstreamIndex = exchange.pointee.upstream
             let upstream = upstreams.pointer(upstreamIndex)
-            let sent = Socket.send(upstream.pointee.fd, bytes, step.data)
+            let sent = send(upstream, bytes, step.data)
             if sent < 0, sent != -Int(EAGAIN) {
                 sendFailed(index, exchange, upstreamIndex, upstream, code: Int32(-sent))
                 return
@@ -177,7 +177,7 @@ extension Worker {
             return
         }
         if exchange.pointee.upstream >= 0,
-            upstreams.pointer(exchange.pointee.upstream).pointee.state != .connecting
+            ![.connecting, .handshaking].contains(upstreams.pointer(exchange.pointee.upstream).pointee.state)
         {
             pump(index, exchange)
         }

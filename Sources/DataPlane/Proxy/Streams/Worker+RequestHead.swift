@@ -117,7 +117,8 @@ extension Worker {
             var passes = true
             switch name {
             case .other: if hasAliases { passes = !isAlias(base, field) }
-            case .host, .contentLength: passes = false
+            // Who the client is by its certificate is nothing that it may say itself.
+            case .host, .contentLength, .forwardedClientCert: passes = false
             case .forwardedFor:
                 forwardedFor = index
                 passes = !usesRemote
@@ -162,7 +163,9 @@ extension Worker {
             guard let start = spelled.baseAddress else { return true }
             for (index, byte) in name.buffer.enumerated() { spelled[index] = byte == 0x5F ? 0x2D : byte }
             switch FieldName.recognise(start, count: name.count) {
-            case .forwarded, .forwardedFor, .forwardedProto, .forwardedHost, .forwardedPrefix, .realIP: return true
+            case .forwarded, .forwardedFor, .forwardedProto, .forwardedHost, .forwardedPrefix, .realIP,
+                .forwardedClientCert:
+                return true
             default: return false
             }
         }
@@ -194,7 +197,10 @@ extension Worker {
             put(downstreams.pointer(exchange.pointee.downstream).pointee.peer, &writer)
             writer.endLine()
         }
-        if !hasProto { writer.put("x-forwarded-proto: http\r\n") }
+        if !hasProto {
+            let isTLS = downstreams.pointer(exchange.pointee.downstream).pointee.tls != nil
+            writer.put(isTLS ? "x-forwarded-proto: https\r\n" : "x-forwarded-proto: http\r\n")
+        }
         if !hasRequestID, chain.pointee.generatesRequestID { writeRequestID(&writer) }
         if !chain.pointee.via.isEmpty {
             writer.put("via: ")

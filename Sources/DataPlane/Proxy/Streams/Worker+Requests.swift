@@ -157,6 +157,7 @@ extension Worker {
             authority: authority,
             path: query.map { target.first($0) } ?? target,
             query: query.map { target.dropping($0 + 1) } ?? .empty,
+            isTLS: place.pointee.tls != nil,
             base: UnsafeRawPointer(bytes),
             fields: UnsafePointer(requestFields.fields),
             fieldCount: requestFields.count

@@ -23,7 +23,7 @@ extension Worker {
         if upstream.pointee.input.base == nil {
             guard let base = scratch.base else { return }
             memory = base
-            count = Socket.receive(upstream.pointee.fd, memory, Int(scratch.capacity))
+            count = receive(index, upstream, memory, Int(scratch.capacity))
             guard count > 0 else {
                 responseEnded(index, upstream, exchangeIndex, exchange, count)
                 return
@@ -33,7 +33,7 @@ extension Worker {
                 upstreamBroke(exchangeIndex, exchange, index, upstream, .badResponse)
                 return
             }
-            let more = Socket.receive(upstream.pointee.fd, tail, upstream.pointee.input.room)
+            let more = receive(index, upstream, tail, upstream.pointee.input.room)
             guard more > 0 else {
                 responseEnded(index, upstream, exchangeIndex, exchange, more)
                 return
@@ -201,7 +201,7 @@ extension Worker {
         _ exchange: ExchangePlace
     ) {
         guard let memory = scratch.base else { return }
-        let count = Socket.receive(upstream.pointee.fd, memory, Int(scratch.capacity))
+        let count = receive(index, upstream, memory, Int(scratch.capacity))
         if count > 0 {
             exchange.pointee.lastActivity = now
             carryResponse(

@@ -214,7 +214,7 @@ extension Worker {
         }
         let upstreamIndex = exchange.pointee.upstream
         let upstream = upstreams.pointer(upstreamIndex)
-        let count = Socket.receive(place.pointee.fd, memory, Int(scratch.capacity))
+        let count = receive(index, place, memory, Int(scratch.capacity))
         guard count > 0 else {
             if count == -Int(EAGAIN) { return }
             if count < 0 {
@@ -229,7 +229,7 @@ extension Worker {
         exchange.pointee.lastActivity = now
         exchange.pointee.bytesReceived &+= UInt64(count)
         metrics.tcpMoved(exchange.pointee.edge, read: count, written: 0)
-        let sent = Socket.send(upstream.pointee.fd, memory, count)
+        let sent = send(upstream, memory, count)
         if sent == count { return }
         guard sent >= 0 || sent == -Int(EAGAIN) else {
             closeDownstream(index, place, flags: .upstreamRemoteReset)
@@ -254,7 +254,7 @@ extension Worker {
             pauseReading(index, upstream)
             return
         }
-        let count = Socket.receive(upstream.pointee.fd, memory, Int(scratch.capacity))
+        let count = receive(index, upstream, memory, Int(scratch.capacity))
         guard count > 0 else {
             if count == -Int(EAGAIN) { return }
             if count < 0 {
@@ -281,7 +281,7 @@ extension Worker {
         let upstream = upstreams.pointer(exchange.pointee.upstream)
         if !upstream.pointee.flags.contains(.writeEnded) {
             upstream.pointee.flags.insert(.writeEnded)
-            Socket.shutdownWrite(upstream.pointee.fd)
+            endSending(upstream)
         }
         if upstream.pointee.flags.contains(.readEnded), place.pointee.output.isEmpty {
             closeDownstream(index, place, flags: [])
@@ -293,7 +293,7 @@ extension Worker {
         guard place.pointee.output.isEmpty else { return }
         if !place.pointee.flags.contains(.writeEnded) {
             place.pointee.flags.insert(.writeEnded)
-            Socket.shutdownWrite(place.pointee.fd)
+            endSending(place)
         }
         guard place.pointee.flags.contains(.readEnded), place.pointee.exchange >= 0 else { return }
         if exchanges.pointer(place.pointee.exchange).pointee.request.isEmpty {

@@ -42,6 +42,10 @@ struct ClusterState {
     var name: ByteRun
     /// Local address to dial from, and the namespace of original destinations.
     var source: EndpointTarget
+    /// nil: endpoints are spoken to in the clear.
+    var tls: TLSHolder?
+    /// Why the last handshake failed, printable.
+    var tlsFailure: [UInt8] = []
     /// Owns the bytes of `name`.
     private let arena: Arena
 

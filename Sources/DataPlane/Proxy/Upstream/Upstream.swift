@@ -1,9 +1,10 @@
 import Bytes
 import Reactor
+import TLS
 
 /// A connection to an endpoint. A plain value in a slab; idle it holds no buffer.
 struct Upstream: SlabElement {
-    enum State: UInt8, BitwiseCopyable { case connecting, idle, busy, tunnel }
+    enum State: UInt8, BitwiseCopyable { case connecting, handshaking, idle, busy, tunnel }
 
     struct Flags: OptionSet, BitwiseCopyable {
         let rawValue: UInt16
@@ -39,6 +40,8 @@ struct Upstream: SlabElement {
     var above: Int32 = -1
     var below: Int32 = -1
     var cluster: ClusterPlace
+    /// Bytes go through it; nil: they are as they are.
+    var tls: TLSSession?
     /// Received, not consumed yet: an incomplete head.
     var input = Buffer()
     var address = SocketAddress()

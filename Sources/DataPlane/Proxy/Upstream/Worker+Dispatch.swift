@@ -142,7 +142,7 @@ extension Worker {
         )
         exchange.pointee.state = .connecting
         attach(upstreamIndex, upstream, index, exchange)
-        let waits = exchange.pointee.request.isEmpty
+        let waits = exchange.pointee.request.isEmpty || cluster.pointee.tls != nil
         if waits { upstream.pointee.flags.insert(.writeArmed) }
         guard loop.tryWatch(fd, upstream.pointee.interest, token: token.raw) else {
             upstreamFailed(upstreamIndex, upstream, code: EMFILE)
@@ -180,6 +180,7 @@ extension Worker {
             case ETIMEDOUT: .connectTimeout
             case ENOENT: .namespaceGone
             case EMFILE, ENFILE: .outOfDescriptors
+            case EPROTO: .tlsFailed
             default: .otherConnectError
             }
         tryFailed(index, exchange, .connect, result: code == ETIMEDOUT ? .localTimeout : .localFailure)

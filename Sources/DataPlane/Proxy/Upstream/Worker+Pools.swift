@@ -2,6 +2,7 @@ import Bytes
 import Glibc
 import HTTP
 import Reactor
+import TLS
 import Traffic
 
 /// Idle connections: a stack per endpoint, the newest on top.
@@ -30,7 +31,7 @@ extension Worker {
         while pool.pointee.top >= 0 {
             let index = pool.pointee.top
             let upstream = upstreams.pointer(index)
-            if Socket.isQuiet(upstream.pointee.fd) { return index }
+            if isQuiet(upstream) { return index }
             closeUpstream(index, upstream)
         }
         return -1
@@ -163,6 +164,11 @@ extension Worker {
         }
         buffers.give(&upstream.pointee.input)
         loop.timers.free(upstream.pointee.timer)
+        if let tls = upstream.pointee.tls {
+            if upstream.pointee.state == .idle { tls.end() }
+            tls.free()
+            upstream.pointee.tls = nil
+        }
         if reset { Socket.resetOnClose(upstream.pointee.fd) }
         Socket.close(upstream.pointee.fd)
         metrics.add(.upstreamConnections, -1)
@@ -180,7 +186,7 @@ extension Worker {
     func upstreamTimer(_ index: Int32, _ upstream: UpstreamPlace) {
         switch upstream.pointee.state {
         case .idle: closeUpstream(index, upstream)
-        case .connecting: upstreamFailed(index, upstream, code: ETIMEDOUT)
+        case .connecting, .handshaking: upstreamFailed(index, upstream, code: ETIMEDOUT)
         case .busy, .tunnel: break
         }
     }

@@ -13,6 +13,8 @@ extension Worker {
             return
         case .connecting:
             guard finishConnect(index, upstream) else { return }
+        case .handshaking:
+            guard continueHandshake(index, upstream) else { return }
         case .busy, .tunnel: break
         }
         if readiness.contains(.write), upstream.pointee.flags.contains(.writeArmed), upstream.pointee.exchange >= 0 {
@@ -40,7 +42,7 @@ extension Worker {
     /// An idle connection has nothing to say: its end is expected, bytes are a violation. Neither may reach a next request.
     private func idleReady(_ index: Int32, _ upstream: UpstreamPlace) {
         var byte: UInt8 = 0
-        let count = Socket.receive(upstream.pointee.fd, &byte, 1)
+        let count = receive(index, upstream, &byte, 1)
         if count == -Int(EAGAIN) { return }
         if count > 0 { metrics.violation(.unexpectedResponseBytes) }
         closeUpstream(index, upstream)
@@ -53,6 +55,7 @@ extension Worker {
             upstreamFailed(index, upstream, code: -error)
             return false
         }
+        if let holder = upstream.pointee.cluster.pointee.tls { return startHandshake(index, upstream, holder) }
         connected(index, upstream)
         return upstream.pointee.isLive
     }
@@ -88,6 +91,7 @@ extension Worker {
         } else {
             updateInterest(index, upstream)
         }
+        lookInside(index, upstream)
     }
 
     func armWriting(_ index: Int32, _ upstream: UpstreamPlace, _ isWanted: Bool) {

@@ -136,6 +136,7 @@ extension Worker {
         place.pointee.maxRequests = settings.maxRequestsPerConnection
         place.pointee.labels = settings.labels
         place.pointee.endpointWait = settings.endpointWait
+        place.pointee.tls = settings.tls
         place.pointee.source = settings.source.map { target(for: $0) } ?? EndpointTarget()
         if case .originalDestination = settings.discovery { place.pointee.isOriginalDestination = true }
         updateEndpoints(place, configuration)

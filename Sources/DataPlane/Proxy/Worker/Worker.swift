@@ -31,6 +31,8 @@ final class Worker: @unchecked Sendable {
         static let idleGrace: UInt64 = 250_000_000
         static let sweepInterval: UInt64 = 1_000_000_000
         static let acceptPause: UInt64 = 100_000_000
+        /// Handshakes with clients in one turn of the loop.
+        static let handshakes = 16
         static let outSize = 131_072
         static let pathSize = 65_536
     }
@@ -77,6 +79,13 @@ final class Worker: @unchecked Sendable {
     var reserve = ReserveDescriptor()
     /// Connections whose protocol is not known yet, by their number, with the listener that waits to know it.
     var detecting: [UInt64: ListenerConfiguration] = [:]
+
+    /// Connections that agree on TLS, with the chain that serves them afterwards.
+    var handshaking: [UInt64: FilterChainConfiguration] = [:]
+    var handshakesOfTurn = 0
+    var lastHandshakeLine: UInt64 = 0
+    /// Connections with bytes inside their TLS that no event tells of.
+    var heldInside: [UInt64] = []
 
     /// Connections whose input wants another look in this turn.
     var queue: [UInt64] = []
@@ -153,10 +162,16 @@ final class Worker: @unchecked Sendable {
     }
 
     private func turn() {
-        let count = loop.wait()
+        let held = heldInside
+        let count = held.isEmpty ? loop.wait() : loop.wait(milliseconds: 0)
         for index in 0..<count {
             guard let event = loop.event(index) else { continue }
             deliver(Token(raw: event.token), event.readiness)
+        }
+        handshakesOfTurn = 0
+        if !held.isEmpty {
+            heldInside.removeFirst(held.count)
+            for token in held { deliver(Token(raw: token), .read) }
         }
         runQueue()
         while let token = loop.nextTimer() { timerFired(Token(raw: token)) }

@@ -1,0 +1,146 @@
+import EnvoyAPI
+import TLS
+
+/// Compiles transport sockets.
+struct TLSCompiler {
+    let context: CompileContext
+
+    /// The TLS of a filter chain; nil: none, or problems.
+    func server(_ socket: Envoy.TransportSocket?, owner: String, isHTTP: Bool) -> TLSHolder? {
+        guard let socket else { return nil }
+        return context.at("transport_socket.typed_config") {
+            switch socket.typedConfig {
+            case .downstreamTls(let message):
+                guard let common = message.commonTlsContext else {
+                    context.report("common_tls_context: is required")
+                    return nil
+                }
+                var source = TLSSource(owner: owner, common: common, isServer: true)
+                source.requiresPeer = message.requireClientCertificate ?? false
+                source.requiresName = message.requireSni ?? false
+                source.allowsResumption = !(message.disableStatelessSessionResumption ?? false)
+                source.protocols = protocols(common, isHTTP: isHTTP)
+                if common.tlsCertificates.isEmpty, common.tlsCertificateSdsSecretConfigs.isEmpty {
+                    context.report("common_tls_context.tls_certificates: a server needs at least one certificate")
+                    return nil
+                }
+                return make(source)
+            case .upstreamTls:
+                context.report("UpstreamTlsContext is for clusters; a filter chain has DownstreamTlsContext")
+                return nil
+            case .rawBuffer: return nil
+            case nil:
+                context.report("is required")
+                return nil
+            }
+        }
+    }
+
+    /// The TLS of a cluster.
+    func client(_ socket: Envoy.TransportSocket?, owner: String) -> TLSHolder? {
+        guard let socket else { return nil }
+        return context.at("transport_socket.typed_config") {
+            switch socket.typedConfig {
+            case .upstreamTls(let message):
+                let common = message.commonTlsContext ?? Envoy.CommonTlsContext()
+                var source = TLSSource(owner: owner, common: common, isServer: false)
+                source.name = message.sni
+                source.usesHostName = message.autoHostSni
+                source.checksName = message.autoSniSanValidation
+                source.protocols = protocols(common, isHTTP: true)
+                if source.usesHostName, !source.name.isEmpty {
+                    context.report("auto_host_sni: sni stands here, too; give one of them")
+                }
+                if source.checksName, common.validationContextType == nil {
+                    context.report("auto_sni_san_validation: needs a validation context with trusted_ca")
+                }
+                return make(source)
+            case .downstreamTls:
+                context.report("DownstreamTlsContext is for filter chains; a cluster has UpstreamTlsContext")
+                return nil
+            case .rawBuffer: return nil
+            case nil:
+                context.report("is required")
+                return nil
+            }
+        }
+    }
+
+    /// What ALPN offers. HTTP/2 is left out where HTTP/1.1 is offered beside it: nothing speaks it here yet.
+    private func protocols(_ common: Envoy.CommonTlsContext, isHTTP: Bool) -> [String] {
+        guard isHTTP, common.alpnProtocols.contains("h2") else { return common.alpnProtocols }
+        let others = common.alpnProtocols.filter { $0 != "h2" }
+        if others.isEmpty {
+            context.report(
+                "common_tls_context.alpn_protocols: h2 is not supported yet; offer http/1.1, alone or beside it"
+            )
+        }
+        return others
+    }
+
+    private func make(_ source: TLSSource) -> TLSHolder? {
+        check(source.common)
+        guard context.isSound else { return nil }
+        let holder: TLSHolder
+        switch source.load() {
+        case .success(let made): holder = TLSHolder(source, context: made)
+        case .failure(let error):
+            guard source.mayComeLater else {
+                context.report("common_tls_context: \(error)")
+                return nil
+            }
+            holder = TLSHolder(source, context: nil, error: error.description)
+        }
+        context.tls.add(holder)
+        return holder
+    }
+
+    /// What no file can make good.
+    private func check(_ common: Envoy.CommonTlsContext) {
+        context.at("common_tls_context") {
+            let secrets = common.tlsCertificateSdsSecretConfigs
+            for (index, secret) in secrets.enumerated() where secret.sdsConfig?.pathConfigSource == nil {
+                context.report(
+                    "tls_certificate_sds_secret_configs[\(index)].sds_config: only path_config_source is supported"
+                )
+            }
+            switch common.validationContextType {
+            case .validationContext(let validation): check(validation, "validation_context")
+            case .validationContextSdsSecretConfig(let secret):
+                if secret.sdsConfig?.pathConfigSource == nil {
+                    context.report(
+                        "validation_context_sds_secret_config.sds_config: only path_config_source is supported"
+                    )
+                }
+            case .combinedValidationContext(let combined):
+                if let validation = combined.defaultValidationContext {
+                    check(validation, "combined_validation_context.default_validation_context")
+                }
+                if combined.validationContextSdsSecretConfig?.sdsConfig?.pathConfigSource == nil {
+                    context.report(
+                        "combined_validation_context.validation_context_sds_secret_config.sds_config: "
+                            + "only path_config_source is supported"
+                    )
+                }
+            case nil: break
+            }
+        }
+    }
+
+    private func check(_ validation: Envoy.CertificateValidationContext, _ step: String) {
+        context.at(step) {
+            for (index, matcher) in validation.matchTypedSubjectAltNames.enumerated() {
+                if [.unspecified, .otherName].contains(matcher.sanType) {
+                    context.report(
+                        "match_typed_subject_alt_names[\(index)].san_type: use one of DNS, URI, IP_ADDRESS, EMAIL"
+                    )
+                }
+                if matcher.matcher.flatMap(TLSSource.pattern) == nil {
+                    context.report(
+                        "match_typed_subject_alt_names[\(index)].matcher: use one of exact, prefix, suffix, contains"
+                    )
+                }
+            }
+        }
+    }
+}

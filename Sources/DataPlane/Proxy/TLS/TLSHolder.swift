@@ -1,0 +1,78 @@
+import Bytes
+import TLS
+
+/// The TLS of a filter chain or a cluster. What a reload of its files makes is for the next handshakes; connections keep theirs.
+final class TLSHolder: Sendable {
+    let source: TLSSource
+    private let state: Lock<State>
+
+    struct State {
+        /// nil: the files of secrets did not come yet.
+        var context: TLSContext?
+        /// Why the newest contents of the files were refused; nil when they are in force.
+        var error: String?
+        var rejections = 0
+        var reloads = 0
+    }
+
+    init(_ source: TLSSource, context: TLSContext?, error: String? = nil) {
+        self.source = source
+        state = Lock(State(context: context, error: error))
+    }
+
+    /// The context for a new connection.
+    var context: TLSContext? { state.withLock { $0.context } }
+    var report: State { state.withLock { $0 } }
+
+    /// Takes over what the files say now, or keeps what is in force and says why.
+    func reload() -> String? {
+        switch source.load() {
+        case .success(let context):
+            state.withLock {
+                $0.context = context
+                $0.error = nil
+                $0.reloads += 1
+            }
+            return nil
+        case .failure(let error):
+            state.withLock {
+                $0.error = error.description
+                $0.rejections += 1
+            }
+            return error.description
+        }
+    }
+}
+
+/// All TLS of the configuration, by the files that it comes from. Belongs to the main thread.
+final class TLSBook {
+    private struct Entry { weak var holder: TLSHolder? }
+    private var entries: [Entry] = []
+    /// Grows when files may have come or gone.
+    private(set) var version = 0
+
+    func add(_ holder: TLSHolder) {
+        entries.append(Entry(holder: holder))
+        version += 1
+    }
+
+    /// Those that are in use.
+    var holders: [TLSHolder] { entries.compactMap(\.holder) }
+
+    /// Forgets those that no configuration has any more.
+    func prune() {
+        let count = entries.count
+        entries.removeAll { $0.holder == nil }
+        if entries.count != count { version += 1 }
+    }
+
+    /// The files with the directories whose changes tell of them.
+    var files: [(path: String, directory: String)] { holders.flatMap(\.source.files) }
+
+    /// Loads again whatever uses one of these files; calls back with what came of it.
+    func filesChanged(_ paths: Set<String>, _ report: (_ holder: TLSHolder, _ error: String?) -> Void) {
+        for holder in holders where holder.source.files.contains(where: { paths.contains($0.path) }) {
+            report(holder, holder.reload())
+        }
+    }
+}

@@ -1,0 +1,236 @@
+import Bytes
+import Glibc
+import Reactor
+import TLS
+
+/// Bytes of connections, through TLS where there is one: the calls answer as those of `Socket` do.
+extension Worker {
+    // MARK: Clients
+
+    @inline(__always)
+    func receive(_ index: Int32, _ place: DownstreamPlace, _ bytes: UnsafeMutableRawPointer, _ count: Int) -> Int {
+        guard let tls = place.pointee.tls else { return Socket.receive(place.pointee.fd, bytes, count) }
+        let received = tls.receive(bytes, count)
+        if tls.hasMore { lookAgain(Token(.downstream, index, generation: place.pointee.generation)) }
+        return received
+    }
+
+    @inline(__always)
+    func send(_ place: DownstreamPlace, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
+        guard let tls = place.pointee.tls else { return Socket.send(place.pointee.fd, bytes, count) }
+        return tls.send(bytes, count)
+    }
+
+    @inline(__always)
+    func send(
+        _ place: DownstreamPlace,
+        _ first: UnsafeRawPointer?,
+        _ firstCount: Int,
+        _ data: UnsafeRawPointer?,
+        _ dataCount: Int,
+        _ last: UnsafeRawPointer?,
+        _ lastCount: Int
+    ) -> Int {
+        guard let tls = place.pointee.tls else {
+            return Socket.send(place.pointee.fd, first, firstCount, data, dataCount, last, lastCount)
+        }
+        return tls.send(first, firstCount, data, dataCount, last, lastCount)
+    }
+
+    /// Ends the sending direction.
+    func endSending(_ place: DownstreamPlace) {
+        place.pointee.tls?.end()
+        Socket.shutdownWrite(place.pointee.fd)
+    }
+
+    // MARK: Endpoints
+
+    @inline(__always)
+    func receive(_ index: Int32, _ upstream: UpstreamPlace, _ bytes: UnsafeMutableRawPointer, _ count: Int) -> Int {
+        guard let tls = upstream.pointee.tls else { return Socket.receive(upstream.pointee.fd, bytes, count) }
+        let received = tls.receive(bytes, count)
+        if tls.hasMore { lookAgain(Token(.upstream, index, generation: upstream.pointee.generation)) }
+        return received
+    }
+
+    @inline(__always)
+    func send(_ upstream: UpstreamPlace, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
+        guard let tls = upstream.pointee.tls else { return Socket.send(upstream.pointee.fd, bytes, count) }
+        return tls.send(bytes, count)
+    }
+
+    func endSending(_ upstream: UpstreamPlace) {
+        upstream.pointee.tls?.end()
+        Socket.shutdownWrite(upstream.pointee.fd)
+    }
+
+    func isQuiet(_ upstream: UpstreamPlace) -> Bool {
+        guard let tls = upstream.pointee.tls else { return Socket.isQuiet(upstream.pointee.fd) }
+        return tls.isQuiet
+    }
+
+    // MARK: Bytes that no event tells of
+
+    /// Delivers a readiness in the next turn: bytes were decoded, or read together with others, and wait inside.
+    func lookAgain(_ token: Token) { heldInside.append(token.raw) }
+
+    /// Reading goes on: what waits inside has to be looked at, too.
+    @inline(__always)
+    func lookInside(_ index: Int32, _ place: DownstreamPlace) {
+        guard let tls = place.pointee.tls, tls.hasMore else { return }
+        lookAgain(Token(.downstream, index, generation: place.pointee.generation))
+    }
+
+    @inline(__always)
+    func lookInside(_ index: Int32, _ upstream: UpstreamPlace) {
+        guard let tls = upstream.pointee.tls, tls.hasMore else { return }
+        lookAgain(Token(.upstream, index, generation: upstream.pointee.generation))
+    }
+
+    // MARK: Handshakes with clients
+
+    /// Begins TLS on a connection; its chain serves it afterwards.
+    func startHandshake(
+        _ index: Int32,
+        _ place: DownstreamPlace,
+        _ chain: FilterChainConfiguration,
+        _ holder: TLSHolder
+    ) {
+        let prefix = UnsafeRawBufferPointer(start: place.pointee.input.bytes, count: place.pointee.input.count)
+        guard let context = holder.context, let session = TLSSession(context, fd: place.pointee.fd, prefix: prefix)
+        else {
+            handshakeFailed(index, place, "there is no certificate yet")
+            return
+        }
+        let hasPrefix = !place.pointee.input.isEmpty
+        buffers.give(&place.pointee.input)
+        place.pointee.tls = session
+        place.pointee.state = .handshaking
+        place.pointee.since = now
+        handshaking[place.pointee.id] = chain
+        armDownstream(index, place)
+        if hasPrefix { lookAgain(Token(.downstream, index, generation: place.pointee.generation)) }
+    }
+
+    func continueHandshake(_ index: Int32, _ place: DownstreamPlace) {
+        guard let session = place.pointee.tls else { return }
+        // Handshakes are slow: a burst of them must not keep the others waiting.
+        guard handshakesOfTurn < Limits.handshakes else {
+            lookAgain(Token(.downstream, index, generation: place.pointee.generation))
+            return
+        }
+        handshakesOfTurn += 1
+        switch session.handshake() {
+        case .wantsRead: armWriting(index, place, false)
+        case .wantsWrite: armWriting(index, place, true)
+        case .failed: handshakeFailed(index, place, session.reason)
+        case .done: handshakeDone(index, place, session)
+        }
+    }
+
+    private func armWriting(_ index: Int32, _ place: DownstreamPlace, _ isWanted: Bool) {
+        guard place.pointee.flags.contains(.writeArmed) != isWanted else { return }
+        if isWanted { place.pointee.flags.insert(.writeArmed) } else { place.pointee.flags.remove(.writeArmed) }
+        updateInterest(index, place)
+    }
+
+    private func handshakeDone(_ index: Int32, _ place: DownstreamPlace, _ session: TLSSession) {
+        armWriting(index, place, false)
+        guard let chain = handshaking.removeValue(forKey: place.pointee.id) else {
+            closeDownstream(index, place, flags: [])
+            return
+        }
+        if chain.tls?.source.requiresName ?? false, session.serverName == nil {
+            handshakeFailed(index, place, "the client gave no server name (SNI)")
+            return
+        }
+        metrics.count(.tlsHandshakes)
+        let generation = place.pointee.generation
+        start(index, place, chain)
+        guard downstreams.find(index, generation: generation) != nil else { return }
+        lookInside(index, place)
+    }
+
+    private func handshakeFailed(_ index: Int32, _ place: DownstreamPlace, _ reason: String) {
+        metrics.count(.tlsHandshakeFailures)
+        logHandshake("TLS with the client \(place.pointee.peer) failed: \(reason)")
+        closeDownstream(index, place, flags: .downstreamTermination)
+    }
+
+    /// At most one line a second: peers decide how often handshakes fail.
+    private func logHandshake(_ line: @autoclosure () -> String) {
+        guard now &- lastHandshakeLine >= 1_000_000_000 else { return }
+        lastHandshakeLine = now
+        control.post(.log(.info, line()))
+    }
+
+    func handshakeDeadline(_ place: DownstreamPlace) -> UInt64 {
+        Self.after(place.pointee.since, handshaking[place.pointee.id]?.handshakeTimeout ?? 1)
+    }
+
+    func handshakeTimedOut(_ index: Int32, _ place: DownstreamPlace) {
+        handshakeFailed(index, place, "no handshake within the timeout")
+    }
+
+    // MARK: Handshakes with endpoints
+
+    /// The TCP connection is there: TLS begins. False: it goes on later, or failed.
+    func startHandshake(_ index: Int32, _ upstream: UpstreamPlace, _ holder: TLSHolder) -> Bool {
+        var name = holder.source.name
+        let slot = Int(upstream.pointee.endpoint)
+        if holder.source.usesHostName, slot >= 0 {
+            name = String(decoding: upstream.pointee.cluster.pointee.targets[slot].hostname, as: UTF8.self)
+        }
+        let asked = name.isEmpty ? nil : name
+        guard let context = holder.context,
+            let session = TLSSession(
+                context,
+                fd: upstream.pointee.fd,
+                name: asked,
+                wanted: holder.source.checksName ? name : nil
+            )
+        else {
+            upstreamHandshakeFailed(index, upstream, holder.report.error ?? "there is no TLS context")
+            return false
+        }
+        upstream.pointee.tls = session
+        upstream.pointee.state = .handshaking
+        return continueHandshake(index, upstream)
+    }
+
+    func continueHandshake(_ index: Int32, _ upstream: UpstreamPlace) -> Bool {
+        guard let session = upstream.pointee.tls else { return false }
+        switch session.handshake() {
+        case .wantsRead:
+            armWriting(index, upstream, false)
+            return false
+        case .wantsWrite:
+            armWriting(index, upstream, true)
+            return false
+        case .failed:
+            upstreamHandshakeFailed(index, upstream, session.reason)
+            return false
+        case .done: break
+        }
+        metrics.count(.tlsUpstreamHandshakes)
+        armWriting(index, upstream, false)
+        let generation = upstream.pointee.generation
+        connected(index, upstream)
+        guard upstreams.find(index, generation: generation) != nil else { return false }
+        lookInside(index, upstream)
+        let exchangeIndex = upstream.pointee.exchange
+        if exchangeIndex >= 0 {
+            let exchange = exchanges.pointer(exchangeIndex)
+            if !exchange.pointee.isTunnel || !exchange.pointee.request.isEmpty { pump(exchangeIndex, exchange) }
+        }
+        return false
+    }
+
+    private func upstreamHandshakeFailed(_ index: Int32, _ upstream: UpstreamPlace, _ reason: String) {
+        metrics.count(.tlsUpstreamFailures)
+        let cluster = upstream.pointee.cluster
+        cluster.pointee.tlsFailure = Array(reason.utf8.map { $0 >= 0x20 && $0 < 0x7F ? $0 : 0x3F }.prefix(256))
+        logHandshake("TLS with an endpoint of \(cluster.pointee.configuration.name) failed: \(reason)")
+        upstreamFailed(index, upstream, code: EPROTO)
+    }
+}
