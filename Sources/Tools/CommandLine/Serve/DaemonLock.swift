@@ -31,10 +31,10 @@ package final class DaemonLock: Sendable {
     }
 
     private static func lock(_ fd: Int32) -> Bool {
-        for _ in 0..<3 {
+        for _ in 0..<50 {
             if flock(fd, LOCK_EX | LOCK_NB) == 0 { return true }
-            // Whoever only asks has it for an instant.
-            usleep(2000)
+            // Whoever only asks has it for an instant; one that was killed has it until the kernel has taken it apart.
+            usleep(10_000)
         }
         return false
     }
