@@ -369,6 +369,27 @@ def test_a_breach_of_the_protocol_ends_the_command(box):
         wait_until(lambda: not processes(f"772{number}"), "the command has ended")
 
 
+def test_a_reader_that_goes_ends_the_command(box):
+    client = box.start("exec", "-q", "box", "--", "sh", "-c", "while echo 7732; do :; done", "7733")
+    assert client.stdout.readline() == "7732\n"
+    client.stdout.close()
+    assert client.wait(10) == 141
+    client.stderr.close()
+    wait_until(lambda: not processes("7733"), "the command has ended")
+
+
+def test_a_pod_that_is_deleted_ends_its_commands(weft, folder):
+    (folder / "box.yaml").write_text(MANIFEST.format(folder=folder))
+    weft.run("up", "--detach", str(folder / "box.yaml"), timeout=60)
+    wait_until(lambda: weft.json("get", "pod", "box")["status"]["phase"] == "Running", "the pod runs")
+    client = weft.start("exec", "-q", "box", "--", "sh", "-c", "echo ready; exec sleep 7734")
+    assert client.stdout.readline() == "ready\n"
+    weft.run("delete", "pod", "box")
+    out, errors = client.communicate(timeout=10)
+    assert (client.returncode in (129, 137) and errors == "") or "the container or its pod has ended" in errors
+    wait_until(lambda: not processes("7734"), "the command has ended")
+
+
 def test_a_pod_runs_sixteen_commands_at_once(box):
     clients = [Socket(box, "sleep", "7730", stdout=1) for _ in range(16)]
     assert all(client.status == 101 for client in clients)

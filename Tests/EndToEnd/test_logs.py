@@ -140,6 +140,13 @@ def test_one_stream_alone(talk):
     assert ask("stream=Stdout&tailLines=1") == "beside\n" and "must be All" in ask("stream=x")
 
 
+def test_a_follower_whose_reader_goes_ends(talk):
+    follower = subprocess.Popen(talk.command("logs", "-f", "waiter"), stdout=subprocess.PIPE, env=talk.environment())
+    assert follower.stdout.readline() == b"tick 0\n"
+    follower.stdout.close()
+    assert follower.wait(10) == 0
+
+
 def test_what_a_container_writes_from_now_on(talk):
     done = talk.run("attach", "talker", "-c", "main", check=False)
     assert done.returncode == 1 and "has ended: Completed" in done.stderr

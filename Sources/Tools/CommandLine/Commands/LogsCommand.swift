@@ -161,11 +161,11 @@ struct LogReader: Sendable {
         let path = APIPath.of(pods, namespace: namespace, name: source.pod, subresource: "log")
         let lines = try await client.lines(path + (try query(source)))
         guard hasPrefix else {
-            while let piece = try await lines.stream.next() { Terminal.write(piece, to: STDOUT_FILENO) }
+            while let piece = try await lines.stream.next(), Terminal.write(piece, to: STDOUT_FILENO) {}
             return
         }
         let prefix = Array(source.label.utf8)
-        for try await line in lines { Terminal.write(prefix + line + [0x0A], to: STDOUT_FILENO) }
+        for try await line in lines where !Terminal.write(prefix + line + [0x0A], to: STDOUT_FILENO) { return }
     }
 
     private func query(_ source: Source) throws -> String {

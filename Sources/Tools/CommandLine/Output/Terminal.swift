@@ -39,21 +39,25 @@ enum Terminal {
 
     static func write(_ text: String, to fd: Int32) {
         var text = text
-        text.withUTF8 { write(UnsafeRawBufferPointer($0), to: fd) }
+        _ = text.withUTF8 { write(UnsafeRawBufferPointer($0), to: fd) }
     }
 
-    static func write(_ bytes: [UInt8], to fd: Int32) {
+    /// False when the reader went away.
+    @discardableResult
+    static func write(_ bytes: [UInt8], to fd: Int32) -> Bool {
         bytes.withUnsafeBytes { write($0, to: fd) }
     }
 
-    private static func write(_ bytes: UnsafeRawBufferPointer, to fd: Int32) {
+    @discardableResult
+    private static func write(_ bytes: UnsafeRawBufferPointer, to fd: Int32) -> Bool {
         var rest = bytes
         while !rest.isEmpty {
             let written = Glibc.write(fd, rest.baseAddress, rest.count)
             if written < 0, errno == EINTR || errno == EAGAIN { continue }
-            guard written > 0 else { return }
+            guard written > 0 else { return false }
             rest = UnsafeRawBufferPointer(rebasing: rest[written...])
         }
+        return true
     }
 
     /// A text in which control characters are shown instead of obeyed: names and messages come from outside.

@@ -61,9 +61,13 @@ struct CommandSession {
             sendSize(&link)
         }
         defer { if isTerminal { cweft_terminal_restore() } }
-        let status = try converse(&link)
-        if isTerminal { cweft_terminal_restore() }
-        return judge(status)
+        do {
+            let status = try converse(&link)
+            if isTerminal { cweft_terminal_restore() }
+            return judge(status)
+        } catch is ReaderGone {
+            return ReaderGone.exitCode
+        }
     }
 
     /// Asks for the command, and reads until the daemon has agreed.
@@ -156,8 +160,8 @@ struct CommandSession {
         case .close: throw CommandLink.lost
         case .data(let bytes, _):
             switch bytes.first {
-            case 1: Self.put(bytes.dropFirst(), on: STDOUT_FILENO)
-            case 2: Self.put(bytes.dropFirst(), on: STDERR_FILENO)
+            case 1: try Self.put(bytes.dropFirst(), on: STDOUT_FILENO)
+            case 2: try Self.put(bytes.dropFirst(), on: STDERR_FILENO)
             case 3: return try JSON.parse(Array(bytes.dropFirst()))
             default: break
             }
@@ -165,8 +169,8 @@ struct CommandSession {
         return nil
     }
 
-    private static func put(_ bytes: ArraySlice<UInt8>, on fd: Int32) {
-        bytes.withUnsafeBytes { raw in
+    private static func put(_ bytes: ArraySlice<UInt8>, on fd: Int32) throws {
+        try bytes.withUnsafeBytes { raw in
             var rest = raw[...]
             while !rest.isEmpty {
                 let piece = UnsafeRawBufferPointer(rebasing: rest)
@@ -177,11 +181,16 @@ struct CommandSession {
                     poll(&there, 1, -1)
                     continue
                 }
-                // A reader that went away: the command goes on, unheard.
-                guard written > 0 else { return }
+                guard written > 0 else { throw ReaderGone() }
                 rest = rest.dropFirst(written)
             }
         }
+    }
+
+    /// Whoever read what the command writes has gone (`weft exec ... | head`): the command ends with us.
+    private struct ReaderGone: Error {
+        /// What a shell says of a program that ends so: 128 + SIGPIPE.
+        static let exitCode = ExitCode(rawValue: 141)
     }
 
     // MARK: The end
