@@ -22,6 +22,17 @@ package struct ProcessIdentity: Sendable, Equatable {
         return ProcessIdentity(pid: pid, startTime: start)
     }
 
+    /// Whether the process with this number is being taken apart by the kernel (`PF_EXITING` in field 9 of its `stat`), or is
+    /// gone.
+    package static func isEnding(_ pid: Int32) -> Bool {
+        guard let stat = readFile("/proc/\(pid)/stat", limit: 4096), let close = stat.lastIndex(of: ")") else {
+            return true
+        }
+        let fields = stat[stat.index(after: close)...].split(separator: " ")
+        guard fields.count > 6, let flags = UInt64(fields[6]) else { return true }
+        return fields[0] == "Z" || fields[0] == "X" || flags & 4 != 0
+    }
+
     package var isAlive: Bool { Self.current(pid) == self }
 
     /// Whether it goes by the name of a pod init.

@@ -17,7 +17,7 @@ package final class DaemonLock: Sendable {
             throw CommandError("cannot open \(state.pidFile): \(FileReader.describe(errno))")
         }
         self.fd = fd
-        guard Self.lock(fd) else {
+        guard Self.lock(fd) || Self.lockAfterDeath(fd, of: Int32(Self.pid(in: state))) else {
             let holder = Self.pid(in: state)
             close(fd)
             throw CommandError(
@@ -31,12 +31,22 @@ package final class DaemonLock: Sendable {
     }
 
     private static func lock(_ fd: Int32) -> Bool {
-        for _ in 0..<50 {
+        for _ in 0..<3 {
             if flock(fd, LOCK_EX | LOCK_NB) == 0 { return true }
-            // Whoever only asks has it for an instant; one that was killed has it until the kernel has taken it apart.
-            usleep(10_000)
+            // Whoever only asks has it for an instant.
+            usleep(2000)
         }
         return false
+    }
+
+    /// One that was killed has the lock until the kernel has taken it apart.
+    private static func lockAfterDeath(_ fd: Int32, of holder: Int32?) -> Bool {
+        guard let holder else { return false }
+        for _ in 0..<200 where ProcessIdentity.isEnding(holder) {
+            if flock(fd, LOCK_EX | LOCK_NB) == 0 { return true }
+            usleep(10_000)
+        }
+        return flock(fd, LOCK_EX | LOCK_NB) == 0
     }
 
     /// The pid of the daemon that has a directory; nil when none has it. `unknown` when its file does not say.
