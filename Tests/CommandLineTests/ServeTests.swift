@@ -64,8 +64,26 @@ struct ServeTests {
                 #expect(error.message.contains("pid \(getpid())"))
                 #expect(error.message.contains(path))
             }
+            #expect(DaemonLock.holder(of: state) == "\(getpid())")
             lock.release()
+            #expect(DaemonLock.holder(of: state) == nil)
             try DaemonLock(state).release()
+        }
+    }
+
+    @Test("a pid file that says nothing is no obstacle")
+    func damagedLock() throws {
+        try inDirectory { path in
+            let state = StateDirectory(path: path)
+            for text in ["", "\u{0}\u{7f}", "-1 -1", String(repeating: "9", count: 1000)] {
+                let file = try #require(fopen(state.pidFile, "w"))
+                fputs(text, file)
+                fclose(file)
+                #expect(DaemonLock.holder(of: state) == nil)
+                let lock = try DaemonLock(state)
+                #expect(DaemonLock.holder(of: state) == "\(getpid())")
+                lock.release()
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -199,7 +200,9 @@ int cweft_listen_unix(const char *path, int type, int backlog) {
     if (result < 0) return result;
     int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return -errno;
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, backlog) != 0) {
+    // The name gets the mode of the socket. The umask would do too, but all threads share it: a directory that another one
+    // makes at that moment would be closed to its owner.
+    if (fchmod(fd, 0600) != 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, backlog) != 0) {
         result = -errno;
         close(fd);
         return result;

@@ -39,6 +39,15 @@ static unsigned long mount_namespace(const char *process) {
     return stat(path, &facts) == 0 ? facts.st_ino : 0;
 }
 
+/// Notes the mount namespace of a container that has started, and keeps it, so that no other one can get its number.
+static void hold_mounts(struct container *container, const char *process) {
+    char path[64];
+    struct stat facts;
+    snprintf(path, sizeof path, "/proc/%s/ns/mnt", process);
+    container->space = open(path, O_RDONLY | O_CLOEXEC);
+    if (container->space >= 0 && fstat(container->space, &facts) == 0) container->mounts = facts.st_ino;
+}
+
 /// The mark of a container is its mount namespace: a daemon that left its session and its parent still carries it.
 int container_kill_all(struct container *container, int signal) {
     if (container->mounts == 0 || container->mounts == mount_namespace("self")) return 0;
@@ -101,7 +110,7 @@ const char *container_start(struct row request, const char *token) {
     snprintf(container->token, sizeof container->token, "%s", token);
     container->streams[0] = (struct stream){.fd = -1, .name = "stdout"};
     container->streams[1] = (struct stream){.fd = -1, .name = "stderr"};
-    container->errors = container->log.file = -1;
+    container->errors = container->log.file = container->space = -1;
     for (int i = 0; i < 6; i += 2) {
         if (pipe2(pipes + i, O_CLOEXEC) == 0) continue;
         container->state = state_failed;
@@ -164,7 +173,7 @@ void container_start_event(unsigned slot) {
     if (length <= 0) {
         container->state = state_running;
         container->started = wall_now();
-        container->mounts = mount_namespace(process);
+        hold_mounts(container, process);
         tell(container, "started", NULL);
         return;
     }
@@ -209,6 +218,9 @@ void container_ended(struct container *container, int status) {
     // The endpoint must leave at once: what follows can wait.
     tell(container, "exited", NULL);
     for (int turns = 0; turns < 16 && container_kill_all(container, SIGKILL) > 0; turns++) continue;
+    container->mounts = 0;
+    if (container->space >= 0) close(container->space);
+    container->space = -1;
     read_out(container);
 }
 

@@ -29,6 +29,7 @@ struct container {
     int code, signal;
     int64_t started, finished;
     unsigned long mounts;   // inode of its mount namespace: the mark by which all its processes are known
+    int space;              // open while it runs: the kernel gives a free number to the next namespace at once
     int errors;             // the pipe on which a start that fails says why
     char token[32];
     struct log log;

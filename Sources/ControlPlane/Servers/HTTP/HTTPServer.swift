@@ -45,9 +45,7 @@ package final class HTTPServer: Sendable {
             throw SystemError(code: EEXIST, operation: "listen on \(path), which is no socket")
         }
         unlink(path)
-        let mask = umask(0o177)
         let fd = cweft_listen_unix(path, Int32(SOCK_STREAM.rawValue), Socket.backlog)
-        umask(mask)
         guard fd >= 0 else { throw SystemError(code: -fd, operation: "listen on \(path)") }
         cweft_set_nonblocking(fd)
         try await core.serve(fd, isUnix: true)
