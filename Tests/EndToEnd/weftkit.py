@@ -20,6 +20,13 @@ USERS = ("root", "ordinary") if os.geteuid() == 0 else ("ordinary",)
 ORDINARY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
 
 
+# In a user namespace that allows no further one: the same user, as on a machine where namespaces are forbidden.
+WITHOUT_NAMESPACES = [
+    "unshare", "--user", "--map-current-user", "--keep-caps", "sh", "-c",
+    'echo 0 >/proc/sys/user/max_user_namespaces && exec setpriv --ambient-caps=-all --inh-caps=-all --bounding-set=-all "$@"', "sh",
+]
+
+
 def new_folder(user=USERS[0]):
     """A short temporary folder that belongs to a user: Unix sockets live in it."""
     path = pathlib.Path(tempfile.mkdtemp(prefix="weft-", dir="/tmp"))
@@ -38,12 +45,14 @@ class Address(str):
 class Weft:
     """The command line with one state directory, as one user."""
 
-    def __init__(self, state, user=USERS[0]):
+    def __init__(self, state, user=USERS[0], has_namespaces=True):
         self.state = str(state)
         self.user = user
+        self.has_namespaces = has_namespaces
 
     def command(self, *words):
-        return [*(ORDINARY if self.user == "ordinary" and os.geteuid() == 0 else []), str(PROGRAM), *words]
+        user = ORDINARY if self.user == "ordinary" and os.geteuid() == 0 else []
+        return [*user, *([] if self.has_namespaces else WITHOUT_NAMESPACES), str(PROGRAM), *words]
 
     def run(self, *words, timeout=30, check=True, **more):
         """Runs a command to its end; its output is captured as text."""

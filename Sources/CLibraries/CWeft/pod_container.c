@@ -68,10 +68,11 @@ int container_kill_all(struct container *container, int signal) {
 /// Makes a process with its standard streams on `out` and `err`; the child runs `request`, and says on `errors` why it cannot.
 static pid_t launch(struct row request, int out, int err, int errors) {
     // Not `fork`: it would call what libraries registered, and their memory is given back.
-    pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    pid_t pod_init = getpid(), pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
     if (pid != 0) return pid;
     int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (nothing < 0 || dup2(nothing, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) _exit(127);
+    if (pod_is_plain) plain_run(request, errors, pod_init);
     run_program(request, errors);
 }
 
@@ -339,7 +340,7 @@ int command_deadlines(void) {
         if (command->deadline <= now) {
             command->timed_out = 1;
             kill(-command->pid, SIGKILL);
-            kill(command->pid, SIGKILL);
+            pod_signal(command->pid, SIGKILL);
         } else if (next < 0 || command->deadline < next) {
             next = command->deadline;
         }

@@ -109,7 +109,7 @@ static void become_init(struct row settings, int mapped) {
         fail("cannot become root of the pod: %m");
         give_up();
     }
-    if (hostname != NULL) sethostname(hostname, strnlen(hostname, 64));
+    if (hostname != NULL && !pod_is_plain) sethostname(hostname, strnlen(hostname, 64));
     pod_directory = directory == NULL ? -1 : open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (pod_directory < 0 || fchdir(pod_directory) != 0) {
         fail("cannot open the pod's directory %s: %m", directory == NULL ? "(no pod-dir)" : directory);
@@ -117,8 +117,11 @@ static void become_init(struct row settings, int mapped) {
     }
     int control = listen_on("control.sock", SOCK_STREAM);
     int broker = listen_on("net.sock", SOCK_SEQPACKET);
-    if (control < 0 || broker < 0 || pod_open_groups(settings) != 0 || pod_network(settings) != 0) give_up();
-    if (pod_root(settings) != 0) give_up();
+    if (control < 0 || broker < 0 || pod_open_groups(settings) != 0) give_up();
+    if (pod_is_plain)
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
+    else if (pod_network(settings) != 0 || pod_root(settings) != 0)
+        give_up();
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; fd < 3; fd++) dup2(nothing, fd);
     if (nothing > 2) close(nothing);
@@ -130,6 +133,34 @@ static void become_init(struct row settings, int mapped) {
     _exit(pod_serve(control, broker));
 }
 
+static const long all_namespaces =
+    CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC;
+
+/// Makes the namespaces of a pod around this process, and uses them once: some systems give them without any right in them.
+static int try_namespaces(void) {
+    char users[64], groups[64];
+    snprintf(users, sizeof users, "0 %u 1\n", geteuid());
+    snprintf(groups, sizeof groups, "0 %u 1\n", getegid());
+    int error = unshare((int)all_namespaces) == 0 ? 0 : errno;
+    const char *step = "cannot make namespaces (user, mount, network, PID, UTS, IPC)";
+    if (error == 0 && (write_file("/proc/self/uid_map", users) != 0 || write_file("/proc/self/setgroups", "deny") != 0
+            || write_file("/proc/self/gid_map", groups) != 0)) {
+        error = errno;
+        step = "cannot map the user in a user namespace";
+    }
+    if (error == 0 && sethostname("weft", 4) != 0) {
+        error = errno;
+        step = "a user namespace gives no rights";
+    }
+    if (error != 0) {
+        dprintf(report_descriptor, "errno %d\n", error);
+        fail("%s: %s", step, strerror(error));
+        give_up();
+    }
+    dprintf(report_descriptor, "ready\n");
+    return 0;
+}
+
 static int run_pod_init(void) {
     close_range(5, ~0U, 0);
     fcntl(report_descriptor, F_SETFD, FD_CLOEXEC);
@@ -138,15 +169,17 @@ static int run_pod_init(void) {
         fail("no settings on descriptor 3");
         give_up();
     }
-    const char *users = row_get(settings, "users");
+    const char *users = row_get(settings, "users"), *isolation = row_get(settings, "isolation");
+    pod_is_plain = isolation != NULL && strcmp(isolation, "none") == 0;
     pod_maps_all_users = users != NULL && strcmp(users, "identity") == 0;
+    if (row_get(settings, "probe") != NULL) return try_namespaces();
     int mapped[2];
     if (pipe2(mapped, O_CLOEXEC) != 0) {
         fail("cannot make a pipe: %m");
         give_up();
     }
     // CLONE_PARENT: the new process is a child of weft itself, which reaps it; this helper only writes the user map.
-    long namespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC;
+    long namespaces = pod_is_plain ? 0 : all_namespaces;
     long pod = syscall(SYS_clone, namespaces | CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
     if (pod < 0) {
         fail("cannot make namespaces (user, mount, network, PID, UTS, IPC): %m");
@@ -157,7 +190,7 @@ static int run_pod_init(void) {
         become_init(settings, mapped[0]);
     }
     dprintf(report_descriptor, "pid %ld\n", pod);
-    if (map_users((pid_t)pod, pod_maps_all_users) != 0) give_up();
+    if (!pod_is_plain && map_users((pid_t)pod, pod_maps_all_users) != 0) give_up();
     if (write(mapped[1], "m", 1) != 1) {
         fail("the pod init went away: %m");
         give_up();

@@ -53,7 +53,7 @@ static int become_user(struct row request) {
     for (const char *cursor = NULL; count < 64 && (group = row_next(request, "group", &cursor)) != NULL;)
         groups[count++] = (gid_t)strtoul(group, NULL, 10);
     if (pod_take_identity(uid, gid) != 0) return -1;
-    if (pod_maps_all_users && setgroups(count, groups) != 0) return fail("cannot set the groups: %m");
+    if (pod_maps_all_users && setgroups(count, groups) != 0 && !(pod_is_plain && count == 0)) return fail("cannot set the groups: %m");
     if (setresgid((gid_t)gid, (gid_t)gid, (gid_t)gid) != 0)
         return fail("cannot run as group %ld: %m", gid);
     unsigned long long kept = capabilities_kept(request);
@@ -62,9 +62,12 @@ static int become_user(struct row request) {
     if (setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) != 0)
         return fail("cannot run as user %ld: %m", uid);
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {0};
+    struct __user_cap_data_struct data[2] = {0}, present[2] = {0};
+    // Outside of a user namespace of the pod's own, weft may itself have fewer.
+    if (syscall(SYS_capget, &header, present) != 0) return fail("cannot read capabilities: %m");
     for (int word = 0; uid == 0 && word < 2; word++)
-        data[word].permitted = data[word].effective = (unsigned)(kept >> (32 * word)) & all_capabilities(word);
+        data[word].permitted = data[word].effective =
+            (unsigned)(kept >> (32 * word)) & all_capabilities(word) & present[word].permitted;
     if (syscall(SYS_capset, &header, data) != 0) return fail("cannot drop capabilities: %m");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail("cannot forbid new privileges: %m");
     return pod_refuse_calls(request);
@@ -125,10 +128,13 @@ static int execute(char **arguments, char **environment) {
 void run_program(struct row request, int errors) {
     setsid();
     reset_signals();
+    if (pod_is_plain) prctl(PR_SET_PDEATHSIG, SIGKILL);
     const char *joins = row_get(request, "mounts-of"), *directory = row_get(request, "cwd");
     const char *name = row_get(request, "name");
     if (pod_join_groups(name == NULL ? "" : name) != 0) stop_with(errors);
-    if (joins != NULL) {
+    if (pod_is_plain) {
+        // The machine's own files, as they are.
+    } else if (joins != NULL) {
         int space = open(joins, O_RDONLY | O_CLOEXEC);
         if (space < 0 || setns(space, CLONE_NEWNS) != 0) {
             fail("cannot enter the container: %m");

@@ -78,6 +78,14 @@ static void describe(struct client *client, const char *token) {
     free(text.data);
 }
 
+static void tell_listeners(struct client *client, const char *token) {
+    struct text text = {0};
+    text_add(&text, "reply=%s", token);
+    plain_listeners(&text);
+    say(client, &text);
+    free(text.data);
+}
+
 static const char *signal_container(struct row request) {
     const char *name = row_get(request, "name");
     struct container *container = name == NULL ? NULL : container_named(name);
@@ -86,7 +94,7 @@ static const char *signal_container(struct row request) {
     if (number <= 0 || number >= NSIG) return "no such signal";
     if (container->state != state_running && container->state != state_starting) return NULL;
     if (number == SIGKILL) container_kill_all(container, SIGKILL);
-    return kill(container->pid, (int)number) == 0 || errno == ESRCH ? NULL : "cannot send the signal";
+    return pod_signal(container->pid, (int)number) == 0 || errno == ESRCH ? NULL : "cannot send the signal";
 }
 
 static void stop_everything(long grace_milliseconds) {
@@ -122,6 +130,8 @@ static void obey(struct client *client, struct row request) {
         if (refusal != NULL) answer(client, token, refusal);
     } else if (strcmp(verb, "status") == 0) {
         describe(client, token);
+    } else if (strcmp(verb, "listeners") == 0) {
+        tell_listeners(client, token);
     } else if (strcmp(verb, "stop") == 0) {
         answer(client, token, NULL);
         stop_everything(row_number(request, "grace", 0));
@@ -253,8 +263,10 @@ static void reap(void) {
 
 static void read_signals(int fd) {
     struct signalfd_siginfo facts;
-    while (read(fd, &facts, sizeof facts) == sizeof facts)
+    while (read(fd, &facts, sizeof facts) == sizeof facts) {
         if (facts.ssi_signo == SIGTERM && stop_at == 0) stop_everything(10000);
+        if ((int)facts.ssi_signo == plain_end_signal()) stop_at = steady_now();
+    }
     reap();
 }
 
@@ -288,6 +300,7 @@ int pod_serve(int control, int broker) {
     sigaddset(&watched, SIGCHLD);
     sigaddset(&watched, SIGTERM);
     sigaddset(&watched, SIGINT);
+    sigaddset(&watched, plain_end_signal());
     int signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
     poller = epoll_create1(EPOLL_CLOEXEC);
     for (int i = 0; i < client_limit; i++) clients[i].fd = -1;
@@ -298,6 +311,8 @@ int pod_serve(int control, int broker) {
         int count = epoll_wait(poller, events, 32, patience());
         for (int i = 0; i < count; i++) dispatch(&events[i], control, broker, signals);
         // Leaving ends process 1 of the namespace: the kernel kills what is left and takes every mount down.
-        if (stop_at != 0 && (!anything_runs() || steady_now() >= stop_at)) return 0;
+        if (stop_at == 0 || (anything_runs() && steady_now() < stop_at)) continue;
+        if (pod_is_plain) plain_end();
+        return 0;
     }
 }

@@ -114,6 +114,18 @@ int stream_read(struct stream *stream, struct log *log);
 /// Writes out an unfinished line and closes the stream.
 void stream_end(struct stream *stream, struct log *log);
 
+/// Sends a signal to a process that `launch` made; SIGKILL ends all that it started, too.
+int pod_signal(pid_t pid, int signal);
+
+/// Pods without namespaces. The signal that has a supervisor end its program and all that this has started.
+int plain_end_signal(void);
+/// Child side: runs the program of a request under a supervisor. Never returns.
+void plain_run(struct row request, int errors, pid_t pod_init) __attribute__((noreturn));
+/// Ends everything that the pod has started; returns when it is gone.
+void plain_end(void);
+/// Adds `listen=ADDRESS PORT` for each TCP socket on which a process of the pod listens.
+void plain_listeners(struct text *text);
+
 /// Child side: where the pod has a single id, makes that id `user` and `group`, in a user namespace of the container's own.
 /// 0 or -1 (`fail`).
 int pod_take_identity(long user, long group);

@@ -7,6 +7,8 @@
 ///   hide      directory that containers must not see (weft's state); may be missing
 ///   ip        address of the pod                     dns   address of the cluster's name server
 ///   port      port of the proxy's listener in the pod
+///   isolation `none`: plain processes on the machine itself, no namespaces; missing: namespaces
+///   probe     only finds out whether namespaces can be had, and ends
 ///   users     `identity` (root: every id means itself) or `single` (one id: ours becomes root)
 ///   group     CONTAINER '\n' FILE: a `cgroup.procs` file that the container's processes join; repeated
 ///   tree      directory of the host that containers need though it lies in /tmp or /run; repeated
@@ -60,6 +62,8 @@ int64_t steady_now(void);
 extern int pod_directory;
 /// Whether every user id is mapped to itself.
 extern int pod_maps_all_users;
+/// Whether the pod has no namespaces.
+extern int pod_is_plain;
 
 /// Opens the control groups of the containers while the host's files can be seen. 0 or -1 (`fail`).
 int pod_open_groups(struct row settings);

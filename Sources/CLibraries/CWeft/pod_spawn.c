@@ -109,6 +109,8 @@ int cweft_pidfd_signal(int pidfd, int signal) {
     return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) == 0 ? 0 : errno;
 }
 
+int cweft_pod_end_signal(void) { return SIGRTMIN + 5; }
+
 int cweft_reap(pid_t pid, int *status) {
     pid_t reaped = waitpid(pid, status, WNOHANG);
     return reaped < 0 ? -errno : reaped > 0;

@@ -11,6 +11,8 @@
 int pod_take_identity(long user, long group) {
     char map[64];
     if (pod_maps_all_users || (user == (long)geteuid() && group == (long)getegid())) return 0;
+    if (pod_is_plain)
+        return fail("cannot run as user %ld, group %ld: without isolation an ordinary user has only its own ids", user, group);
     if (user < 0 || group < 0 || user >= 0xffffffffL || group >= 0xffffffffL)
         return fail("user %ld and group %ld are no ids", user, group);
     uid_t own_user = geteuid();

@@ -90,8 +90,10 @@ struct ClusterBuilder {
     ) -> Envoy.ClusterLoadAssignment {
         var endpoints: [Envoy.LbEndpoint] = []
         for pod in pods where service.publishesNotReady || (pod.isReady && !pod.isTerminating) {
-            guard let number = Self.resolve(port, pod), (1...65535).contains(number) else { continue }
-            endpoints.append(Self.endpoint(pod, port: number))
+            guard let number = Self.resolve(port, pod), (1...65535).contains(number),
+                let address = Self.address(pod, number)
+            else { continue }
+            endpoints.append(Self.endpoint(pod, at: address))
         }
         for manual in service.manualEndpoints.sorted(by: { $0.address < $1.address }) where isIPv4(manual.address) {
             guard let number = manual.ports[port.name] ?? (manual.ports.count == 1 ? manual.ports.values.first : nil),
@@ -99,8 +101,8 @@ struct ClusterBuilder {
             else {
                 continue
             }
-            if let pod = podsByAddress[manual.address] {
-                endpoints.append(Self.endpoint(pod, port: number))
+            if let pod = podsByAddress[manual.address], let address = Self.address(pod, number) {
+                endpoints.append(Self.endpoint(pod, at: address))
             } else {
                 endpoints.append(
                     Envoy.LbEndpoint(
@@ -117,9 +119,16 @@ struct ClusterBuilder {
         )
     }
 
-    private static func endpoint(_ pod: MeshPod, port: Int) -> Envoy.LbEndpoint {
+    /// Where the proxy dials a port of a pod: inside its network, or what stands for it on the machine's; nil while nothing
+    /// does.
+    static func address(_ pod: MeshPod, _ port: Int) -> Envoy.Address? {
+        guard let sockets = pod.sockets else { return .socket(pod.ip, port, in: pod.networkNamespace) }
+        return sockets.place(of: port).map { .socket($0.address, $0.port) }
+    }
+
+    private static func endpoint(_ pod: MeshPod, at address: Envoy.Address) -> Envoy.LbEndpoint {
         Envoy.LbEndpoint(
-            endpoint: .init(address: .socket(pod.ip, port, in: pod.networkNamespace), hostname: pod.name),
+            endpoint: .init(address: address, hostname: pod.name),
             healthStatus: .healthy,
             metadata: labels([("dst_\(pod.workload.label)", pod.workload.name), ("dst_pod", pod.name)])
         )
@@ -149,10 +158,10 @@ struct ClusterBuilder {
     }
 
     /// The cluster of a container's host port.
-    func hostPort(_ pod: MeshPod, _ port: MeshPod.Port) -> Envoy.Cluster {
+    func hostPort(_ pod: MeshPod, _ port: MeshPod.Port, at address: Envoy.Address) -> Envoy.Cluster {
         let name = MeshNames.hostPort(pod.namespace, pod.name, port.number)
         let endpoint = Envoy.LbEndpoint(
-            endpoint: .init(address: .socket(pod.ip, port.number, in: pod.networkNamespace), hostname: pod.name),
+            endpoint: .init(address: address, hostname: pod.name),
             healthStatus: .healthy
         )
         return Envoy.Cluster(

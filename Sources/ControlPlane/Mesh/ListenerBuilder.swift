@@ -65,9 +65,10 @@ struct ListenerBuilder {
         label: String,
         to cluster: String,
         _ kind: ServiceProtocol,
-        _ policy: ServicePolicy
+        _ policy: ServicePolicy,
+        isEdge: Bool = true
     ) -> Envoy.Listener {
-        var listener = routed(name, to: cluster, kind, policy, isEdge: true)
+        var listener = routed(name, to: cluster, kind, policy, isEdge: isEdge)
         listener.address = .socket(address.address, address.port)
         listener.metadata = ClusterBuilder.labels([("workload", label)])
         listener.trafficDirection = .inbound

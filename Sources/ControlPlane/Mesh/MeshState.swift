@@ -95,6 +95,8 @@ package struct MeshPod: Sendable, Equatable {
     package var isReady: Bool
     /// Gets no new traffic, but its own connections go on.
     package var isTerminating: Bool
+    /// Without isolation: where its programs listen on the machine's network. Such a pod has no network of its own.
+    package var sockets: PodSockets?
 
     package init(
         namespace: String,
@@ -227,6 +229,8 @@ package struct MeshService: Sendable, Equatable {
     package var loadBalancerAddresses: [String]
     /// Where a LoadBalancer's port is served on the host, when not under its own number.
     package var loadBalancerPorts: [Int: Int]
+    /// Without isolation: where the Service is served on the machine, in place of its clusterIP.
+    package var loopbackAddress: String?
     package var manualEndpoints: [ManualEndpoint]
 
     package init(

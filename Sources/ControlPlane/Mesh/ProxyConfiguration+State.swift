@@ -112,7 +112,14 @@ private struct Assembly {
             let name = MeshNames.service(service.namespace, service.name, port.port)
             clusters.append(clusterBuilder.service(service, port, policy))
             endpoints[name] = clusterBuilder.endpoints(service, port, pods: chosen, podsByAddress: podsByAddress)
-            if let address = service.clusterIP, isIPv4(address),
+            if let address = service.loopbackAddress {
+                addLoopback(
+                    service,
+                    port,
+                    HostAddress(address: address, port: service.loadBalancerPorts[port.port] ?? port.port),
+                    policy
+                )
+            } else if let address = service.clusterIP, isIPv4(address),
                 take(HostAddress(address: address, port: port.port), service)
             {
                 if ServiceProtocol(port) != .tcp { routes[name] = routeBuilder.service(service, port, policy) }
@@ -120,6 +127,20 @@ private struct Assembly {
             }
             addHostListeners(service, port, name, policy)
         }
+    }
+
+    /// Without isolation a Service is a listener on the machine; who calls is not known.
+    private mutating func addLoopback(
+        _ service: MeshService,
+        _ port: MeshService.Port,
+        _ address: HostAddress,
+        _ policy: ServicePolicy
+    ) {
+        guard take(address, service) else { return }
+        let name = MeshNames.service(service.namespace, service.name, port.port)
+        let kind = ServiceProtocol(port)
+        if kind != .tcp { routes[name] = routeBuilder.service(service, port, policy) }
+        listeners.append(listenerBuilder.host(name, at: address, label: "host", to: name, kind, policy, isEdge: false))
     }
 
     private mutating func addHostListeners(
@@ -158,10 +179,12 @@ private struct Assembly {
     }
 
     private mutating func add(_ pod: MeshPod, isShadowed: Bool) {
-        listeners.append(listenerBuilder.outbound(pod))
-        guard !isShadowed, podsByAddress[pod.ip] == pod else { return }
-        listeners.append(listenerBuilder.pod(pod))
-        clusters.append(clusterBuilder.pod(pod))
+        if pod.sockets == nil {
+            listeners.append(listenerBuilder.outbound(pod))
+            guard !isShadowed, podsByAddress[pod.ip] == pod else { return }
+            listeners.append(listenerBuilder.pod(pod))
+            clusters.append(clusterBuilder.pod(pod))
+        }
         guard !pod.isTerminating else { return }
         let ports = pod.ports.filter { $0.protocolName == "TCP" && $0.hostPort != nil }
         for port in unique(ports, by: { "\($0.number)" }) { addHostPort(pod, port) }
@@ -171,6 +194,7 @@ private struct Assembly {
         guard let number = port.hostPort, (1...65535).contains(number), (1...65535).contains(port.number) else {
             return
         }
+        guard let target = ClusterBuilder.address(pod, port.number) else { return }
         let given = port.hostIP.flatMap { $0.isEmpty || $0 == "0.0.0.0" ? nil : $0 }
         let address = HostAddress(address: given ?? state.nodeAddress, port: number)
         let place = "\(address.address):\(address.port)"
@@ -194,7 +218,7 @@ private struct Assembly {
         }
         taken[place] = "Pod \(pod.namespace)/\(pod.name)"
         listeners.append(listenerBuilder.hostPort(pod, port, at: address))
-        clusters.append(clusterBuilder.hostPort(pod, port))
+        clusters.append(clusterBuilder.hostPort(pod, port, at: target))
     }
 
     private mutating func addIngresses(_ services: [String: (service: MeshService, policy: ServicePolicy)]) {

@@ -36,9 +36,14 @@ extension Agent {
         }
         for (uid, adopted) in found {
             let pod = pods[uid]
-            if let pod, let adopted, !Self.isOver(pod), addresses.claim(adopted.sandbox.spec.address) {
+            if let pod, let adopted, !Self.isOver(pod), adopted.sandbox.spec.isolation == settings.isolation,
+                addresses.claim(adopted.sandbox.spec.address)
+            {
                 adoptions[uid] = adopted
-                inheritance.places.append(PodPlace(adopted.sandbox))
+                var plain = makePlain(pod, adopted.sandbox.spec.address)
+                let listeners = plain == nil ? [] : (try? await adopted.sandbox.listeners()) ?? []
+                plain?.sockets.listeners = listeners.map { PodSockets.Place(address: $0.address, port: $0.port) }
+                inheritance.places.append(PodPlace(adopted.sandbox, plain))
                 continue
             }
             let kept: Set<String> = pod == nil ? [] : pod.map(Self.isOver) == true ? ["logs"] : Self.lasting

@@ -12,7 +12,8 @@ package actor Agent {
     private let ports: AgentPorts
     let now: @Sendable () -> Timestamp
     private let groups = ControlGroups.ofThisMachine
-    var addresses = AddressPool()
+    var addresses: AddressPool
+    private var hostPorts: PortPool
     /// Pods taken over that have no worker yet, by uid.
     var adoptions: [String: AdoptedPod] = [:]
     private var workers: [String: Entry] = [:]
@@ -39,6 +40,8 @@ package actor Agent {
         self.settings = settings
         self.ports = ports
         self.now = now
+        addresses = settings.isolation == .none ? AddressPool(settings.loopback.pods) : AddressPool()
+        hostPorts = PortPool(seed: settings.loopback.block)
     }
 
     /// The logs of this machine's containers.
@@ -165,9 +168,16 @@ package actor Agent {
             settings: settings,
             ports: ports,
             groups: groups,
+            plain: makePlain(pod, address),
             now: now
         )
         workers[pod.uid] = Entry(worker: worker, address: address, life: Task { await worker.run() })
+    }
+
+    func makePlain(_ pod: Object, _ address: String) -> PlainPod? {
+        guard settings.isolation == .none else { return nil }
+        let directory = PodWorker.directory(of: pod.uid, settings)
+        return PlainPod(PodSpec(pod.spec), address: address, directory: directory) { hostPorts.take() }
     }
 
     /// Ends a pod and takes it out of the store; while that goes on, a further call may only shorten the grace.
@@ -194,6 +204,7 @@ package actor Agent {
         await groups.remove(pod: uid)
         try? Leftovers.remove(entry.worker.directory)
         addresses.give(back: entry.address)
+        hostPorts.give(back: await entry.worker.plain?.ports ?? [])
     }
 
     /// Takes the object of a pod that has ended out of the store, now or as soon as the store can (its disk may be full).

@@ -1,5 +1,5 @@
 package import Resources
-import Sandbox
+package import Sandbox
 
 /// Makes sure that no new connection goes to a pod that is about to end.
 package protocol TrafficGate: Sendable {
@@ -35,10 +35,12 @@ package struct PodPlace: Sendable, Equatable {
     package let networkNamespacePath: String
     /// For one that may not.
     package let brokerPath: String
+    /// Without isolation: where its programs listen on the machine's network.
+    package let sockets: PodSockets?
 }
 
 extension PodPlace {
-    init(_ sandbox: PodSandbox) {
+    init(_ sandbox: PodSandbox, _ plain: PlainPod?) {
         uid = sandbox.spec.uid
         namespace = sandbox.spec.namespace
         name = sandbox.spec.name
@@ -46,6 +48,7 @@ extension PodPlace {
         initPID = sandbox.process.pid
         networkNamespacePath = sandbox.networkNamespacePath
         brokerPath = sandbox.brokerPath
+        sockets = plain?.sockets
     }
 }
 
@@ -59,6 +62,11 @@ package protocol PodPlaceListener: Sendable {
 
 /// What an agent must know about its surroundings.
 package struct AgentSettings: Sendable {
+    package var isolation = Isolation.namespaces
+    /// Without isolation: the addresses of pods and Services.
+    package var loopback = LoopbackNetwork(block: 10)
+    /// Services as programs reach them: what `WEB_SERVICE_HOST` and its kin are made from.
+    package var viewOfService: @Sendable (Object) -> Object = { $0 }
     /// The agent acts on pods whose `spec.nodeName` is this.
     package var nodeName = "weft"
     package var hostAddress = "127.0.0.1"

@@ -25,7 +25,8 @@ package enum Leftovers {
         keeping kept: Set<String> = []
     ) async throws(SandboxError) {
         let directory = "\(stateDirectory)/pods/\(uid)"
-        if let process = findInit(directory), !(await end(process)) {
+        let isPlain = PodRecord.read(directory)?.isolation == Isolation.none
+        if let process = findInit(directory), !(await end(process, isPlain: isPlain)) {
             throw SandboxError(.refused, "the pod init \(process.pid) of \(directory) does not end")
         }
         await ControlGroups.ofThisMachine.remove(pod: uid)
@@ -44,12 +45,17 @@ package enum Leftovers {
         return process
     }
 
-    private static func end(_ process: ProcessIdentity) async -> Bool {
+    private static func end(_ process: ProcessIdentity, isPlain: Bool) async -> Bool {
         let pidfd = cweft_pidfd_open(process.pid)
         guard pidfd >= 0 else { return !process.isAlive }
         defer { close(pidfd) }
         // The descriptor holds whatever has the number now; the start time tells whether that is the one.
         guard process.isAlive else { return true }
+        if isPlain {
+            // Without namespaces the init itself ends what the pod started.
+            _ = cweft_pidfd_signal(pidfd, cweft_pod_end_signal())
+            if await Poller.shared.wait(pidfd, .readable, until: .now + .seconds(10)) == .ready { return true }
+        }
         _ = cweft_pidfd_signal(pidfd, SIGKILL)
         return await Poller.shared.wait(pidfd, .readable, until: .now + .seconds(10)) == .ready
     }

@@ -28,11 +28,51 @@ package struct MachineFinding: Sendable, Equatable {
 /// Finds out what of this machine works, by trying it.
 package enum MachineCheck {
     /// All findings, the fundamental ones first. Makes a trial pod below `directory` and removes it.
-    package static func run(directory: String) async -> [MachineFinding] {
-        var findings = [kernel(), userNamespaces()]
-        findings += await trialPod(directory)
+    ///
+    /// - Parameter isolation: without it namespaces are of no need, and nothing is tried.
+    package static func run(directory: String, isolation: Isolation = .namespaces) async -> [MachineFinding] {
+        guard isolation == .namespaces else { return [kernel(), noIsolation, controlGroups()] }
+        var findings = [kernel(), await userNamespaces()]
+        // Without namespaces a trial pod would only say the same in other words.
+        if findings[1].verdict != .missing { findings += await trialPod(directory) }
         findings.append(controlGroups())
         return findings
+    }
+
+    private static let noIsolation = MachineFinding(
+        "isolation",
+        .limited,
+        "none: pods are plain processes on this machine's network and files",
+        remedy: "for isolated pods: weft down, then weft up --isolation=namespaces"
+    )
+
+    /// What to do where pods' namespaces cannot be made, from the system's error and its settings.
+    static func namespaceRemedy(_ error: Int32) -> String {
+        let other = "or run without isolation: weft up --isolation=none"
+        let isRoot = geteuid() == 0
+        if setting("/proc/sys/user/max_user_namespaces") == 0 {
+            return
+                "as root: sysctl -w user.max_user_namespaces=65536, and the same line in /etc/sysctl.d/weft.conf; \(other)"
+        }
+        if !isRoot, setting("/proc/sys/kernel/unprivileged_userns_clone") == 0 {
+            return "as root: sysctl -w kernel.unprivileged_userns_clone=1, or run weft as root; \(other)"
+        }
+        if !isRoot, setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1 {
+            return
+                "as root: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or run weft as root; \(other)"
+        }
+        switch error {
+        case ENOSPC:
+            return
+                "a limit of namespaces is reached: as root: sysctl -w user.max_user_namespaces=65536 (and the other "
+                + "user.max_*_namespaces), in this container and around it; \(other)"
+        case EPERM, EACCES:
+            return
+                "a container's seccomp or security profile forbids them: docker run --security-opt seccomp=unconfined "
+                + "--security-opt apparmor=unconfined (Kubernetes: seccompProfile Unconfined); \(other)"
+        case EINVAL, ENOSYS: return "the kernel is built without them; \(other)"
+        default: return other
+        }
     }
 
     /// `mount_setattr`, with which a pod's views are made read-only, came with 5.12.
@@ -58,40 +98,14 @@ package enum MachineCheck {
         return MachineFinding("kernel", .ok, "Linux \(text)")
     }
 
-    private static func userNamespaces() -> MachineFinding {
+    private static func userNamespaces() async -> MachineFinding {
         let name = "user namespaces"
-        let isRoot = geteuid() == 0
-        if let limit = setting("/proc/sys/user/max_user_namespaces"), limit == 0 {
-            return MachineFinding(
-                name,
-                .missing,
-                "user.max_user_namespaces is 0",
-                remedy:
-                    "as root: sysctl -w user.max_user_namespaces=65536, and the same line in /etc/sysctl.d/weft.conf"
-            )
+        if let obstacle = await Isolation.obstacle() {
+            let limit = setting("/proc/sys/user/max_user_namespaces") == 0 ? " (user.max_user_namespaces is 0)" : ""
+            return MachineFinding(name, .missing, obstacle.detail + limit, remedy: obstacle.remedy)
         }
-        if !isRoot, let allowed = setting("/proc/sys/kernel/unprivileged_userns_clone"), allowed == 0 {
-            return MachineFinding(
-                name,
-                .missing,
-                "only root may make them (kernel.unprivileged_userns_clone is 0)",
-                remedy: "as root: sysctl -w kernel.unprivileged_userns_clone=1, or run weft as root"
-            )
-        }
-        if !isRoot, let restricted = setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"), restricted == 1
-        {
-            return MachineFinding(
-                name,
-                .missing,
-                "AppArmor allows them to confined programs only",
-                remedy: "as root: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or run weft as root"
-            )
-        }
-        return MachineFinding(
-            name,
-            .ok,
-            isRoot ? "as root: every user id" : "as user \(geteuid()): one user id per pod"
-        )
+        let detail = geteuid() == 0 ? "as root: every user id" : "as user \(geteuid()): one user id per pod"
+        return MachineFinding(name, .ok, detail)
     }
 
     private static func setting(_ path: String) -> Int? {

@@ -7,6 +7,7 @@ struct PodRecord: Equatable {
     let uid: String
     let address: String
     let process: ProcessIdentity
+    let isolation: Isolation
     /// Names the run of the machine: start times begin anew with each.
     let boot: String
 
@@ -16,6 +17,7 @@ struct PodRecord: Equatable {
         uid = spec.uid
         address = spec.address
         self.process = process
+        isolation = spec.isolation
         boot = Self.currentBoot
     }
 
@@ -38,13 +40,15 @@ struct PodRecord: Equatable {
         self.uid = uid
         self.address = address
         self.boot = boot
+        isolation = Self.text("isolation", in: bytes).flatMap { Isolation(rawValue: $0) } ?? .namespaces
         process = ProcessIdentity(pid: pid, startTime: start)
     }
 
     func write(to directory: String) throws(SandboxError) {
         let text = """
             {"namespace":"\(namespace)","name":"\(name)","uid":"\(uid)","address":"\(address)",\
-            "pid":\(process.pid),"startTime":\(process.startTime),"boot":"\(boot)"}
+            "pid":\(process.pid),"startTime":\(process.startTime),"boot":"\(boot)",\
+            "isolation":"\(isolation.rawValue)"}
 
             """
         try replaceFile(Self.path(directory), with: text)

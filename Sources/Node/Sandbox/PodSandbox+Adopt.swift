@@ -27,7 +27,7 @@ extension PodSandbox {
             if control >= 0 { close(control) }
             return nil
         }
-        let spec = SandboxSpec(
+        var spec = SandboxSpec(
             namespace: record.namespace,
             name: record.name,
             uid: record.uid,
@@ -35,6 +35,7 @@ extension PodSandbox {
             hiddenDirectory: hiddenDirectory,
             address: record.address
         )
+        spec.isolation = record.isolation
         let sandbox = PodSandbox(spec: spec, process: record.process, pidfd: pidfd, control: control)
         await sandbox.listen()
         guard let runs = await sandbox.settledContainers() else { return nil }

@@ -30,6 +30,7 @@ extension PodSandbox {
         row.add("dns", spec.dnsAddress)
         row.add("port", String(spec.proxyPort))
         row.add("users", geteuid() == 0 ? "identity" : "single")
+        if spec.isolation == .none { row.add("isolation", "none") }
         for (container, files) in spec.groups {
             for file in files { row.add("group", "\(container)\n\(file)") }
         }
@@ -74,7 +75,7 @@ extension PodSandbox {
     }
 
     /// The lines of the report, until `ready`, an error or its end.
-    private static func readReport(_ report: Int32) async -> [String] {
+    static func readReport(_ report: Int32) async -> [String] {
         let deadline = ContinuousClock.now + creationPatience
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 1024)

@@ -38,6 +38,9 @@ package actor PodSandbox {
     /// How long a pod init may take to answer anything.
     private static let patience: Duration = .seconds(10)
 
+    /// How long the init of a pod without namespaces may take to end all that the pod started.
+    private static let endPatience: Duration = .seconds(12)
+
     init(spec: SandboxSpec, process: ProcessIdentity, pidfd: Int32, control: Int32) {
         self.spec = spec
         self.process = process
@@ -110,6 +113,14 @@ package actor PodSandbox {
         return reply.filter { $0.key == "container" }.compactMap { ContainerRun($0.value) }
     }
 
+    /// Where processes of the pod listen; of use without isolation, where they share the machine's network.
+    package func listeners() async throws(SandboxError) -> [ListeningSocket] {
+        var row = Row()
+        row.add("do", "listeners")
+        let reply = try await ask(row)
+        return reply.filter { $0.key == "listen" }.compactMap { ListeningSocket($0.value) }
+    }
+
     // MARK: The end
 
     /// Asks every container to end (SIGTERM), kills what is left after `grace`, and waits until the pod is gone.
@@ -126,10 +137,14 @@ package actor PodSandbox {
 
     /// Kills every process of the pod and waits until they are gone.
     package func kill() async {
-        if process.isAlive { _ = cweft_pidfd_signal(pidfd, SIGKILL) }
+        // Where no namespace ends the pod's processes its init does that first.
+        let isPlain = spec.isolation == .none
+        if process.isAlive { _ = cweft_pidfd_signal(pidfd, isPlain ? cweft_pod_end_signal() : SIGKILL) }
+        let limit = ContinuousClock.now + Self.endPatience
         // Cancelled or not: nothing may be left behind. Killing needs no one's consent, so this ends.
         while !hasEnded {
             guard process.isAlive else { return finish() }
+            if isPlain, ContinuousClock.now > limit { _ = cweft_pidfd_signal(pidfd, SIGKILL) }
             switch await Poller.shared.wait(pidfd, .readable, until: .now + .milliseconds(200)) {
             case .ready, .timedOut: continue
             // Another task waits already, or this one was cancelled.

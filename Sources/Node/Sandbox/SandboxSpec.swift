@@ -18,6 +18,7 @@ package struct SandboxSpec: Sendable {
     package var trees: [String] = []
     package var volumes: [SandboxVolume] = []
     package var files: [SandboxFile] = []
+    package var isolation = Isolation.namespaces
     /// `cgroup.procs` files that each container's processes join, by the container's name.
     package var groups: [String: [String]] = [:]
 

@@ -7,9 +7,11 @@ import signal
 import sys
 import threading
 import time
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-target = urlsplit(os.environ["TARGET_URL"])
+from service import locate
+
+target = locate(os.environ["TARGET_URL"])
 rate = float(os.environ.get("REQUESTS_PER_SECOND", "20"))
 workers = int(os.environ.get("VISITORS", "4"))
 items = ["shuttle", "bobbin", "reed", "yarn", "loom", "comb"]
@@ -39,7 +41,7 @@ def visitor():
     while not stop.wait(max(0.0, next_time - time.monotonic())):
         next_time += pause
         try:
-            connection = connection or http.client.HTTPConnection(target.hostname, target.port or 80, timeout=5)
+            connection = connection or http.client.HTTPConnection(*target, timeout=5)
             ok = visit(connection)
         except (OSError, http.client.HTTPException) as error:
             print(f"failed: {error!r}", file=sys.stderr, flush=True)

@@ -56,12 +56,20 @@ class Request:
         return {name: self.headers[name] for name in names if self.headers.get(name)}
 
 
+def locate(url):
+    """Host and port of a service: its name, which every pod can resolve, or without isolation what the variables say."""
+    parts = urlsplit(url)
+    name = parts.hostname.split(".")[0].upper().replace("-", "_")
+    if os.environ.get("WEFT_ISOLATION") == "none" and f"{name}_SERVICE_HOST" in os.environ:
+        return os.environ[f"{name}_SERVICE_HOST"], int(os.environ[f"{name}_SERVICE_PORT"])
+    return parts.hostname, parts.port or 80
+
+
 class Client:
     """Calls one other service by its name, over kept connections (one per thread)."""
 
     def __init__(self, url, timeout=5):
-        parts = urlsplit(url)
-        self.host, self.port, self.timeout = parts.hostname, parts.port or 80, timeout
+        (self.host, self.port), self.timeout = locate(url), timeout
         self.local = threading.local()
 
     def call(self, method, path, body=None, headers=None):

@@ -22,6 +22,9 @@ int cweft_pidfd_open(pid_t pid);
 /// Sends a signal through a pidfd, so that a reused pid is never hit. Returns 0 or an errno.
 int cweft_pidfd_signal(int pidfd, int signal);
 
+/// The signal on which the init of a pod without namespaces ends all that the pod started, and itself.
+int cweft_pod_end_signal(void);
+
 /// Reaps the child behind `pid` without blocking. Returns 1 with `*status` as of `waitpid`, 0 while it runs, -errno
 /// otherwise (-ECHILD: no child of ours).
 int cweft_reap(pid_t pid, int *status);

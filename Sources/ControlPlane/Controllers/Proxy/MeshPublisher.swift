@@ -1,5 +1,5 @@
 package import Mesh
-import Resources
+package import Resources
 import Wire
 
 /// What the mesh is made from, beside the objects.
@@ -8,6 +8,8 @@ package struct MeshSurroundings: Sendable, Equatable {
     package var networks: [String: PodNetwork] = [:]
     /// Pods that must get no new traffic, whatever their status says.
     package var leaving: Set<String> = []
+    /// Without isolation: where Services are served on the machine.
+    package var loopback: LoopbackNetwork?
 
     package init() {}
 }
@@ -54,12 +56,14 @@ package actor MeshPublisher {
     ///   - cluster: the objects.
     ///   - base: what does not change: directory, admin address, ingress address.
     ///   - ports: where load balancers' ports are served.
+    ///   - loopback: where Services are served when pods have no networks of their own.
     ///   - admin: asked for what the proxy uses.
     ///   - log: takes one line at a time.
     package init(
         cluster: Cluster,
         base: MeshState,
         ports: HostPortRules = HostPortRules(),
+        loopback: LoopbackNetwork? = nil,
         admin: any ProxyAdmin,
         log: @escaping @Sendable (String) -> Void
     ) {
@@ -67,6 +71,7 @@ package actor MeshPublisher {
         self.admin = admin
         self.base = base
         self.ports = ports
+        surroundings.loopback = loopback
         self.log = log
         directory = ProxyDirectory(path: base.directory)
         (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -152,7 +157,7 @@ package actor MeshPublisher {
     private func tellClosed(_ listener: String, _ error: String) async {
         log("mesh=closed listener=\(listener) error=\"\(error)\"")
         let parts = listener.split(separator: "/").map(String.init)
-        guard parts.count >= 3, ["lb", "nodeport"].contains(parts[0]),
+        guard parts.count >= 3, ["lb", "nodeport", "service"].contains(parts[0]),
             let service = await cluster.get(
                 ObjectKey(ResourceTypes.services, namespace: parts[1], name: parts[2])
             )

@@ -27,6 +27,7 @@ extension MeshState {
             let own = isManual ? slices["\(service.namespace)/\(service.name)"] ?? [] : []
             var mesh = MeshService(service, slices: own)
             mesh.loadBalancerPorts = ports.moved(service)
+            mesh.loopbackAddress = mesh.clusterIP.flatMap { surroundings.loopback?.service($0) }
             return mesh
         }
         ingresses = cluster.list(ResourceTypes.ingresses).filter { !$0.isDeleting }.map { MeshIngress($0) }
@@ -41,6 +42,7 @@ extension MeshState {
             object.value.set(["status", "podIP"], .string(network.address))
         }
         var pod = MeshPod(object, networkNamespace: network.namespacePath)
+        pod?.sockets = network.sockets
         if surroundings.leaving.contains(object.uid) { pod?.isTerminating = true }
         return pod
     }

@@ -1,3 +1,5 @@
+package import Resources
+
 /// The proxy's admin port, as far as the controllers need it.
 package protocol ProxyAdmin: Sendable {
     /// One GET; `path` begins with `/`.
@@ -14,8 +16,18 @@ package struct PodNetwork: Sendable, Equatable {
     package var address: String
     /// A namespace file or a broker's socket: the value of `network_namespace_filepath`.
     package var namespacePath: String
+    /// Without isolation there is no network of its own, but places on the machine's.
+    package var sockets: PodSockets?
 
-    package init(uid: String, namespace: String, name: String, address: String, namespacePath: String) {
+    package init(
+        uid: String,
+        namespace: String,
+        name: String,
+        address: String,
+        namespacePath: String,
+        sockets: PodSockets? = nil
+    ) {
+        self.sockets = sockets
         self.uid = uid
         self.namespace = namespace
         self.name = name

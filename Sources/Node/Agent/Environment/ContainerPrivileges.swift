@@ -14,12 +14,17 @@ package struct ContainerPrivileges: Sendable, Equatable {
     /// Capabilities that were asked for and are not given.
     package var refused: [String] = []
 
+    /// - Parameter usual: who it is when nothing is said: root of the pod, or without isolation weft's own user.
     /// - Throws: when the container must not be root and would be.
-    package init(_ container: Container, in pod: PodSpec) throws(EnvironmentBuilder.Missing) {
+    package init(
+        _ container: Container,
+        in pod: PodSpec,
+        usual: (user: Int, group: Int) = (0, 0)
+    ) throws(EnvironmentBuilder.Missing) {
         let own = container.securityContext
         let shared = pod.securityContext
-        user = own.runAsUser ?? shared.runAsUser ?? 0
-        group = own.runAsGroup ?? shared.runAsGroup ?? 0
+        user = own.runAsUser ?? shared.runAsUser ?? usual.user
+        group = own.runAsGroup ?? shared.runAsGroup ?? usual.group
         supplementaryGroups = shared.supplementalGroups + [shared.fsGroup].compactMap { $0 }
         hasReadOnlyRoot = own.readOnlyRootFilesystem
         filter =

@@ -16,6 +16,13 @@ package struct AddressPool: Sendable {
         next = first
     }
 
+    /// A pool of other addresses, as numbers.
+    package init(_ range: ClosedRange<UInt32>) {
+        first = range.lowerBound
+        last = range.upperBound
+        next = first
+    }
+
     /// An address that no pod has; nil when all are taken.
     package mutating func take() -> String? {
         guard taken.count < Int(last - first) + 1 else { return nil }

@@ -11,7 +11,7 @@ extension PodWorker {
         status.hasSandbox = true
         status.address = address
         let process = adopted.sandbox.process.pid
-        if let dns = ports.dns, await !dns.isServing(uid: uid, initPID: process),
+        if let dns = ports.dns, plain == nil, await !dns.isServing(uid: uid, initPID: process),
             let sockets = try? adopted.sandbox.bindDNS()
         {
             await dns.podStarted(uid: uid, initPID: process, udp: sockets.udp, tcp: sockets.tcp)

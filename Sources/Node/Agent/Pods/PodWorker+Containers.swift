@@ -128,9 +128,11 @@ extension PodWorker {
             sandbox: sandbox,
             podAddress: address,
             ports: container.ports,
-            program: program
+            program: program,
+            locate: { await self.place(ofPort: $0) }
         )
         await withDiscardingTaskGroup { group in
+            group.addTask { await self.followSockets(isNew: isNew) }
             if isNew, let hook = container.postStart?.action {
                 group.addTask { await self.runPostStart(container, hook, runner) }
             }
@@ -142,6 +144,7 @@ extension PodWorker {
                 group.addTask { await self.probe(kind, probe, container, runner) }
             }
             await awaitExit(container, sandbox, runner, role)
+            hintAtPort(of: container)
             await recordExit(container, sandbox)
             group.cancelAll()
             wake()
@@ -281,11 +284,13 @@ extension PodWorker {
         _ image: ResolvedImage
     ) async throws(EnvironmentBuilder.Missing) -> ProgramSpec {
         let builder = await environment(for: [container])
-        let privileges = try ContainerPrivileges(container, in: spec)
-        let base = [
-            ("PATH", settings.path), ("HOSTNAME", PodFiles.hostname(of: pod, spec, settings)),
-            ("HOME", privileges.user == 0 ? "/root" : "/"),
-        ]
+        let own = plain == nil ? (user: 0, group: 0) : (user: Int(geteuid()), group: Int(getegid()))
+        let privileges = try ContainerPrivileges(container, in: spec, usual: own)
+        let base =
+            [
+                ("PATH", settings.path), ("HOSTNAME", PodFiles.hostname(of: pod, spec, settings)),
+                ("HOME", privileges.user == 0 ? "/root" : "/"),
+            ] + plainEnvironment(of: container)
         let variables = try builder.variables(of: container, image: image.env, base: base)
         var program = ProgramSpec(
             name: container.name,
@@ -296,7 +301,8 @@ extension PodWorker {
         )
         privileges.apply(to: &program)
         program.hasOwnLayer = spec.containers.count + spec.initContainers.count > 1
-        program.mounts = try mounts(of: container, variables)
+        let mounts = try mounts(of: container, variables)
+        if plain == nil { program.mounts = mounts } else { explainMounts(of: container) }
         return program
     }
 

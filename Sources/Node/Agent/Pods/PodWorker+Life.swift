@@ -148,23 +148,27 @@ extension PodWorker {
     /// Makes the new pod known: its name server, its place, its address.
     private func introduce(_ made: PodSandbox) async throws(SandboxError) {
         let initPID = made.process.pid
-        if let dns = ports.dns, await !dns.isServing(uid: uid, initPID: initPID) {
+        if let dns = ports.dns, plain == nil, await !dns.isServing(uid: uid, initPID: initPID) {
             let sockets = try made.bindDNS()
             await dns.podStarted(uid: uid, initPID: initPID, udp: sockets.udp, tcp: sockets.tcp)
         }
-        let place = PodPlace(
+        await ports.places?.podPlaced(place(of: made))
+        status.hasSandbox = true
+        status.address = address
+        publish()
+    }
+
+    func place(of sandbox: PodSandbox) -> PodPlace {
+        PodPlace(
             uid: uid,
             namespace: pod.namespace,
             name: pod.name,
             address: address,
-            initPID: initPID,
-            networkNamespacePath: made.networkNamespacePath,
-            brokerPath: made.brokerPath
+            initPID: sandbox.process.pid,
+            networkNamespacePath: sandbox.networkNamespacePath,
+            brokerPath: sandbox.brokerPath,
+            sockets: plain?.sockets
         )
-        await ports.places?.podPlaced(place)
-        status.hasSandbox = true
-        status.address = address
-        publish()
     }
 
     private func sandboxSpec(_ images: [String: ResolvedImage]) -> SandboxSpec {
@@ -176,6 +180,7 @@ extension PodWorker {
             hiddenDirectory: settings.stateDirectory,
             address: address
         )
+        wanted.isolation = settings.isolation
         wanted.hostname = PodFiles.hostname(of: pod, spec, settings)
         wanted.dnsAddress = settings.dnsAddress
         wanted.proxyPort = settings.proxyPort

@@ -46,7 +46,7 @@ extension PodWorker {
             nodeName: settings.nodeName,
             configMaps: await find(ResourceTypes.configMaps, configMaps),
             secrets: await find(ResourceTypes.secrets, secrets),
-            services: services
+            services: services.map(settings.viewOfService)
         )
     }
 
@@ -115,7 +115,7 @@ extension PodWorker {
         let place = "\(directory)/volumes/\(volume.name)"
         switch volume.source {
         case .emptyDir(let isMemory, let limit):
-            if isMemory {
+            if isMemory, plain == nil {
                 let bytes = limit.flatMap { Quantity($0)?.rounded } ?? memoryOfContainers
                 let group = sharedGroup ?? 0
                 return SandboxVolume(
@@ -152,7 +152,7 @@ extension PodWorker {
         let content = try await self.content(of: volume)
         let isNew = volumes.contents[volume.name] != content
         volumes.contents[volume.name] = content
-        guard volume.holdsSecrets else {
+        guard volume.holdsSecrets, plain == nil else {
             if isNew { try write(content, to: place) }
             return SandboxVolume(name: volume.name, source: .path(place))
         }
@@ -168,8 +168,9 @@ extension PodWorker {
     /// Where the pod's memory can be reached from outside: through its init, which sees every volume.
     func memory(of volume: String) -> String { "/proc/\(sandbox?.process.pid ?? 0)/root/.weft/\(volume)" }
 
-    /// Fills the memory of a pod that has just been made: Secrets, and room for last words.
+    /// Fills the memory of a pod that has just been made: Secrets, and room for last words. Without isolation it has none.
     func fillMemory() throws(SandboxError) {
+        guard plain == nil else { return }
         try makeMessageFiles()
         for volume in spec.volumes where volume.holdsSecrets {
             if let content = volumes.contents[volume.name] { try write(content, to: memory(of: volume.name)) }

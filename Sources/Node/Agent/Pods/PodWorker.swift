@@ -24,6 +24,8 @@ actor PodWorker {
     var isSandboxLost = false
     let address: String
     var volumes = VolumeState()
+    /// Without isolation: what stands for a network of its own.
+    var plain: PlainPod?
 
     /// Containers that ran under an earlier weft are gone on with, even when the pod has to end.
     var isAdopted: Bool
@@ -58,6 +60,7 @@ actor PodWorker {
         settings: AgentSettings,
         ports: AgentPorts,
         groups: ControlGroups,
+        plain: PlainPod? = nil,
         now: @escaping @Sendable () -> Timestamp
     ) {
         key = ObjectKey(ResourceTypes.pods, namespace: pod.namespace, name: pod.name)
@@ -71,6 +74,7 @@ actor PodWorker {
         self.settings = settings
         self.ports = ports
         self.groups = groups
+        self.plain = plain
         self.now = now
         spec = PodSpec(pod.spec)
         let old = PodStatus(pod.status)
@@ -91,7 +95,11 @@ actor PodWorker {
         return adopted
     }
 
-    nonisolated var directory: String { "\(settings.stateDirectory)/pods/\(uid)" }
+    nonisolated var directory: String { Self.directory(of: uid, settings) }
+
+    static func directory(of uid: String, _ settings: AgentSettings) -> String {
+        "\(settings.stateDirectory)/pods/\(uid)"
+    }
 
     // MARK: From the agent
 

@@ -9,6 +9,8 @@ struct ProbeRunner: Sendable {
     let ports: [ContainerPort]
     /// The container's own program: commands run with its environment, directory and identity.
     let program: ProgramSpec
+    /// Where a port of the pod is; nil while nothing listens that stands for it.
+    let locate: @Sendable (Int) async -> PodSockets.Place?
 
     /// Kubernetes reads no more of an answer.
     private static let answerLimit = 10 << 10
@@ -52,9 +54,21 @@ struct ProbeRunner: Sendable {
 
     private func connect(_ host: String?, _ port: Int, until deadline: ContinuousClock.Instant) async -> ProbeOutcome {
         do throws(SandboxError) {
-            close(try await sandbox.connect(host ?? podAddress, port: port, until: deadline))
+            close(try await open(host, port, until: deadline))
             return .success
         } catch { return .failure(error.message) }
+    }
+
+    private func open(
+        _ host: String?,
+        _ port: Int,
+        until deadline: ContinuousClock.Instant
+    ) async throws(SandboxError) -> Int32 {
+        if let host { return try await sandbox.connect(host, port: port, until: deadline) }
+        guard let place = await locate(port) else {
+            throw SandboxError(.socket, "nothing in the pod listens on port \(port), nor on $PORT")
+        }
+        return try await sandbox.connect(place.address, port: place.port, until: deadline)
     }
 
     private func http(
@@ -71,7 +85,7 @@ struct ProbeRunner: Sendable {
         }
         var answer: [UInt8] = []
         do throws(SandboxError) {
-            let fd = try await sandbox.connect(host ?? podAddress, port: port, until: deadline)
+            let fd = try await open(host, port, until: deadline)
             let connection = ProbeConnection(fd, until: deadline)
             if isSecure { try await connection.startTLS(name: pairs.first { $0.0.lowercased() == "host" }?.1) }
             try await connection.send(request)
@@ -92,7 +106,7 @@ struct ProbeRunner: Sendable {
             return .failure("the probe's service name is too long")
         }
         do throws(SandboxError) {
-            let fd = try await sandbox.connect(podAddress, port: port, until: deadline)
+            let fd = try await open(nil, port, until: deadline)
             let connection = ProbeConnection(fd, until: deadline)
             try await connection.send(request)
             while true {

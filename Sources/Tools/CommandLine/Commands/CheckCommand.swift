@@ -7,11 +7,12 @@ enum CheckCommand {
         "check",
         summary: "test what this machine allows: namespaces, nftables, cgroups, versions",
         details: "Each check really does the thing once. The exit code is 1 when something fails that pods need.",
-        options: [.jsonOutput, .stateDirectory]
+        options: [IsolationChoice.option, .jsonOutput, .stateDirectory]
     ) { arguments in
         let format = try OutputFormat(arguments.value("output"), allowed: [.json, .yaml])
         let state = try StateDirectory(arguments)
-        var checks = await MachineCheck.run(directory: state.path)
+        let isolation = try IsolationChoice(arguments, state).mode
+        var checks = await MachineCheck.run(directory: state.path, isolation: isolation)
         checks += await daemonChecks(state)
         switch format {
         case .json: Terminal.print(JSON.write(value(of: checks), pretty: true))
@@ -41,7 +42,8 @@ enum CheckCommand {
         let running = version?["gitVersion"]?.stringValue ?? "unknown"
         let status = try? await client.get("/apis/weft.dev/v1alpha1/status", timeout: .seconds(5))
         let warnings = status?["warnings"]?.arrayValue ?? []
-        return [MachineFinding("daemon", .ok, "running, version \(running)")]
+        let isolation = status?["isolation"]?.stringValue ?? "unknown"
+        return [MachineFinding("daemon", .ok, "running, version \(running), isolation \(isolation)")]
             + warnings.compactMap { $0.stringValue.map { MachineFinding("daemon", .limited, $0) } }
     }
 

@@ -13,14 +13,15 @@ enum ServeEntry {
         options: [
             Option("keep-pods", help: "a signal ends the daemon only; pods and proxy run on for the next one"),
             Option("report", value: "FD", help: "write to this open descriptor why the daemon cannot start"),
-            .stateDirectory,
+            IsolationChoice.option, .stateDirectory,
         ]
     ) { arguments in
         let state = try StateDirectory(arguments)
+        let isolation = try IsolationChoice(arguments, state).mode
         let report = try arguments.integer("report", default: -1, in: 3...1_000_000)
         if report > 0 { _ = fcntl(Int32(report), F_SETFD, FD_CLOEXEC) }
         do {
-            let code = try await ServeCommand.run(state, leavesPods: arguments.isSet("keep-pods")) {
+            let code = try await ServeCommand.run(state, isolation, leavesPods: arguments.isSet("keep-pods")) {
                 if report > 0 { close(Int32(report)) }
             }
             return ExitCode(rawValue: code)

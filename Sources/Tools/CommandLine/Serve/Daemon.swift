@@ -37,6 +37,7 @@ actor Daemon {
     }
 
     nonisolated let state: StateDirectory
+    nonisolated let isolation: Isolation
     nonisolated let log: ServeLog
     nonisolated let startTime = SQLiteStore.now()
     private nonisolated let stops: AsyncStream<Stop>
@@ -54,8 +55,9 @@ actor Daemon {
     private var tasks: [Task<Void, Never>] = []
     private var agentTask: Task<Void, Never>?
 
-    init(state: StateDirectory, log: ServeLog) {
+    init(state: StateDirectory, isolation: Isolation, log: ServeLog) {
         self.state = state
+        self.isolation = isolation
         self.log = log
         isServed = ProxySupervisor.running(pidFile: "\(state.path)/proxy/weft-proxy.pid") != nil
         claim = HostClaim(file: "\(state.path)/claim", isServed: isServed)
@@ -126,6 +128,10 @@ actor Daemon {
         let say: @Sendable (String) -> Void = { log.write($0) }
         let admin = UnixProxyAdmin(path: adminSocket)
         let rules = HostPorts.rules
+        let loopback = LoopbackNetwork(block: claim.addresses.block)
+        if isolation == .none {
+            problems.append("pods are not isolated: they are plain processes on this machine's network and files")
+        }
         if rules.lowest > 0 {
             problems.append(
                 "ports below \(rules.lowest) are not allowed for this user: load balancers' are served 8000 higher "
@@ -142,6 +148,7 @@ actor Daemon {
                 accessLogPath: "\(proxyDirectory)/access.log"
             ),
             ports: rules,
+            loopback: isolation == .none ? loopback : nil,
             admin: admin,
             log: say
         )
@@ -149,6 +156,9 @@ actor Daemon {
         let ports = MeshPorts(publisher: publisher, entersNamespaces: geteuid() == 0)
         var settings = AgentSettings(stateDirectory: state.path)
         settings.hostAddress = claim.nodeAddress
+        settings.isolation = isolation
+        settings.loopback = loopback
+        if isolation == .none { settings.viewOfService = { loopback.view(of: $0, moved: rules.moved($0)) } }
         let agent = Agent(
             store: store,
             settings: settings,

@@ -38,7 +38,8 @@ struct MeshPorts: TrafficGate, PodPlaceListener {
             namespace: place.namespace,
             name: place.name,
             address: place.address,
-            namespacePath: entersNamespaces ? place.networkNamespacePath : place.brokerPath
+            namespacePath: entersNamespaces ? place.networkNamespacePath : place.brokerPath,
+            sockets: place.sockets
         )
     }
 
@@ -84,9 +85,11 @@ struct LogPorts: PodLogSource {
 enum HostPorts {
     /// Which ports this process may listen on.
     static var rules: HostPortRules {
-        guard geteuid() != 0 else { return HostPortRules() }
         let text = readFile("/proc/sys/net/ipv4/ip_unprivileged_port_start", limit: 32) ?? "1024"
-        return HostPortRules(lowest: Int(text.prefix { $0.isNumber }) ?? 1024)
+        let lowest = Int(text.prefix { $0.isNumber }) ?? 1024
+        // Tried, not guessed: root of a user namespace may not, and an ordinary user with the capability may.
+        guard lowest > 1, tryBind(lowest - 1) == nil, errno == EACCES else { return HostPortRules() }
+        return HostPortRules(lowest: lowest)
     }
 
     /// The first of `wished` on which 127.0.0.1 can be listened on, else any free one.
@@ -100,7 +103,6 @@ enum HostPorts {
     private static func tryBind(_ port: Int) -> Int? {
         let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard fd >= 0 else { return nil }
-        defer { close(fd) }
         var yes: Int32 = 1
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
         var address = sockaddr_in()
@@ -108,17 +110,22 @@ enum HostPorts {
         address.sin_port = in_port_t(UInt16(clamping: port).bigEndian)
         address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        return withUnsafeMutablePointer(to: &address) { pointer in
+        var failure: Int32 = 0
+        let found = withUnsafeMutablePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic -> Int? in
                 guard
                     bind(fd, __CONST_SOCKADDR_ARG(__sockaddr__: generic), length) == 0,
                     listen(fd, 1) == 0,
                     getsockname(fd, __SOCKADDR_ARG(__sockaddr__: generic), &length) == 0
                 else {
+                    failure = errno
                     return nil
                 }
                 return Int(UInt16(bigEndian: pointer.pointee.sin_port))
             }
         }
+        close(fd)
+        errno = failure
+        return found
     }
 }

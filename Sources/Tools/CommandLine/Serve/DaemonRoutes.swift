@@ -3,6 +3,7 @@ import Controllers
 import Glibc
 import Mesh
 import Resources
+import Sandbox
 import Servers
 import Wire
 
@@ -62,7 +63,7 @@ struct DaemonRoutes: Sendable {
             "uptimeSeconds": .int(Int64(now.seconds(since: daemon.startTime))),
             "ingress": ["address": "127.0.0.1", "port": .int(Int64(parts.ingressPort))],
             "pods": .int(Int64(await parts.agent.podCount)),
-            "warnings": .array(messages.map { .string($0) }),
+            "isolation": .string(daemon.isolation.rawValue), "warnings": .array(messages.map { .string($0) }),
         ]
         var proxy: Value = [
             "admin": .string(daemon.adminSocket), "restarts": .int(Int64(await parts.supervisor.restarts)),

@@ -1,4 +1,5 @@
 import Glibc
+import Sandbox
 
 /// The daemon's entry: everything behind `weft serve`.
 enum ServeCommand {
@@ -8,16 +9,26 @@ enum ServeCommand {
     ///
     /// - Returns: the exit code: 0 after an orderly end.
     /// - Throws: `CommandError` or `APIError` that says why it cannot start.
-    static func run(_ state: StateDirectory, leavesPods: Bool, ready: () -> Void) async throws -> Int32 {
+    static func run(
+        _ state: StateDirectory,
+        _ isolation: Isolation,
+        leavesPods: Bool,
+        ready: () -> Void
+    ) async throws -> Int32 {
         signal(SIGPIPE, SIG_IGN)
         raiseFileLimit()
         // Started as /proc/self/exe, the process would be called "exe" in every list of processes.
         nameProcess("weft")
         try state.make()
         let lock = try DaemonLock(state)
+        do { try await IsolationChoice.ensurePossible(isolation) } catch {
+            lock.release()
+            throw error
+        }
+        IsolationChoice.remember(isolation, in: state)
         let log = ServeLog(path: state.log)
         let stop = Daemon.Stop(removesState: false, hurries: false, leavesPods: leavesPods)
-        return try await supervise(Daemon(state: state, log: log), lock, log, stop, ready)
+        return try await supervise(Daemon(state: state, isolation: isolation, log: log), lock, log, stop, ready)
     }
 
     private static func supervise(

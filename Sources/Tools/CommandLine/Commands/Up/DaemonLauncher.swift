@@ -1,9 +1,11 @@
 import CWeft
 import Glibc
+import Sandbox
 
 /// Starts the daemon in the background when none runs.
 struct DaemonLauncher: Sendable {
     let state: StateDirectory
+    let isolation: IsolationChoice
 
     /// How long a daemon may take until its API answers; it opens a store and sweeps leftovers of a predecessor.
     static let patience = Duration.seconds(20)
@@ -18,7 +20,11 @@ struct DaemonLauncher: Sendable {
     ///
     /// - Throws: `CommandError` with the daemon's own words, else the end of its log, when it does not come up.
     func ensureRunning(_ client: APIClient) async throws -> Bool {
-        if await client.isAnswering() { return false }
+        if await client.isAnswering() {
+            try await isolation.ensureMatches(client)
+            return false
+        }
+        try await IsolationChoice.ensurePossible(isolation.mode)
         try state.make()
         let end = ContinuousClock.now + Self.patience
         let daemon = try spawn()
@@ -79,7 +85,9 @@ struct DaemonLauncher: Sendable {
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSID))
-        let words = ["weft", "serve", "--state-dir", state.path, "--report", "3"]
+        let words = [
+            "weft", "serve", "--state-dir", state.path, "--isolation", isolation.mode.rawValue, "--report", "3",
+        ]
         var arguments = words.map { strdup($0) } + [nil]
         defer { for argument in arguments { free(argument) } }
         var pid: pid_t = 0
