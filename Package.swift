@@ -63,6 +63,12 @@ var targets: [Target] = [
         path: "Sources/CLibraries/CTLS",
         cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]
     ),
+    .target(
+        name: "CRE2",
+        path: "Sources/CLibraries/CRE2",
+        cxxSettings: [.unsafeFlags(["-std=c++17", "-Wall", "-Wextra", "-Werror"])],
+        linkerSettings: [.linkedLibrary("re2"), .linkedLibrary("stdc++")]
+    ),
     .systemLibrary(
         name: "CYAML",
         path: "Sources/CLibraries/CYAML",
@@ -91,7 +97,7 @@ var targets: [Target] = [
     room("DataPlane", "Reactor", ["Bytes", "CWeft"], settings: dataPlane),
     room("DataPlane", "HTTP", ["Bytes", "CWeft"], settings: dataPlane),
     room("DataPlane", "TLS", ["COpenSSL"], settings: dataPlane),
-    room("DataPlane", "Traffic", ["Bytes", "HTTP"], settings: dataPlane),
+    room("DataPlane", "Traffic", ["Bytes", "CRE2", "HTTP"], settings: dataPlane),
     room(
         "DataPlane",
         "Proxy",

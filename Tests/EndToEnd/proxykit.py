@@ -81,6 +81,7 @@ class Proxy:
     def __init__(self, listeners, clusters, *arguments, **more):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="weft-proxy-", dir="/tmp"))
         self.admin_port = free_port()
+        self.command = [program()]
         self.arguments = ["--concurrency", os.environ.get("WEFT_WORKERS", "1"), *arguments]
         self.configuration = {
             "node": {"id": "test", "cluster": "test"},
@@ -94,7 +95,7 @@ class Proxy:
         path.write_text(json.dumps(self.configuration))
         self.log = open(self.folder / "log", "wb")
         self.process = subprocess.Popen(
-            [program(), "-c", str(path), *self.arguments], stdout=self.log, stderr=self.log, start_new_session=True)
+            [*self.command, "-c", str(path), *self.arguments], stdout=self.log, stderr=self.log, start_new_session=True)
         end = time.monotonic() + DEADLINE
         while time.monotonic() < end:
             assert self.process.poll() is None, f"the proxy ended: {self.text()}"

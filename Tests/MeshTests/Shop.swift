@@ -79,6 +79,7 @@ private func describe(_ route: Envoy.Route) -> String {
         case .prefix(let prefix): "\(prefix)*"
         case .path(let path): path
         case .pathSeparatedPrefix(let prefix): "\(prefix)/*"
+        case .safeRegex(let regex): "~\(regex.regex)"
         case nil: "?"
         }
     let target =

@@ -307,6 +307,7 @@ extension Envoy {
             case prefix(String)
             case suffix(String)
             case contains(String)
+            case safeRegex(RegexMatcher)
         }
 
         package init(
@@ -343,7 +344,12 @@ extension Envoy {
                 if case .contains(let value) = $0 { value } else { nil }
             }
             schema.field(6, "ignore_case", \.ignoreCase, .bool)
-            schema.unsupported("safe_regex=5 custom=8", of: "match_pattern")
+            schema.choice(5, "safe_regex", of: "match_pattern", \.matchPattern, .message, [.required]) {
+                .safeRegex($0)
+            } get: {
+                if case .safeRegex(let value) = $0 { value } else { nil }
+            }
+            schema.unsupported("custom=8", of: "match_pattern")
         }
     }
 }

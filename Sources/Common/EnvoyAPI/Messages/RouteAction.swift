@@ -6,6 +6,7 @@ extension Envoy {
         package var clusterSpecifier: ClusterSpecifier?
         package var clusterNotFoundResponseCode: RouteAction.ClusterNotFoundResponseCode
         package var prefixRewrite: String
+        package var regexRewrite: RegexMatchAndSubstitute?
         package var hostRewriteSpecifier: HostRewriteSpecifier?
         package var appendXForwardedHost: Bool
         /// nil is 15 s, 0 none.
@@ -14,6 +15,7 @@ extension Envoy {
         package var retryPolicy: RetryPolicy?
         package var priority: RoutingPriority
         package var upgradeConfigs: [RouteAction.UpgradeConfig]
+        package var maxStreamDuration: RouteAction.MaxStreamDuration?
 
         /// One of these.
         package enum ClusterSpecifier: Sendable, Equatable {
@@ -33,17 +35,20 @@ extension Envoy {
             clusterSpecifier: ClusterSpecifier? = nil,
             clusterNotFoundResponseCode: RouteAction.ClusterNotFoundResponseCode = .serviceUnavailable,
             prefixRewrite: String = "",
+            regexRewrite: RegexMatchAndSubstitute? = nil,
             hostRewriteSpecifier: HostRewriteSpecifier? = nil,
             appendXForwardedHost: Bool = false,
             timeout: Duration? = nil,
             idleTimeout: Duration? = nil,
             retryPolicy: RetryPolicy? = nil,
             priority: RoutingPriority = .default,
-            upgradeConfigs: [RouteAction.UpgradeConfig] = []
+            upgradeConfigs: [RouteAction.UpgradeConfig] = [],
+            maxStreamDuration: RouteAction.MaxStreamDuration? = nil
         ) {
             self.clusterSpecifier = clusterSpecifier
             self.clusterNotFoundResponseCode = clusterNotFoundResponseCode
             self.prefixRewrite = prefixRewrite
+            self.regexRewrite = regexRewrite
             self.hostRewriteSpecifier = hostRewriteSpecifier
             self.appendXForwardedHost = appendXForwardedHost
             self.timeout = timeout
@@ -51,6 +56,7 @@ extension Envoy {
             self.retryPolicy = retryPolicy
             self.priority = priority
             self.upgradeConfigs = upgradeConfigs
+            self.maxStreamDuration = maxStreamDuration
         }
 
         package static let schema = MessageSchema<RouteAction>(
@@ -82,6 +88,7 @@ extension Envoy {
             }
             schema.field(20, "cluster_not_found_response_code", \.clusterNotFoundResponseCode, .enumeration)
             schema.field(5, "prefix_rewrite", \.prefixRewrite, .string, [.headerValue])
+            schema.optional(32, "regex_rewrite", \.regexRewrite, .message)
             schema.oneof("host_rewrite_specifier")
             schema.choice(
                 6,
@@ -118,6 +125,7 @@ extension Envoy {
             schema.optional(9, "retry_policy", \.retryPolicy, .message)
             schema.field(11, "priority", \.priority, .enumeration)
             schema.repeated(25, "upgrade_configs", \.upgradeConfigs, .message)
+            schema.optional(36, "max_stream_duration", \.maxStreamDuration, .message)
             schema.ignored("early_data_policy=40")
             schema.unsupported(
                 "cluster_specifier_plugin=37 inline_cluster_specifier_plugin=39",
@@ -125,11 +133,11 @@ extension Envoy {
             )
             schema.unsupported(
                 """
-                metadata_match=4 regex_rewrite=32 path_rewrite_policy=41 path_rewrite=45 flush_timeout=42
+                metadata_match=4 path_rewrite_policy=41 path_rewrite=45 flush_timeout=42
                 retry_policy_typed_config=33 request_mirror_policies=30 rate_limits=13
                 include_vh_rate_limits=14 hash_policy=15 cors=17 max_grpc_timeout=23 grpc_timeout_offset=28
                 internal_redirect_policy=34 internal_redirect_action=26 max_internal_redirects=31
-                hedge_policy=27 max_stream_duration=36
+                hedge_policy=27
                 """
             )
             schema.unsupported("host_rewrite_path_regex=35 host_rewrite=44", of: "host_rewrite_specifier")
@@ -393,6 +401,7 @@ extension Envoy {
         package enum PathRewriteSpecifier: Sendable, Equatable {
             case pathRedirect(String)
             case prefixRewrite(String)
+            case regexRewrite(RegexMatchAndSubstitute)
         }
 
         package init(
@@ -455,7 +464,11 @@ extension Envoy {
             }
             schema.field(3, "response_code", \.responseCode, .enumeration)
             schema.field(6, "strip_query", \.stripQuery, .bool)
-            schema.unsupported("regex_rewrite=9", of: "path_rewrite_specifier")
+            schema.choice(9, "regex_rewrite", of: "path_rewrite_specifier", \.pathRewriteSpecifier, .message) {
+                .regexRewrite($0)
+            } get: {
+                if case .regexRewrite(let value) = $0 { value } else { nil }
+            }
         }
     }
 }

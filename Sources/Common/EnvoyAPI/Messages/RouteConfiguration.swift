@@ -269,6 +269,7 @@ extension Envoy {
         package var runtimeFraction: RuntimeFractionalPercent?
         package var headers: [HeaderMatcher]
         package var queryParameters: [QueryParameterMatcher]
+        package var cookies: [CookieMatcher]
 
         /// One of these.
         package enum PathSpecifier: Sendable, Equatable {
@@ -276,6 +277,8 @@ extension Envoy {
             case path(String)
             /// A prefix that ends where a path segment ends: `/api` takes `/api` and `/api/x`, not `/apiary`.
             case pathSeparatedPrefix(String)
+            /// The whole path, without the query.
+            case safeRegex(RegexMatcher)
         }
 
         package init(
@@ -283,13 +286,15 @@ extension Envoy {
             caseSensitive: Bool? = nil,
             runtimeFraction: RuntimeFractionalPercent? = nil,
             headers: [HeaderMatcher] = [],
-            queryParameters: [QueryParameterMatcher] = []
+            queryParameters: [QueryParameterMatcher] = [],
+            cookies: [CookieMatcher] = []
         ) {
             self.pathSpecifier = pathSpecifier
             self.caseSensitive = caseSensitive
             self.runtimeFraction = runtimeFraction
             self.headers = headers
             self.queryParameters = queryParameters
+            self.cookies = cookies
         }
 
         package static let schema = MessageSchema<RouteMatch>(
@@ -316,8 +321,14 @@ extension Envoy {
             schema.optional(9, "runtime_fraction", \.runtimeFraction, .message)
             schema.repeated(6, "headers", \.headers, .message)
             schema.repeated(7, "query_parameters", \.queryParameters, .message)
-            schema.unsupported("safe_regex=10 connect_matcher=12 path_match_policy=15", of: "path_specifier")
-            schema.unsupported("cookies=17 grpc=8 tls_context=11 dynamic_metadata=13 filter_state=16")
+            schema.choice(10, "safe_regex", of: "path_specifier", \.pathSpecifier, .message, [.required]) {
+                .safeRegex($0)
+            } get: {
+                if case .safeRegex(let value) = $0 { value } else { nil }
+            }
+            schema.repeated(17, "cookies", \.cookies, .message)
+            schema.unsupported("connect_matcher=12 path_match_policy=15", of: "path_specifier")
+            schema.unsupported("grpc=8 tls_context=11 dynamic_metadata=13 filter_state=16")
         }
     }
 }
@@ -340,6 +351,7 @@ extension Envoy {
             case prefixMatch(String)
             case suffixMatch(String)
             case containsMatch(String)
+            case safeRegexMatch(RegexMatcher)
             case stringMatch(StringMatcher)
         }
 
@@ -419,7 +431,11 @@ extension Envoy {
             }
             schema.field(8, "invert_match", \.invertMatch, .bool)
             schema.field(14, "treat_missing_header_as_empty", \.treatMissingHeaderAsEmpty, .bool)
-            schema.unsupported("safe_regex_match=11", of: "header_match_specifier")
+            schema.choice(11, "safe_regex_match", of: "header_match_specifier", \.headerMatchSpecifier, .message) {
+                .safeRegexMatch($0)
+            } get: {
+                if case .safeRegexMatch(let value) = $0 { value } else { nil }
+            }
         }
     }
 }

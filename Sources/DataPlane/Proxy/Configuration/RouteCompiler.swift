@@ -4,7 +4,7 @@ import Traffic
 /// Compiles a route configuration into a `RouteTable`.
 struct RouteCompiler {
     let context: CompileContext
-    private var builder = RouteTableBuilder()
+    var builder = RouteTableBuilder()
     private let headers: HeaderCompiler
     private let configuration: Envoy.RouteConfiguration
 
@@ -124,6 +124,8 @@ struct RouteCompiler {
         case .path(let text): (route.path.kind, route.path.bytes) = (.exact, builder.arena.copy(text))
         case .pathSeparatedPrefix(let text):
             (route.path.kind, route.path.bytes) = (.separatedPrefix, builder.arena.copy(text))
+        case .safeRegex(let regex):
+            (route.path.kind, route.path.pattern) = (.pattern, context.at("safe_regex") { pattern(regex) })
         case nil: break
         }
         if let fraction = message.runtimeFraction?.defaultValue {
@@ -135,7 +137,9 @@ struct RouteCompiler {
             }
             route.fractionPerMillion = UInt32(min(1_000_000, UInt64(fraction.numerator) * unit))
         }
-        route.headers = builder.arena.copy(context.each("headers", message.headers) { header($0) })
+        let headers = context.each("headers", message.headers) { header($0) }
+        let cookies = context.each("cookies", message.cookies) { cookie($0) }
+        route.headers = builder.arena.copy(headers + cookies)
         route.query = builder.arena.copy(context.each("query_parameters", message.queryParameters) { query($0) })
     }
 
@@ -159,9 +163,19 @@ struct RouteCompiler {
         case .containsMatch(let value): match.rule = .text(text(.contains, value))
         case .rangeMatch(let range): match.rule = .range(start: range.start, end: range.end)
         case .presentMatch(let wanted): match.rule = .present(wanted)
-        case .stringMatch(let matcher): match.rule = .text(text(matcher))
+        case .stringMatch(let matcher): match.rule = .text(context.at("string_match") { text(matcher) })
+        case .safeRegexMatch(let regex): match.rule = .text(context.at("safe_regex_match") { text(regex) })
         case nil: match.rule = .present(true)
         }
+        return match
+    }
+
+    private func cookie(_ message: Envoy.CookieMatcher) -> HeaderMatch {
+        var match = HeaderMatch()
+        match.target = .cookie
+        match.name = builder.arena.copy(message.name)
+        match.isInverted = message.invertMatch
+        if let matcher = message.stringMatch { match.rule = .text(context.at("string_match") { text(matcher) }) }
         return match
     }
 
@@ -169,7 +183,7 @@ struct RouteCompiler {
         var match = QueryMatch()
         match.name = builder.arena.copy(message.name)
         switch message.queryParameterMatchSpecifier {
-        case .stringMatch(let matcher): match.text = text(matcher)
+        case .stringMatch(let matcher): match.text = context.at("string_match") { text(matcher) }
         case .presentMatch(let wanted): match.mustBePresent = wanted
         case nil: break
         }
@@ -190,6 +204,7 @@ struct RouteCompiler {
         case .prefix(let value): return text(.prefix, value, ignoringCase: matcher.ignoreCase)
         case .suffix(let value): return text(.suffix, value, ignoringCase: matcher.ignoreCase)
         case .contains(let value): return text(.contains, value, ignoringCase: matcher.ignoreCase)
+        case .safeRegex(let regex): return context.at("safe_regex") { text(regex) }
         case nil:
             context.report("a string matcher needs a pattern")
             return TextMatch()
@@ -214,6 +229,8 @@ struct RouteCompiler {
         }
         forward.priority = message.priority == .high ? .high : .normal
         if !message.prefixRewrite.isEmpty { forward.prefixRewrite = builder.arena.copy(message.prefixRewrite) }
+        forward.extras = extras(message)
+        forward.maxStreamDuration = nanoseconds(message.maxStreamDuration?.maxStreamDuration)
         switch message.hostRewriteSpecifier {
         case .hostRewriteLiteral(let name): forward.hostRewrite = builder.arena.copy(name)
         case .autoHostRewrite(let isOn): forward.autoHostRewrite = isOn
@@ -314,6 +331,8 @@ struct RouteCompiler {
         switch message.pathRewriteSpecifier {
         case .pathRedirect(let path): redirect.path = builder.arena.copy(path)
         case .prefixRewrite(let prefix): redirect.prefixRewrite = builder.arena.copy(prefix)
+        case .regexRewrite(let rewrite):
+            redirect.pathRewrite = context.at("redirect.regex_rewrite") { patternRewrite(rewrite) }
         case nil: break
         }
         switch message.responseCode {

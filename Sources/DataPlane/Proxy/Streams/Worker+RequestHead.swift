@@ -15,7 +15,7 @@ extension Worker {
         _ forward: Forward
     ) -> Bool {
         var size = head.length + 1024
-        if forward.prefixRewrite != nil || !route.pointee.requestEdits.isEmpty || exchange.pointee.weighted != nil {
+        if forward.rewritesPath || !route.pointee.requestEdits.isEmpty || exchange.pointee.weighted != nil {
             size += 8192
         }
         while size <= BufferPool.sizes.3 {
@@ -44,7 +44,7 @@ extension Worker {
     ) {
         writer.put(facts.view.method)
         writer.put(byte: 0x20)
-        if forward.prefixRewrite != nil {
+        if forward.rewritesPath {
             let room = UnsafeMutableRawBufferPointer(
                 start: writer.base + writer.count,
                 count: max(0, writer.capacity - writer.count)

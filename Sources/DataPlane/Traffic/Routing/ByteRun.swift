@@ -144,6 +144,7 @@ package final class Arena: @unchecked Sendable {
     private var blocks: [UnsafeMutableRawPointer] = []
     private var free: UnsafeMutableRawPointer?
     private var left = 0
+    private var patterns = PatternBook()
     /// Bytes taken from the system for this arena.
     package private(set) var size = 0
 
@@ -153,6 +154,7 @@ package final class Arena: @unchecked Sendable {
 
     deinit {
         for block in blocks { block.deallocate() }
+        patterns.free()
     }
 
     package func copy(_ bytes: some Collection<UInt8>) -> ByteRun {
@@ -161,6 +163,11 @@ package final class Arena: @unchecked Sendable {
         let place = reserve(count, alignment: 1)
         UnsafeMutableRawBufferPointer(start: place, count: count).copyBytes(from: bytes)
         return ByteRun(start: UnsafeRawPointer(place), count: count)
+    }
+
+    /// A regular expression that lives as long as this arena.
+    package func compile(_ text: String, programLimit: Int = PatternLimits.program) throws(PatternError) -> Pattern {
+        try patterns.compile(text, programLimit: programLimit)
     }
 
     package func copy(_ text: String) -> ByteRun { copy(Array(text.utf8)) }

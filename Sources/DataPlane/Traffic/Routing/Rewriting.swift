@@ -19,6 +19,42 @@ package struct ByteSink {
         count += bytes.count
     }
 
+    /// Lets `write` write into what room there is; it tells how many bytes it wrote, or -1 when they did not fit.
+    mutating func fill(_ write: (_ place: UnsafeMutableRawPointer, _ room: Int) -> Int) {
+        guard !overflowed, let target = place.baseAddress else { return }
+        let written = write(target + count, place.count - count)
+        if written < 0 { overflowed = true } else { count += written }
+    }
+
+    /// Makes what was written from `begin` on a path: `/` stands first, and there are no segments `.` and `..`.
+    mutating func tidyPath(from begin: Int) {
+        guard !overflowed, let base = place.baseAddress else { return }
+        if count == begin || base.load(fromByteOffset: begin, as: UInt8.self) != 0x2F {
+            guard count < place.count else {
+                overflowed = true
+                return
+            }
+            (base + begin + 1).copyMemory(from: base + begin, byteCount: count - begin)
+            base.storeBytes(of: 0x2F, toByteOffset: begin, as: UInt8.self)
+            count += 1
+        }
+        var source = begin
+        var target = begin
+        while source < count {
+            // From one slash to the next one.
+            var end = source + 1
+            while end < count, base.load(fromByteOffset: end, as: UInt8.self) != 0x2F { end += 1 }
+            let segment = ByteRun(start: base + source + 1, count: end - source - 1)
+            if !segment.isDots {
+                (base + target).copyMemory(from: base + source, byteCount: end - source)
+                target += end - source
+            }
+            source = end
+        }
+        if target == begin { target = begin + 1 }
+        count = target
+    }
+
     package mutating func append(_ text: StaticString) {
         append(ByteRun(start: UnsafeRawPointer(text.utf8Start), count: text.utf8CodeUnitCount))
     }
@@ -43,12 +79,20 @@ package struct ByteSink {
 }
 
 extension Forward {
-    /// Writes the path that goes upstream when the route rewrites it: the new prefix, the rest of the path, the query.
+    /// Whether the path that goes upstream is another one than the client's.
+    package var rewritesPath: Bool { prefixRewrite != nil || extras?.pointee.pathRewrite != nil }
+
+    /// Writes the path that goes upstream when the route rewrites it, and the query.
     ///
     /// - Returns: false when the route does not rewrite; the sink is then untouched.
     package func writeRewrittenPath(_ request: RequestView, matched: PathMatch, into sink: inout ByteSink) -> Bool {
-        guard let prefix = prefixRewrite else { return false }
-        sink.appendRewritten(request.path, matched: matched, prefix: prefix)
+        if let prefix = prefixRewrite {
+            sink.appendRewritten(request.path, matched: matched, prefix: prefix)
+        } else if let rewrite = extras?.pointee.pathRewrite {
+            sink.appendRewritten(request.path, by: rewrite)
+        } else {
+            return false
+        }
         if !request.query.isEmpty {
             sink.append("?")
             sink.append(request.query)
@@ -60,7 +104,7 @@ extension Forward {
 extension ByteSink {
     mutating func appendRewritten(_ path: ByteRun, matched: PathMatch, prefix: ByteRun) {
         append(prefix)
-        guard matched.kind != .exact else { return }
+        guard matched.kind != .exact, matched.kind != .pattern else { return }
         var rest = path.dropping(matched.bytes.count)
         // Replacing `/a` by `/` in `/a/b` must not make `//b`: the next hop would read another path than was routed.
         if prefix[prefix.count - 1] == 0x2F, rest[0] == 0x2F { rest = rest.dropping(1) }
@@ -72,6 +116,11 @@ extension ByteSink {
 }
 
 extension ByteRun {
+    /// Whether it is `.` or `..`.
+    fileprivate var isDots: Bool {
+        self[0] == 0x2E && (count == 1 || (count == 2 && self[1] == 0x2E))
+    }
+
     /// Without the segments `.` and `..` that it begins with.
     fileprivate var withoutLeadingDotSegments: ByteRun {
         var run = self
@@ -105,6 +154,8 @@ extension Redirect {
             if path.firstIndex(of: 0x3F) != nil { return }
         } else if let prefix = prefixRewrite {
             sink.appendRewritten(request.path, matched: matched, prefix: prefix)
+        } else if let rewrite = pathRewrite {
+            sink.appendRewritten(request.path, by: rewrite)
         } else {
             sink.append(request.path)
         }

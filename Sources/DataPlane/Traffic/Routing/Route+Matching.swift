@@ -18,6 +18,7 @@ extension PathMatch {
         case .separatedPrefix:
             return starts(target) && (target.count == bytes.count || target[bytes.count] == 0x2F)
         case .connect: return method.equals(Self.connectMethod.run)
+        case .pattern: return pattern?.matches(target) ?? false
         }
     }
 
@@ -51,6 +52,7 @@ extension TextMatch {
                 return true
             }
             return bytes.isEmpty
+        case .pattern: return pattern?.matches(text) ?? false
         }
     }
 
@@ -64,6 +66,7 @@ extension HeaderMatch {
         let result: Bool
         switch target {
         case .field: result = matchesField(request)
+        case .cookie: result = request.cookie(name).map(accepts) ?? false
         case .method: result = accepts(request.method)
         case .path:
             let joined = request.query.isEmpty ? request.path : request.pathAndQuery
@@ -100,6 +103,28 @@ extension HeaderMatch {
             guard let number = value.decimal else { return false }
             return number >= start && number < end
         }
+    }
+}
+
+extension RequestView {
+    private static let cookieField = StaticRun("cookie")
+
+    /// The value of the first cookie of a name in all Cookie fields, without quotes around it.
+    package func cookie(_ name: ByteRun) -> ByteRun? {
+        var position = 0
+        while var rest = nextValue(of: Self.cookieField.run, from: &position) {
+            while !rest.isEmpty {
+                let end = rest.firstIndex(of: 0x3B) ?? rest.count
+                var pair = rest.first(end)
+                rest = rest.dropping(end + 1)
+                while pair[0] == 0x20 { pair = pair.dropping(1) }
+                guard let equals = pair.firstIndex(of: 0x3D), pair.first(equals).equals(name) else { continue }
+                let value = pair.dropping(equals + 1)
+                guard value.count >= 2, value[0] == 0x22, value[value.count - 1] == 0x22 else { return value }
+                return value.dropping(1).first(value.count - 2)
+            }
+        }
+        return nil
     }
 }
 

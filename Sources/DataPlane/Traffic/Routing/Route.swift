@@ -32,27 +32,35 @@ public struct PathMatch: BitwiseCopyable, Sendable {
         case separatedPrefix
         /// Only CONNECT requests.
         case connect
+        /// The whole path, as `pattern` says.
+        case pattern
     }
     public var kind: Kind = .prefix
     public var isCaseSensitive = true
     public var bytes: ByteRun = .empty
+    public var pattern: Pattern?
 
     public init() {}
 }
 
 /// How a text must look.
 public struct TextMatch: BitwiseCopyable, Sendable {
-    public enum Kind: UInt8, BitwiseCopyable, Sendable { case exact, prefix, suffix, contains }
+    public enum Kind: UInt8, BitwiseCopyable, Sendable { case exact, prefix, suffix, contains, pattern }
     public var kind: Kind = .exact
     public var ignoresCase = false
     public var bytes: ByteRun = .empty
+    public var pattern: Pattern?
 
     public init() {}
 }
 
 /// A condition on a request header. A header that occurs several times matches when one of its values does.
 public struct HeaderMatch: BitwiseCopyable, Sendable {
-    public enum Target: UInt8, BitwiseCopyable, Sendable { case field, method, path, authority, scheme }
+    public enum Target: UInt8, BitwiseCopyable, Sendable {
+        case field, method, path, authority, scheme
+        /// The first cookie of the name, which is not in lower case.
+        case cookie
+    }
     public enum Rule: BitwiseCopyable, Sendable {
         case text(TextMatch)
         /// A decimal number, `start` included, `end` excluded.
@@ -80,7 +88,8 @@ public struct QueryMatch: BitwiseCopyable, Sendable {
 }
 
 /// Where a matched request goes, and under which rules.
-public struct Forward: BitwiseCopyable, Sendable {
+/// Safety: `extras` leads into the arena of the route's table, which never changes.
+public struct Forward: BitwiseCopyable, @unchecked Sendable {
     public var choice: ClusterChoice = .cluster(-1)
     /// From the request's end to the response's end, all tries together; 0 = no limit.
     public var timeout: UInt64 = 15_000_000_000
@@ -92,6 +101,8 @@ public struct Forward: BitwiseCopyable, Sendable {
     public var priority: Priority = .normal
     /// Replaces the matched prefix (or, for an exact path, the whole path).
     public var prefixRewrite: ByteRun?
+    /// What few routes have, apart so that it costs the others nothing.
+    public var extras: UnsafePointer<ForwardExtras>?
     public var hostRewrite: ByteRun?
     /// Host becomes the chosen endpoint's hostname, where it has one.
     public var autoHostRewrite = false
@@ -106,6 +117,14 @@ public struct Forward: BitwiseCopyable, Sendable {
     public var allowsWebSocket: Bool?
     /// Status when the cluster does not exist: 503 or 404.
     public var clusterNotFoundStatus: UInt16 = 503
+
+    public init() {}
+}
+
+/// What few routes ask for when they forward.
+public struct ForwardExtras: BitwiseCopyable, Sendable {
+    /// Stands in place of a prefix rewrite.
+    public var pathRewrite: PatternRewrite?
 
     public init() {}
 }
@@ -192,6 +211,7 @@ public struct Redirect: BitwiseCopyable, Sendable {
     public var scheme: ByteRun?
     public var path: ByteRun?
     public var prefixRewrite: ByteRun?
+    public var pathRewrite: PatternRewrite?
     public var stripsQuery = false
 
     public init() {}
