@@ -525,3 +525,55 @@ def test_what_cannot_work_is_refused_with_its_path(made, tls, problem):
     done = subprocess.run([program(), "-c", str(file), "--mode", "validate"], capture_output=True, timeout=20)
     text = (done.stdout + done.stderr).decode()
     assert done.returncode != 0 and problem in text and "transport_socket" in text, text
+
+
+def test_a_lax_connection_does_not_reach_a_strict_host(made):
+    """T04: the name that the connection was made for decides, not only the Host that a request names."""
+    port = free_port()
+    lax = server_tls(made.pair("server"))
+    chains = [
+        chain(http_filter([route()]), name="lax", filter_chain_match={"server_names": ["server.example"]}, transport_socket=lax),
+        chain(http_filter([route()]), name="same", filter_chain_match={"server_names": ["localhost"]}, transport_socket=lax),
+        chain(http_filter([route()]), name="strict", filter_chain_match={"server_names": ["*.other.example"]},
+              transport_socket=mutual(made))]
+    with Origin(serving()) as origin, Proxy([listener(port, filter_chains=chains)], [cluster("origin", origin.port)]):
+        for host, status in [("server.example", 200), ("localhost", 200), (f"localhost:{port}", 200), ("unknown", 200),
+                             ("api.other.example", 421), (f"API.other.EXAMPLE.:{port}", 421)]:
+            request = f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+            assert ask(port, context_for(made), request=request).startswith(b"HTTP/1.1 %d" % status), host
+        request = b"GET / HTTP/1.1\r\nHost: api.other.example\r\nConnection: close\r\n\r\n"
+        strict = context_for(made, "shop", verify=False)
+        assert ask(port, strict, name="api.other.example", request=request).startswith(b"HTTP/1.1 200")
+
+
+NGINX = """daemon off; worker_processes 1; error_log stderr; pid {folder}/pid;
+events {{ worker_connections 64; }}
+http {{ access_log off; client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
+  uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
+  server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {ca}/server.pem; ssl_certificate_key {ca}/server.key;
+    ssl_client_certificate {ca}/ca.pem; ssl_verify_client on;
+    location / {{ return 200 "$ssl_client_verify $ssl_server_name"; }} }} }}
+"""
+
+
+def test_nginx_as_an_endpoint_sees_the_certificate_and_the_name(made, tmp_path):
+    nginx, port = shutil.which("nginx") or "/usr/sbin/nginx", free_port()
+    (tmp_path / "nginx.conf").write_text(NGINX.format(folder=tmp_path, port=port, ca=made.folder))
+    process = subprocess.Popen([nginx, "-c", str(tmp_path / "nginx.conf"), "-p", str(tmp_path)], stderr=subprocess.DEVNULL)
+    try:
+        def listens():
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                return True
+
+        wait_until(listens, "nginx listens")
+        front = free_port()
+        tls = client_tls(made.pair("shop"), auto_host_sni=True, auto_sni_san_validation=True, common=trusting(made))
+        named = {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}, "hostname": "server.example"}}
+        with Proxy([listener(front, http_filter([route()]))], [cluster("origin", named, transport_socket=tls)]) as proxy:
+            with Client(front) as client:
+                for _ in range(3):
+                    assert client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").response()[2] == b"SUCCESS server.example"
+            assert proxy.stat("tls_upstream_handshakes_total") == 1
+    finally:
+        process.terminate()
+        process.wait(10)

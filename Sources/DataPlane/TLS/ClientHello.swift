@@ -4,6 +4,8 @@ package struct ClientHello: Sendable, Equatable {
     package var serverName: String?
     package var protocols: [[UInt8]] = []
 
+    package init(serverName: String? = nil) { self.serverName = serverName }
+
     package enum Reading: Sendable, Equatable {
         /// More bytes are needed.
         case incomplete

@@ -13,6 +13,8 @@ final class ListenerConfiguration: Sendable {
     let settings: Settings
     let chains: [FilterChainConfiguration]
     let defaultChain: FilterChainConfiguration?
+    /// Whether server names lead to chains with different rules about who may connect.
+    let hasSeveralTLSRules: Bool
 
     /// What makes up the listening sockets: while this stays equal they stay open.
     struct Socket: Sendable, Equatable {
@@ -72,6 +74,8 @@ final class ListenerConfiguration: Sendable {
         self.settings = settings
         self.chains = chains
         self.defaultChain = defaultChain
+        hasSeveralTLSRules =
+            settings.inspectsTLS && Self.haveSeveralTLSRules(chains + [defaultChain].compactMap { $0 })
     }
 }
 
@@ -123,6 +127,11 @@ extension ListenerConfiguration {
     /// Whether any chain asks for what the client's first TLS message says.
     var needsTLSInspection: Bool {
         settings.inspectsTLS && chains.contains { $0.match.needsTLSInspection || $0.match.applications != 0 }
+    }
+
+    fileprivate static func haveSeveralTLSRules(_ chains: [FilterChainConfiguration]) -> Bool {
+        guard let first = chains.first(where: { $0.tls != nil })?.tls else { return false }
+        return chains.contains { !first.isAsStrict(as: $0.tls) }
     }
 
     /// The chain that a connection gets while nothing is known of its protocol.

@@ -39,6 +39,8 @@ struct Downstream: SlabElement {
         static let headStarted = Flags(rawValue: 256)
         /// Detection has waited for the client; the TCP chain was asked, if there is one.
         static let isQuietOver = Flags(rawValue: 512)
+        /// Other server names of the listener have other rules about certificates: each request's host is looked at.
+        static let checksHost = Flags(rawValue: 1024)
     }
 
     var generation: UInt32 = 0

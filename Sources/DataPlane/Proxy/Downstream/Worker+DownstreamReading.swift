@@ -251,6 +251,7 @@ extension Worker {
             if flags.isEmpty, place.pointee.state == .http { tls.end() }
             tls.free()
             place.pointee.tls = nil
+            if place.pointee.flags.contains(.checksHost) { secured[place.pointee.id] = nil }
         }
         Socket.close(place.pointee.fd)
         metrics.add(.downstreamConnections, -1)

@@ -62,7 +62,7 @@ extension Worker {
         facts.hello = hello
         let chain = configuration.chain(for: facts)
         guard place.pointee.flags.contains(.isSpeculating) else {
-            serve(index, place, chain)
+            serve(index, place, chain, of: configuration)
             return
         }
         place.pointee.flags.remove(.isSpeculating)
@@ -70,7 +70,7 @@ extension Worker {
             commitSpeculation(index, place)
         } else {
             abandonSpeculation(place)
-            serve(index, place, chain)
+            serve(index, place, chain, of: configuration)
         }
     }
 

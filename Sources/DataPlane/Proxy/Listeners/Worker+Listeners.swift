@@ -259,7 +259,7 @@ extension Worker {
         if configuration.needsApplicationProtocol || configuration.needsTLSInspection {
             startDetection(index, place, configuration)
         } else {
-            serve(index, place, configuration.chain(for: facts(place)))
+            serve(index, place, configuration.chain(for: facts(place)), of: configuration)
         }
     }
 
@@ -274,9 +274,14 @@ extension Worker {
     }
 
     /// Starts the chain's filter; without a chain the connection is closed, as Envoy does.
-    func serve(_ index: Int32, _ place: DownstreamPlace, _ chain: FilterChainConfiguration?) {
+    func serve(
+        _ index: Int32,
+        _ place: DownstreamPlace,
+        _ chain: FilterChainConfiguration?,
+        of listener: ListenerConfiguration
+    ) {
         if let chain, let holder = chain.tls {
-            startHandshake(index, place, chain, holder)
+            startHandshake(index, place, chain, holder, listener)
         } else {
             start(index, place, chain)
         }

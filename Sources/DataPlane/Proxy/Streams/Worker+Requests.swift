@@ -41,6 +41,17 @@ extension Worker {
         begin(exchangeIndex, exchange, index, place, chain)
         if chain.pointee.logs { record(exchange, bytes, length) }
         guard let facts = examine(index, place, exchange, chain, bytes) else { return length }
+        if place.pointee.flags.contains(.checksHost), isMisdirected(place, facts.view.authority) {
+            return length
+                + reject(
+                    exchangeIndex,
+                    exchange,
+                    bytes + length,
+                    count - length,
+                    status: 421,
+                    "the host wants another TLS than this connection has"
+                )
+        }
         if exchange.pointee.method == .connect {
             // What follows is meant for a tunnel that does not open: no byte of it is a request.
             exchange.pointee.requestBody = Body(.untilClose)

@@ -1,4 +1,5 @@
 import Bytes
+import EnvoyAPI
 import TLS
 
 /// The TLS of a filter chain or a cluster. What a reload of its files makes is for the next handshakes; connections keep theirs.
@@ -18,6 +19,13 @@ final class TLSHolder: Sendable {
     init(_ source: TLSSource, context: TLSContext?, error: String? = nil) {
         self.source = source
         state = Lock(State(context: context, error: error))
+    }
+
+    /// Whether clients have to show the same for both: certificates asked for, trust and names.
+    func isAsStrict(as other: TLSHolder?) -> Bool {
+        guard let other else { return false }
+        return source.requiresPeer == other.source.requiresPeer
+            && source.common.validationContextType == other.source.common.validationContextType
     }
 
     /// The context for a new connection.

@@ -2,6 +2,14 @@ import Bytes
 import Glibc
 import Reactor
 import TLS
+import Traffic
+
+/// Why a connection's requests are looked at: what its server name was answered with.
+struct SecuredConnection {
+    /// nil: all its server names have the same rules.
+    let listener: ListenerConfiguration?
+    let chain: FilterChainConfiguration
+}
 
 /// Bytes of connections, through TLS where there is one: the calls answer as those of `Socket` do.
 extension Worker {
@@ -94,7 +102,8 @@ extension Worker {
         _ index: Int32,
         _ place: DownstreamPlace,
         _ chain: FilterChainConfiguration,
-        _ holder: TLSHolder
+        _ holder: TLSHolder,
+        _ listener: ListenerConfiguration
     ) {
         let prefix = UnsafeRawBufferPointer(start: place.pointee.input.bytes, count: place.pointee.input.count)
         guard let context = holder.context, let session = TLSSession(context, fd: place.pointee.fd, prefix: prefix)
@@ -107,7 +116,8 @@ extension Worker {
         place.pointee.tls = session
         place.pointee.state = .handshaking
         place.pointee.since = now
-        handshaking[place.pointee.id] = chain
+        let checked = listener.hasSeveralTLSRules ? listener : nil
+        handshaking[place.pointee.id] = SecuredConnection(listener: checked, chain: chain)
         armDownstream(index, place)
         if hasPrefix { lookAgain(Token(.downstream, index, generation: place.pointee.generation)) }
     }
@@ -136,16 +146,21 @@ extension Worker {
 
     private func handshakeDone(_ index: Int32, _ place: DownstreamPlace, _ session: TLSSession) {
         armWriting(index, place, false)
-        guard let chain = handshaking.removeValue(forKey: place.pointee.id) else {
+        guard let known = handshaking.removeValue(forKey: place.pointee.id) else {
             closeDownstream(index, place, flags: [])
             return
         }
+        let chain = known.chain
         if chain.tls?.source.requiresName ?? false, session.serverName == nil {
             handshakeFailed(index, place, "the client gave no server name (SNI)")
             return
         }
         metrics.count(.tlsHandshakes)
         let generation = place.pointee.generation
+        if known.listener != nil {
+            place.pointee.flags.insert(.checksHost)
+            secured[place.pointee.id] = known
+        }
         start(index, place, chain)
         guard downstreams.find(index, generation: generation) != nil else { return }
         lookInside(index, place)
@@ -165,11 +180,22 @@ extension Worker {
     }
 
     func handshakeDeadline(_ place: DownstreamPlace) -> UInt64 {
-        Self.after(place.pointee.since, handshaking[place.pointee.id]?.handshakeTimeout ?? 1)
+        Self.after(place.pointee.since, handshaking[place.pointee.id]?.chain.handshakeTimeout ?? 1)
     }
 
     func handshakeTimedOut(_ index: Int32, _ place: DownstreamPlace) {
         handshakeFailed(index, place, "no handshake within the timeout")
+    }
+
+    /// Whether a request is for a host whose chain asks clients for something else than this connection's did (RFC 9110
+    /// section 15.5.20): a connection made for a lax host must not reach a strict one.
+    func isMisdirected(_ place: DownstreamPlace, _ authority: ByteRun) -> Bool {
+        guard let known = secured[place.pointee.id], let tls = known.chain.tls else { return false }
+        guard let name = ServerName.normalized(Array(authority.withoutPort.buffer)) else { return false }
+        var facts = facts(place)
+        facts.hello = ClientHello(serverName: name)
+        guard let wanted = known.listener?.chain(for: facts), wanted !== known.chain else { return false }
+        return !tls.isAsStrict(as: wanted.tls)
     }
 
     // MARK: Handshakes with endpoints

@@ -81,7 +81,9 @@ final class Worker: @unchecked Sendable {
     var detecting: [UInt64: ListenerConfiguration] = [:]
 
     /// Connections that agree on TLS, with the chain that serves them afterwards.
-    var handshaking: [UInt64: FilterChainConfiguration] = [:]
+    var handshaking: [UInt64: SecuredConnection] = [:]
+    /// Connections whose requests' hosts are looked at, with the listener and the chain that were chosen.
+    var secured: [UInt64: SecuredConnection] = [:]
     var handshakesOfTurn = 0
     var lastHandshakeLine: UInt64 = 0
     /// Connections with bytes inside their TLS that no event tells of.
