@@ -49,16 +49,15 @@ def resources_table(results):
 
 
 def write_page(folder, target):
-    """The page from what bench/run and bench/shop left in the results folder."""
-    proxies, shop = [
-        json.loads(path.read_text()) if path.exists() else None for path in (folder / "proxies.json", folder / "shop.json")
-    ]
+    """The page from what bench/run, bench/shop and bench/pods left in the results folder."""
+    places = [folder / name for name in ("proxies.json", "shop.json", "pods.json")]
+    proxies, shop, pods = [json.loads(path.read_text()) if path.exists() else None for path in places]
     if proxies:
         target.parent.mkdir(exist_ok=True)
-        target.write_text(page(proxies, shop))
+        target.write_text(page(proxies, shop, pods))
 
 
-def page(results, shop):
+def page(results, shop, pods):
     versions = ", ".join(f"{TITLES[name]} {version}" for name, version in results["versions"].items())
     parts = [
         "# Benchmarks",
@@ -77,11 +76,16 @@ def page(results, shop):
     if shop:
         text = f"Written by `{shop['command'].strip()}` on {shop['date']}: {shop['machine']}. {len(shop['starts'])} starts, medians;"
         text += " the death is that of one of two replicas under steady requests; at rest only the probes of the pods run."
-        parts += ["## The example shop", text, shop_table(shop)]
+        parts += ["## The example shop", text, figures_table(shop)]
+    if pods:
+        text = f"Written by `{pods['command'].strip()}` on {pods['date']}: {pods['machine']}. Medians of {len(pods['starts']['1'])} rounds;"
+        text += " the pods run `sleep`, so that what is counted is Weft's own. Times are those of a watcher of the API. The client for"
+        text += " latencies sends one request at a time on a kept connection to an nginx in a pod."
+        parts += ["## Pods", text, figures_table(pods)]
     return "\n\n".join(parts) + "\n"
 
 
-def shop_table(shop):
+def figures_table(shop):
     lines = ["| what | figure |", "|---|---:|"]
     lines += [f"| {title} | {figure} |" for title, figure in shop["figures"].items()]
     return "\n".join(lines)

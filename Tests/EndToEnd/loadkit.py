@@ -5,7 +5,7 @@
 
 Requests start by the clock, whether earlier ones have ended or not: half are GETs on kept connections, a quarter are GETs on a
 connection of their own, a quarter are POSTs, kept and fresh in turn. A kept connection that the server closes under a request is a
-failure as any other. Ends after --seconds or at SIGTERM and prints one JSON object.
+failure as any other. Prints "begins", ends after --seconds or at SIGTERM, and prints one JSON object.
 """
 
 import argparse
@@ -133,6 +133,7 @@ class Client:
     def __init__(self, host, port=80, rate=500, seconds=600, path="/"):
         command = ["/usr/bin/python3", __file__, host, str(port), "--rate", str(rate), "--seconds", str(seconds), "--path", path]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == "begins\n"
 
     def finish(self):
         """Ends the load and returns its report."""
@@ -156,6 +157,7 @@ async def main():
     options = parser.parse_args()
     load = Load(**vars(options))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, load.stopping.set)
+    print("begins", flush=True)
     print(json.dumps(await load.run()))
 
 

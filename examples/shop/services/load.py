@@ -50,8 +50,22 @@ def visitor():
             counts["ok" if ok else "failed"] += 1
 
 
+def is_open():
+    """Whether the shop answers: everything starts at the same time, and nobody visits before it has opened."""
+    try:
+        connection = http.client.HTTPConnection(target.hostname, target.port or 80, timeout=5)
+        try:
+            return visit(connection)
+        finally:
+            connection.close()
+    except (OSError, http.client.HTTPException):
+        return False
+
+
 signal.signal(signal.SIGTERM, lambda signum, frame: stop.set())
 signal.signal(signal.SIGINT, lambda signum, frame: stop.set())
+while not is_open() and not stop.wait(0.1):
+    pass
 threads = [threading.Thread(target=visitor) for _ in range(workers)]
 for thread in threads:
     thread.start()
