@@ -28,8 +28,7 @@ package struct MachineFinding: Sendable, Equatable {
 /// Finds out what of this machine works, by trying it.
 package enum MachineCheck {
     /// All findings, the fundamental ones first. Makes a trial pod below `directory` and removes it.
-    ///
-    /// - Parameter isolation: without it namespaces are of no need, and nothing is tried.
+    /// Without `isolation` namespaces are of no need, and nothing is tried.
     package static func run(directory: String, isolation: Isolation = .namespaces) async -> [MachineFinding] {
         guard isolation == .namespaces else { return [kernel(), noIsolation, controlGroups()] }
         var findings = [kernel(), await userNamespaces()]

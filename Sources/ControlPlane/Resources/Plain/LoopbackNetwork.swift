@@ -29,9 +29,8 @@ package struct LoopbackNetwork: Sendable, Equatable {
         return (base | 0x8002)...(base | 0xfeff)
     }
 
-    /// A Service as programs on the machine reach it: with its loopback address, and its ports where they are served.
-    ///
-    /// - Parameter moved: ports that are served under another number.
+    /// A Service as programs on the machine reach it: with its loopback address, and its ports where they are served:
+    /// those in `moved` under another number.
     package func view(of service: Object, moved: [Int: Int]) -> Object {
         let spec = ServiceSpec(service.spec)
         guard !spec.isHeadless, let address = self.service(spec.clusterIP) else { return service }

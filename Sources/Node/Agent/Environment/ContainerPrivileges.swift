@@ -14,7 +14,8 @@ package struct ContainerPrivileges: Sendable, Equatable {
     /// Capabilities that were asked for and are not given.
     package var refused: [String] = []
 
-    /// - Parameter usual: who it is when nothing is said: root of the pod, or without isolation weft's own user.
+    /// Who it is when nothing is said is `usual`: root of the pod, or without isolation weft's own user.
+    ///
     /// - Throws: when the container must not be root and would be.
     package init(
         _ container: Container,

@@ -11,7 +11,7 @@ struct PlainPod: Sendable {
     /// Nobody was told yet that its program should keep to `$PORT`.
     var hasHinted = false
 
-    /// - Parameter take: gives a free port.
+    /// Gives the pod its ports; `take` finds a free one.
     init(_ spec: PodSpec, address: String, directory: String, take: () -> Int) {
         var sockets = PodSockets(address: address)
         var variables: [String: [(String, String)]] = [:]
