@@ -210,6 +210,8 @@ def test_a_daemon_that_hangs_is_named(weft, folder, manifest):
     weft.run("up", "--detach", manifest, timeout=60)
     pid = weft.daemon_pid()
     os.kill(pid, signal.SIGSTOP)
+    threads = pathlib.Path(f"/proc/{pid}/task")
+    wait_until(lambda: all((t / "stat").read_text().rsplit(")", 1)[1].split()[0] == "T" for t in threads.iterdir()), "it has stopped")
     try:
         done = weft.run("down", check=False, timeout=40)
     finally:
