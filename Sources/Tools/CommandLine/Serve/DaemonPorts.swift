@@ -1,4 +1,5 @@
 import Agent
+import CWeft
 import Controllers
 import Glibc
 import Resources

@@ -1,4 +1,5 @@
 import Bytes
+import CWeft
 package import Controllers
 import Glibc
 package import Sandbox
