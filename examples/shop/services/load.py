@@ -53,7 +53,7 @@ def visitor():
 def is_open():
     """Whether the shop answers: everything starts at the same time, and nobody visits before it has opened."""
     try:
-        connection = http.client.HTTPConnection(target.hostname, target.port or 80, timeout=5)
+        connection = http.client.HTTPConnection(*target, timeout=5)
         try:
             return visit(connection)
         finally:
