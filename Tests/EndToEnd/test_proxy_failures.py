@@ -83,6 +83,7 @@ def test_a_post_never_meets_a_kept_connection_that_the_endpoint_has_closed():
     def behaviour(peer):
         peer.request()
         peer.answer(b"first")
+        peer.connection.shutdown(socket.SHUT_RDWR)
         closing.set()
 
     with Origin(behaviour) as origin, simple_proxy(origin.port, filters=[http_filter([route()])]) as (proxy, port):
