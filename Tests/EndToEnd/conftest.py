@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from weftkit import ROOT, USERS, Weft, leftovers, new_folder
+from weftkit import HOUSE, USERS, Weft, leftovers, new_folder
 
 
 def pytest_collection_modifyitems(items):
@@ -65,7 +65,7 @@ def running_shop(user, *options):
     path = new_folder(user)
     program = Weft(path / "state", user)
     try:
-        program.run("up", "--detach", *options, str(ROOT / "examples/shop"), timeout=90)
+        program.run("up", "--detach", *options, str(HOUSE / "examples/shop"), timeout=90)
         yield program
     finally:
         program.run("down", timeout=60, check=False)

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from loadkit import Client
-from weftkit import ROOT, USERS, Weft, leftovers, new_folder, wait_until
+from weftkit import HOUSE, USERS, Weft, leftovers, new_folder, wait_until
 
 RATE = 500
 
@@ -51,7 +51,7 @@ class Site(Weft):
 
     def write(self, version):
         path = pathlib.Path(self.state).parent / "site.yaml"
-        path.write_text(MANIFEST.format(folder=ROOT / "Tests/EndToEnd/order", version=version))
+        path.write_text(MANIFEST.format(folder=HOUSE / "Tests/EndToEnd/order", version=version))
         return str(path)
 
     def load(self, seconds=60, rate=RATE):

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from weftkit import PROGRAM, ROOT, USERS, fetch, leftovers, wait_until
+from weftkit import HOUSE, PROGRAM, ROOT, USERS, fetch, leftovers, wait_until
 
 SERVICES = {"web": 2, "catalogue": 3, "users": 2, "orders": 1}
 
@@ -107,7 +107,7 @@ def scrape(admin):
 
 def test_applying_the_same_files_twice_changes_nothing(shop):
     first = {item["metadata"]["uid"]: item["metadata"]["resourceVersion"] for item in shop.items("services")}
-    done = shop.run("apply", "-f", str(ROOT / "examples/shop"))
+    done = shop.run("apply", "-f", str(HOUSE / "examples/shop"))
     lines = done.stdout.splitlines()
     assert lines and all(line.endswith(" unchanged") for line in lines), done.stdout
     assert first == {item["metadata"]["uid"]: item["metadata"]["resourceVersion"] for item in shop.items("services")}
@@ -193,7 +193,7 @@ def test_events_tell_what_happened(shop):
 
 @pytest.mark.parametrize("user", USERS, indirect=True)
 def test_ctrl_c_stops_everything_and_leaves_nothing(weft, folder, needs_namespaces):
-    process = weft.start("up", str(ROOT / "examples/shop"), start_new_session=True)
+    process = weft.start("up", str(HOUSE / "examples/shop"), start_new_session=True)
     seen = []
     for line in process.stdout:
         seen.append(line)

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from weftkit import ROOT, USERS, Weft, fetch, leftovers, new_folder, wait_until
+from weftkit import HOUSE, USERS, Weft, fetch, leftovers, new_folder, wait_until
 
-EXAMPLE = ROOT / "examples/stores"
+EXAMPLE = HOUSE / "examples/stores"
 
 MAIL = """\
 apiVersion: weft.dev/v1alpha1

@@ -91,7 +91,8 @@ actor LogFollower {
 
     /// A file was read to its end: on to the next.
     private func leave(_ file: OpenLog) async {
-        let isRotated = files.count == 1 && options.follow && !file.isComplete && !isLongOver
+        // Whatever is known of the run's end: what came after a rotation is there to be read.
+        let isRotated = files.count == 1 && options.follow && !file.isComplete && !run.isCurrent(file)
         files = isRotated ? run.newer(than: file) : Array(files.dropFirst())
         position = 0
         endSeen = nil
@@ -105,6 +106,7 @@ actor LogFollower {
         }
         guard !bytes.isEmpty else { return nil }
         position += bytes.count
+        endSeen = nil
         return filter.take(bytes[...])
     }
 
