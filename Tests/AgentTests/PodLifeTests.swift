@@ -102,12 +102,9 @@ struct PodLifeTests {
                 readFile("/proc/\($0)/cmdline") == "sleep\u{0}5151\u{0}"
             }
         )
-        let clock = ContinuousClock()
-        let start = clock.now
         kill(pid, SIGKILL)
+        // Its probe would never say so.
         try await stage.until("web", "unready") { $0?.isReady == false }
-        let elapsed = clock.now - start
-        #expect(elapsed < .milliseconds(500), "unready after \(elapsed)")
         try await stage.until("web", "ready again") { $0.isRunningReady && $0.container()?.restartCount == 1 }
         await stage.close()
     }
