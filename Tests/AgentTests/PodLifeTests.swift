@@ -137,14 +137,11 @@ struct PodLifeTests {
                   readinessProbe: {httpGet: {path: /ready, port: http}, periodSeconds: 1, failureThreshold: 1}
                   livenessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1, failureThreshold: 30}
                   startupProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1}
-                - name: side
-                  image: py
-                  volumeMounts: [{name: shared, mountPath: /shared}]
-                  command: [sh, -c, 'sleep 1.5; : > /shared/closed; sleep 60']
                 """
             )
         )
-        try await stage.until("web", "ready") { $0.isRunningReady }
+        let ready = try #require(try await stage.until("web", "ready") { $0.isRunningReady })
+        try replaceFile("\(stage.path)/pods/\(ready.uid)/volumes/shared/closed", with: "")
         try await stage.until("web", "unready") { $0?.isReady == false }
         #expect(
             stage.told.events.contains("web Unhealthy: Readiness probe failed: HTTP probe failed with statuscode: 503")
