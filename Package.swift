@@ -81,6 +81,24 @@ var targets: [Target] = [
         pkgConfig: "sqlite3",
         providers: [.apt(["libsqlite3-dev"])]
     ),
+    .systemLibrary(
+        name: "CNghttp2",
+        path: "Sources/CLibraries/CNghttp2",
+        pkgConfig: "libnghttp2",
+        providers: [.apt(["libnghttp2-dev"])]
+    ),
+    .systemLibrary(
+        name: "CCares",
+        path: "Sources/CLibraries/CCares",
+        pkgConfig: "libcares",
+        providers: [.apt(["libc-ares-dev"])]
+    ),
+    .systemLibrary(
+        name: "CXXHash",
+        path: "Sources/CLibraries/CXXHash",
+        pkgConfig: "libxxhash",
+        providers: [.apt(["libxxhash-dev"])]
+    ),
 
     .target(
         name: "COpenSSL",
@@ -94,10 +112,10 @@ var targets: [Target] = [
     room("Common", "EnvoyAPI", ["Wire"]),
     room("Common", "Telemetry", ["Bytes", "CWeft"], settings: dataPlane),
 
-    room("DataPlane", "Reactor", ["Bytes", "CWeft"], settings: dataPlane),
-    room("DataPlane", "HTTP", ["Bytes", "CWeft"], settings: dataPlane),
+    room("DataPlane", "Reactor", ["Bytes", "CCares", "CWeft"], settings: dataPlane),
+    room("DataPlane", "HTTP", ["Bytes", "CNghttp2", "CWeft"], settings: dataPlane),
     room("DataPlane", "TLS", ["COpenSSL"], settings: dataPlane),
-    room("DataPlane", "Traffic", ["Bytes", "CRE2", "HTTP"], settings: dataPlane),
+    room("DataPlane", "Traffic", ["Bytes", "CRE2", "CXXHash", "HTTP"], settings: dataPlane),
     room(
         "DataPlane",
         "Proxy",
