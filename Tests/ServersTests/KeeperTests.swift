@@ -32,11 +32,30 @@ struct KeeperTests {
         }
     }
 
-    static func withKeeper(_ body: (ListenerKeeper, String) async throws -> Void) async throws {
+    /// A keeper on the shared loop.
+    ///
+    /// Safety: `keeper` is touched on that loop's thread only.
+    final class Kept: @unchecked Sendable {
+        private var keeper: ListenerKeeper?
+
+        func listen(_ path: String, patience: UInt64) async throws {
+            try await LoopThread.shared.run { loop throws(SystemError) in
+                self.keeper = try ListenerKeeper(try DescriptorDoor.listen(path), loop: loop, patience: patience)
+            }
+        }
+
+        var count: Int { get async { await LoopThread.shared.run { _ in self.keeper?.count ?? 0 } } }
+
+        func leaveAlone() async { await LoopThread.shared.run { _ in self.keeper?.isAttended = false } }
+
+        func shutdown() async { await LoopThread.shared.run { _ in self.keeper?.shutdown() } }
+    }
+
+    static func withKeeper(patience: UInt64 = 60_000, _ body: (Kept, String) async throws -> Void) async throws {
         var template = Array("/tmp/weft-keeper-XXXXXX\0".utf8CString)
         let path = String(cString: mkdtemp(&template))
-        let keeper = ListenerKeeper()
-        try await keeper.listen("\(path)/sock")
+        let keeper = Kept()
+        try await keeper.listen("\(path)/sock", patience: patience)
         try await body(keeper, "\(path)/sock")
         await keeper.shutdown()
         unlink("\(path)/sock")
@@ -72,6 +91,23 @@ struct KeeperTests {
             #expect(last.got.first?.message == .held(name))
             last.channel.send(KeeperMessage.release.bytes)
             while await keeper.count > 0 { await Task.yield() }
+        }
+    }
+
+    @Test("sockets of a proxy that nobody will start again are let go of, those of one that lives are not")
+    func gives() async throws {
+        try await Self.withKeeper(patience: 1) { keeper, path in
+            let (name, fd) = try Self.listener()
+            do {
+                let proxy = try Peer(path)
+                #expect(proxy.start().isEmpty)
+                proxy.channel.send(KeeperMessage.hold(name).bytes, Socket.duplicate(fd))
+                while await keeper.count == 0 { await Task.yield() }
+                await keeper.leaveAlone()
+                #expect(await keeper.count == 1)
+            }
+            while await keeper.count > 0 { await Task.yield() }
+            Socket.close(fd)
         }
     }
 

@@ -4,43 +4,11 @@ package import Reactor
 /// Holds the proxy's listening sockets while there is no proxy: the kernel goes on to queue new connections, and the next
 /// proxy takes the sockets over and serves them.
 ///
-/// Its state lives on `LoopThread.shared`. Only processes of this user or root are heard.
-package final class ListenerKeeper: Sendable {
+/// Belongs to its loop's thread. Only processes of this user or root are heard.
+package final class ListenerKeeper: EventHandler {
     /// Sockets held at most: of more, the proxy's own copies are the only ones.
     package static let mostSockets = 16_384
 
-    private let core = ListenerKeeperCore()
-
-    package init() {}
-
-    /// Listens for the proxy at a path.
-    package func listen(_ path: String) async throws(SystemError) {
-        let core = core
-        try await LoopThread.shared.run { loop throws(SystemError) in
-            let fd = try DescriptorDoor.listen(path)
-            core.door = try DescriptorDoor(fd, loop: loop) { core.take($0) }
-        }
-    }
-
-    /// Closes all copies and takes no more: the proxy is about to end for good.
-    package func shutdown() async {
-        let core = core
-        await LoopThread.shared.run { _ in core.shutdown() }
-    }
-
-    /// Sockets held now.
-    package var count: Int {
-        get async {
-            let core = core
-            return await LoopThread.shared.run { _ in core.held.count }
-        }
-    }
-}
-
-/// The keeper's state.
-///
-/// Safety: every stored property is touched on `LoopThread.shared`'s thread only.
-private final class ListenerKeeperCore: @unchecked Sendable {
     struct Entry {
         let listener: KeptListener
         let fd: Int32
@@ -50,13 +18,37 @@ private final class ListenerKeeperCore: @unchecked Sendable {
 
     /// By inode: a socket that comes twice, from the proxy before and from the present one, is held once.
     private(set) var held: [UInt64: Entry] = [:]
-    var door: DescriptorDoor?
+    private let loop: HandlerLoop
+    private let patience: UInt64
+    private var door: DescriptorDoor?
     private var channel: DescriptorChannel?
+    private var key: HandlerKey?
+
+    /// Somebody is there who starts the next proxy.
+    package var isAttended = true { didSet { wait() } }
+    /// A proxy is there.
+    package var hasProxy: Bool { channel != nil }
+    /// Sockets held now.
+    package var count: Int { held.count }
+
+    /// Hears proxies at a listening socket, which belongs to the keeper from now on. With neither a proxy nor anybody who would
+    /// start one, connections wait for `patience` milliseconds and are then refused.
+    package init(
+        _ socket: Int32,
+        loop: HandlerLoop,
+        patience milliseconds: UInt64 = 10_000
+    ) throws(SystemError) {
+        self.loop = loop
+        patience = milliseconds
+        key = try loop.add(-1, [], self)
+        door = try DescriptorDoor(socket, loop: loop) { [unowned self] in take($0) }
+    }
 
     /// A proxy came: from now on it is the one that is heard.
-    func take(_ channel: DescriptorChannel) {
+    private func take(_ channel: DescriptorChannel) {
         self.channel?.close()
         self.channel = channel
+        wait()
         for inode in held.keys { held[inode]?.isClaimed = false }
         channel.onMessage = { [unowned self, unowned channel] bytes, fd in
             guard let message = KeeperMessage(bytes), take(message, fd, channel) else {
@@ -67,6 +59,7 @@ private final class ListenerKeeperCore: @unchecked Sendable {
         channel.onEnd = { [weak self, weak channel] in
             guard let self, self.channel === channel else { return }
             self.channel = nil
+            wait()
         }
     }
 
@@ -79,8 +72,7 @@ private final class ListenerKeeperCore: @unchecked Sendable {
         case .drop(let inode): drop(inode)
         case .claimed:
             for (inode, entry) in held where !entry.isClaimed { drop(inode) }
-        case .release:
-            for inode in Array(held.keys) { drop(inode) }
+        case .release: dropAll()
         case .held, .end: break
         }
         return fd < 0
@@ -99,7 +91,7 @@ private final class ListenerKeeperCore: @unchecked Sendable {
         if let old = held[inode] {
             close(old.fd)
         } else {
-            guard held.count < ListenerKeeper.mostSockets else { return false }
+            guard held.count < Self.mostSockets else { return false }
         }
         held[inode] = Entry(listener: listener, fd: fd, isClaimed: true)
         return true
@@ -110,11 +102,32 @@ private final class ListenerKeeperCore: @unchecked Sendable {
         close(entry.fd)
     }
 
-    func shutdown() {
+    /// Closes all copies and takes no more: the proxy is about to end for good.
+    package func shutdown() {
         door?.close()
         door = nil
         channel?.close()
         channel = nil
+        if let key { loop.remove(key) }
+        key = nil
+        dropAll()
+    }
+
+    private func dropAll() {
         for inode in Array(held.keys) { drop(inode) }
     }
+
+    // MARK: The wait for a proxy
+
+    private func wait() {
+        guard let key else { return }
+        let isAwaited = isAttended || hasProxy || held.isEmpty
+        loop.setTimer(key, isAwaited ? nil : Instant.read().advanced(byMilliseconds: patience))
+    }
+
+    package func timerFired() {
+        if !isAttended, !hasProxy { dropAll() }
+    }
+
+    package func ready(_ readiness: Readiness) {}
 }

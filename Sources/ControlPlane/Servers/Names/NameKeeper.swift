@@ -14,10 +14,13 @@ package final class NameKeeper: Sendable {
         package var program = "/proc/self/exe"
         /// The whole command line; its last words name the directory, so that the process can be known by them.
         package var arguments: [String]
+        /// Where the proxy brings its listening sockets; nil: nobody keeps them.
+        package var listenerSocket: String?
 
-        package init(directory: String, arguments: [String]) {
+        package init(directory: String, arguments: [String], listenerSocket: String? = nil) {
             self.directory = directory
             self.arguments = arguments
+            self.listenerSocket = listenerSocket
         }
 
         var socket: String { "\(directory)/sock" }
@@ -62,6 +65,12 @@ package final class NameKeeper: Sendable {
     package func remove(_ id: String) {
         let core = core
         LoopThread.shared.post { loop in core.remove(id, loop) }
+    }
+
+    /// Has the proxy's listening sockets closed: it is about to end for good.
+    package func releaseListeners() async {
+        let core = core
+        await LoopThread.shared.run { _ in core.releaseListeners() }
     }
 
     /// Ends the server and closes everything. Returns when its process is gone.
@@ -180,6 +189,8 @@ final class NameKeeperCore: @unchecked Sendable {
         if isStopping { process?.kill() } else if process == nil { launch(loop) }
     }
 
+    func releaseListeners() { channel?.send(NameMessage.release.bytes) }
+
     func shutdown(_ loop: HandlerLoop, _ done: @escaping () -> Void) {
         isStopping = true
         onStopped = done
@@ -194,6 +205,7 @@ final class NameKeeperCore: @unchecked Sendable {
         timer = nil
         unlink(settings.pidFile)
         unlink(settings.socket)
+        if let path = settings.listenerSocket { unlink(path) }
         onStopped?()
         onStopped = nil
     }

@@ -13,6 +13,8 @@ enum NameMessage: Equatable {
     case table
     /// All pods that are served are wanted, and then `end`.
     case list
+    /// The proxy ends for good: its listening sockets are not kept any more.
+    case release
     /// No more pods; to the server: close everything and end.
     case end
 
@@ -37,6 +39,7 @@ enum NameMessage: Equatable {
         case .table: [7]
         case .list: [8]
         case .end: [9]
+        case .release: [10]
         }
     }
 
@@ -57,6 +60,7 @@ enum NameMessage: Equatable {
         case 7 where rest.isEmpty: self = .table
         case 8 where rest.isEmpty: self = .list
         case 9 where rest.isEmpty: self = .end
+        case 10 where rest.isEmpty: self = .release
         default: return nil
         }
     }

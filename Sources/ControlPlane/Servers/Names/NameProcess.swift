@@ -24,7 +24,10 @@ struct NameProcess {
     static func launch(_ settings: NameKeeper.Settings) throws(SystemError) -> (NameProcess, channel: Int32) {
         let door = try DescriptorDoor.listen(settings.socket)
         defer { close(door) }
-        let pid = try spawn(settings, door)
+        var keeper: Int32 = -1
+        if let path = settings.listenerSocket { keeper = try DescriptorDoor.listen(path) }
+        defer { if keeper >= 0 { close(keeper) } }
+        let pid = try spawn(settings, door, keeper)
         let pidfd = cweft_pidfd_open(pid)
         guard pidfd >= 0 else {
             Glibc.kill(pid, SIGKILL)
@@ -42,10 +45,15 @@ struct NameProcess {
         }
     }
 
-    private static func spawn(_ settings: NameKeeper.Settings, _ socket: Int32) throws(SystemError) -> Int32 {
+    private static func spawn(
+        _ settings: NameKeeper.Settings,
+        _ socket: Int32,
+        _ keeper: Int32
+    ) throws(SystemError) -> Int32 {
         // Above the descriptors that the new process gets, so that no copy meets its own target.
         let high = fcntl(socket, F_DUPFD_CLOEXEC, 10)
-        defer { close(high) }
+        let highKeeper = keeper < 0 ? -1 : fcntl(keeper, F_DUPFD_CLOEXEC, 10)
+        defer { for fd in [high, highKeeper] where fd >= 0 { close(fd) } }
         var actions = posix_spawn_file_actions_t()
         var attributes = posix_spawnattr_t()
         posix_spawn_file_actions_init(&actions)
@@ -65,6 +73,7 @@ struct NameProcess {
         }
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
         posix_spawn_file_actions_adddup2(&actions, high, NameService.door)
+        if highKeeper >= 0 { posix_spawn_file_actions_adddup2(&actions, highKeeper, NameService.keeperDoor) }
         var everything = sigset_t()
         var nothing = sigset_t()
         sigfillset(&everything)
@@ -201,6 +210,7 @@ struct NameProcess {
         defer {
             unlink(settings.pidFile)
             unlink(settings.socket)
+            if let path = settings.listenerSocket { unlink(path) }
         }
         guard let text = contents(settings.pidFile, 32),
             let pid = Int32(String(decoding: text.prefix { $0 != 0x0a }, as: UTF8.self)), pid > 1

@@ -2,7 +2,7 @@ import CWeft
 import Glibc
 package import Reactor
 
-/// The process that answers the pods' questions for names. It outlives its daemon and goes on with the names it has; it ends
+/// The process that answers the pods' questions for names, and keeps the proxy's listening sockets. It outlives its daemon and goes on with the names it has; it ends
 /// when it is told to, or when there is neither a daemon nor a pod for a while.
 ///
 /// One thread, one loop: everything here belongs to it.
@@ -21,10 +21,13 @@ package final class NameService: EventHandler {
     /// Pieces of pods that are not complete.
     private var begun: [String: ServedPods.Pod] = [:]
     private var door: DescriptorDoor?
+    private var keeper: ListenerKeeper?
     private var key: HandlerKey?
 
     /// The descriptor on which a started server finds the listening socket for its daemons.
     package static let door: Int32 = 3
+    /// And the one for proxies, whose listening sockets it keeps.
+    package static let keeperDoor: Int32 = 4
 
     /// Serves until it is told to end.
     ///
@@ -36,6 +39,9 @@ package final class NameService: EventHandler {
             let service = try NameService(resolvers: nil)
             service.key = try service.loop.add(-1, [], service)
             service.door = try DescriptorDoor(door, loop: service.loop) { [unowned service] in service.take($0) }
+            if Socket.isListening(keeperDoor) {
+                service.keeper = try ListenerKeeper(keeperDoor, loop: service.loop)
+            }
             service.waitForDaemon()
             service.loop.run()
             return 0
@@ -83,6 +89,7 @@ package final class NameService: EventHandler {
             pods.send(to: channel)
             channel.send(NameMessage.end.bytes)
         case .end: loop.stop()
+        case .release: keeper?.shutdown()
         case .welcome: break
         }
         return false
@@ -128,6 +135,7 @@ package final class NameService: EventHandler {
 
     private func waitForDaemon() {
         guard let key else { return }
+        keeper?.isAttended = !channels.isEmpty
         let isNeeded = !channels.isEmpty || !pods.isEmpty
         loop.setTimer(key, isNeeded ? nil : Instant.read().advanced(byMilliseconds: Self.patience))
     }

@@ -91,9 +91,15 @@ actor LogFollower {
 
     /// A file was read to its end: on to the next.
     private func leave(_ file: OpenLog) async {
-        // Whatever is known of the run's end: what came after a rotation is there to be read.
+        // Whatever is known of the run's end: what came after a rotation is there to be read, or will be in a moment, for the
+        // file before is renamed first.
         let isRotated = files.count == 1 && options.follow && !file.isComplete && !run.isCurrent(file)
-        files = isRotated ? run.newer(than: file) : Array(files.dropFirst())
+        let newer = isRotated ? run.newer(than: file) : Array(files.dropFirst())
+        if isRotated, newer.isEmpty, !isLongOver {
+            await wait()
+            return
+        }
+        files = newer
         position = 0
         endSeen = nil
     }

@@ -3,14 +3,14 @@ import Glibc
 package import Resources
 import Sandbox
 package import Servers
-import Store
+package import Store
 
 /// Reads the logs that the pod inits write: `pods/UID/logs/CONTAINER/ATTEMPT.log`, and its rotated forms.
 package struct PodLogs: PodLogSource {
     private let stateDirectory: String
     private let store: any ObjectStore
 
-    init(stateDirectory: String, store: any ObjectStore) {
+    package init(stateDirectory: String, store: any ObjectStore) {
         self.stateDirectory = stateDirectory
         self.store = store
     }

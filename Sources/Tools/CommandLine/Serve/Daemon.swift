@@ -28,7 +28,6 @@ actor Daemon {
         let manager: ControllerManager
         let publisher: MeshPublisher
         let names: NameKeeper
-        let keeper: ListenerKeeper
         let supervisor: ProxySupervisor
         let collector: StatCollector
         let agent: Agent
@@ -82,7 +81,6 @@ actor Daemon {
         let networks = try await inherit(parts)
         await parts.manager.start()
         try await parts.publisher.prepare(inheriting: networks, goesOn: isServed)
-        try await parts.keeper.listen(keeperSocket)
         await parts.supervisor.start()
         run { await names.run() }
         run { await parts.publisher.run() }
@@ -186,7 +184,6 @@ actor Daemon {
             ),
             publisher: publisher,
             names: names,
-            keeper: ListenerKeeper(),
             supervisor: makeSupervisor(cluster),
             collector: StatCollector(admin: admin),
             agent: agent,
@@ -352,7 +349,7 @@ actor Daemon {
         await parts.manager.shutdown()
         // The proxy first: it takes no new connections, lets requests end, and nothing is sent to pods that are ending.
         await parts.publisher.stop()
-        await parts.keeper.shutdown()
+        await parts.names.releaseListeners()
         let draining = Task {
             await parts.supervisor.shutdown(grace: hurries ? .milliseconds(100) : .seconds(10))
             progress.say("the proxy has drained")

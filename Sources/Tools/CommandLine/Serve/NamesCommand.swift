@@ -1,6 +1,6 @@
 import Servers
 
-/// `weft serve-names`: the process that answers the pods' questions for names. The daemon starts it; nobody else does.
+/// `weft serve-names`: the process that answers the pods' questions for names and keeps the proxy's listening sockets. The daemon starts it; nobody else does.
 enum NamesCommand {
     static let name = "serve-names"
 
@@ -8,7 +8,8 @@ enum NamesCommand {
     static func settings(_ state: StateDirectory) -> NameKeeper.Settings {
         NameKeeper.Settings(
             directory: "\(state.path)/names",
-            arguments: ["weft", name, "--state-dir", state.path]
+            arguments: ["weft", name, "--state-dir", state.path],
+            listenerSocket: "\(state.path)/proxy/listeners.sock"
         )
     }
 
