@@ -150,14 +150,29 @@ def test_a_killed_proxy_loses_only_what_was_open(mesh):
     assert int(taken[0].split()[-1]) > 0, taken
 
 
-def test_a_new_daemon_keeps_the_listeners_too(mesh):
+def keeper_pid(mesh):
+    try:
+        return int(pathlib.Path(mesh.state, "names/pid").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def keeps(mesh, proxy):
+    keeper = keeper_pid(mesh)
+    return keeper and len(sockets(keeper) & sockets(proxy)) >= 4
+
+
+def test_a_new_keeper_and_a_new_daemon_keep_the_listeners_too(mesh):
     wait_until(lambda: [what for what, _ in visits(mesh)[-3:]] == ["200"] * 3, "the visitor in a pod is answered")
     start = len(visits(mesh))
     proxy = proxy_pid(mesh)
     os.kill(mesh.daemon_pid(), signal.SIGKILL)
     mesh.run("up", "--detach", f"{mesh.state}/../all.yaml", timeout=60)
     assert proxy_pid(mesh) == proxy, "the proxy runs on"
-    wait_until(lambda: len(sockets(mesh.daemon_pid()) & sockets(proxy)) >= 4, "the new daemon holds the listeners")
+    old = keeper_pid(mesh)
+    assert keeps(mesh, proxy)
+    os.kill(old, signal.SIGKILL)
+    wait_until(lambda: keeper_pid(mesh) != old and keeps(mesh, proxy), "the new keeper holds the listeners")
     inside = len(visits(mesh))
     os.kill(proxy, signal.SIGKILL)
     wait_until(lambda: proxy_pid(mesh) not in (None, proxy), "a new proxy runs")
@@ -169,7 +184,11 @@ def test_a_new_daemon_keeps_the_listeners_too(mesh):
 def sockets(pid):
     """The sockets that a process holds, by inode."""
     found = set()
-    for path in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+    try:
+        paths = list(pathlib.Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return found
+    for path in paths:
         try:
             found.add(os.readlink(path))
         except OSError:
