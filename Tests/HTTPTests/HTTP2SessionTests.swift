@@ -303,6 +303,75 @@ let smallHead: [UInt8] = [0x82, 0x84, 0x86, 0x41, 1, 0x78]
         _ = try #require(client.request("GET / HTTP/1.1\r\nhost: a\r\n\(long)\r\n"))
         converse(client, server)
         #expect(server.faults.last == .headTooLarge)
+        #expect(server.session?.fault == nil)
+    }
+}
+
+/// Each flood ends in GOAWAY with ENHANCE_YOUR_CALM, each fault with its code.
+@Suite struct HTTP2FloodTests {
+    struct Case: CustomTestStringConvertible {
+        let name: String
+        let bytes: [UInt8]
+        let fault: HTTP2Fault
+        var testDescription: String { name }
+    }
+
+    static func opened(_ stream: UInt32 = 1) -> [UInt8] { frame(1, 4, stream: stream, smallHead) }
+
+    static func resets() -> [UInt8] {
+        (0..<202).flatMap { index in
+            let stream = UInt32(index * 2 + 1)
+            return opened(stream) + frame(3, 0, stream: stream, [0, 0, 0, 8])
+        }
+    }
+
+    static func many(_ count: Int, _ bytes: [UInt8]) -> [UInt8] {
+        Array(repeating: bytes, count: count).flatMap(\.self)
+    }
+
+    static let cases = [
+        Case(name: "no preface", bytes: Array("GET / HTTP/1.1\r\nhost: a\r\n\r\n".utf8), fault: .badPreface),
+        Case(name: "rapid reset", bytes: preface + resets(), fault: .resetFlood),
+        Case(name: "empty data", bytes: preface + opened() + many(2, frame(0, 0, stream: 1)), fault: .emptyFrameFlood),
+        Case(
+            name: "padding alone",
+            bytes: preface + opened() + many(2, frame(0, 8, stream: 1, [3, 0, 0, 0])),
+            fault: .emptyFrameFlood
+        ),
+        Case(
+            name: "priorities",
+            bytes: preface + opened() + many(201, frame(2, 0, stream: 1, [0, 0, 0, 0, 5])),
+            fault: .priorityFlood
+        ),
+        Case(
+            name: "window updates",
+            bytes: preface + opened() + many(8, frame(8, 0, stream: 0, [0, 0, 0, 1])),
+            fault: .windowUpdateFlood
+        ),
+        Case(
+            name: "continuations",
+            bytes: preface + frame(1, 0, stream: 1, smallHead) + many(6, frame(9, 0, stream: 1, [0x82])),
+            fault: .tooManyContinuations
+        ),
+        Case(
+            name: "pings",
+            bytes: preface + many(1002, frame(6, 0, stream: 0, [0, 0, 0, 0, 0, 0, 0, 1])),
+            fault: .outboundFlood
+        ),
+        Case(
+            name: "data on a stream that the client reset",
+            bytes: preface + opened() + frame(3, 0, stream: 1, [0, 0, 0, 8]) + frame(0, 0, stream: 1, [1]),
+            fault: .closedStream
+        ),
+    ]
+
+    @Test(arguments: cases)
+    func `ends the session`(_ flood: Case) throws {
+        let server = try HTTP2Peer(.server)
+        server.take(flood.bytes)
+        #expect(server.session?.fault == flood.fault)
+        let last = Array(server.output().suffix(17))
+        #expect(Array(last.prefix(9)) == Array(frame(7, 0, stream: 0, [0, 0, 0, 0, 0, 0, 0, 0]).prefix(9)))
         #expect(last.last == UInt8(flood.fault.code))
     }
 
