@@ -40,6 +40,9 @@ struct DocumentationTests {
         Envoy.TlsParameters.self, Envoy.TlsCertificate.self, Envoy.CertificateValidationContext.self,
         Envoy.CertificateValidationContext.SystemRootCerts.self, Envoy.SubjectAltNameMatcher.self,
         Envoy.CombinedCertificateValidationContext.self, Envoy.SdsSecretConfig.self, Envoy.Secret.self,
+        Envoy.SocketOption.self, Envoy.SocketOptionsOverride.self, Envoy.ConnectionLimit.self,
+        Envoy.NetworkDirectResponse.self, Envoy.Echo.self, Envoy.OverloadManager.self, Envoy.ResourceMonitor.self,
+        Envoy.DownstreamConnectionsConfig.self,
     ]
 
     @Test("the list of supported fields is what the tables hold")

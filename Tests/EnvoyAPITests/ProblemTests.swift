@@ -112,7 +112,7 @@ struct ProblemTests {
         arguments: [
             ("[]", "expected an object, got an array"),
             ("{nod: {}}", "nod: unknown field of envoy.config.bootstrap.v3.Bootstrap; did you mean node?"),
-            ("{overload_manager: {}}", "overload_manager: not supported by weft-proxy"),
+            ("{stats_config: {}}", "stats_config: not supported by weft-proxy"),
             (
                 "{dynamic_resources: {ads_config: {}}}",
                 "dynamic_resources.ads_config: not supported by weft-proxy"

@@ -213,7 +213,7 @@ struct ConfigurationStoreTests {
             ),
             (
                 bootstrap(clusters: [cluster("c")], listeners: [listener("l", tcp("c") + ", " + tcp("c"))]),
-                "static_resources.listeners[0].filter_chains[0].filters:"
+                "static_resources.listeners[0].filter_chains[0].filters[0].typed_config: before"
             ),
             (
                 bootstrap(listeners: [
@@ -342,6 +342,7 @@ struct ChainMatchTests {
             destinationPort: port,
             source: Address(literal: source, port: 0)?.key ?? IPKey(high: 0, low: 0),
             sourcePort: 4000,
+            directSource: Address(literal: source, port: 0)?.key ?? IPKey(high: 0, low: 0),
             application: application
         )
     }

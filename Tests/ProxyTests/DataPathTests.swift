@@ -18,7 +18,7 @@ struct ClassifyTests {
         "a request line is HTTP",
         arguments: ["GET / HTTP/1.1\r\n", "\r\nGET / HTTP/1.0", "PROPFIND /a?b HTTP/1.1", "M-SEARCH * HTTP/1.1"]
     )
-    func http(text: String) { #expect(classify(text) == .http) }
+    func http(text: String) { #expect(classify(text) == (text.hasSuffix("1.0") ? .http10 : .http11)) }
 
     @Test("every beginning of a request line is undecided")
     func beginnings() {
@@ -30,7 +30,7 @@ struct ClassifyTests {
     func preface() {
         #expect(classify("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") == .http2)
         #expect(classify("PRI * HTTP/2.0\r\n") == .undecided)
-        #expect(classify("PRINT / HTTP/1.1\r\n") == .http)
+        #expect(classify("PRINT / HTTP/1.1\r\n") == .http11)
     }
 
     @Test(

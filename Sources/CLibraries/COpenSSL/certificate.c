@@ -149,13 +149,43 @@ int wtls_peer(const struct wtls_session *session, void (*use)(void *, const stru
     return wtls_with_peer(certificate, NULL, call, &once);
 }
 
-int wtls_peer_digest(const struct wtls_session *session, char digits[65]) {
+static int digest_text(const struct wtls_session *session, const EVP_MD *kind, char *digits) {
     X509 *certificate = SSL_get0_peer_certificate(session->ssl);
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned int length = 0;
-    if (certificate == NULL || X509_digest(certificate, EVP_sha256(), digest, &length) != 1 || length != 32) return 0;
+    if (certificate == NULL || X509_digest(certificate, kind, digest, &length) != 1) return 0;
     for (unsigned int index = 0; index < length; index++) snprintf(digits + 2 * index, 3, "%02x", digest[index]);
     return 1;
+}
+
+int wtls_peer_digest(const struct wtls_session *session, char digits[65]) {
+    return digest_text(session, EVP_sha256(), digits);
+}
+
+int wtls_peer_short_digest(const struct wtls_session *session, char digits[41]) {
+    return digest_text(session, EVP_sha1(), digits);
+}
+
+char *wtls_peer_text(const struct wtls_session *session, int chain, size_t *length) {
+    X509 *leaf = SSL_get0_peer_certificate(session->ssl);
+    BIO *out = leaf == NULL ? NULL : BIO_new(BIO_s_mem());
+    if (out == NULL) return NULL;
+    int sound = PEM_write_bio_X509(out, leaf);
+    STACK_OF(X509) *rest = chain ? SSL_get_peer_cert_chain(session->ssl) : NULL;
+    for (int index = 0; sound && rest != NULL && index < sk_X509_num(rest); index++) {
+        X509 *further = sk_X509_value(rest, index);
+        if (index > 0 || X509_cmp(further, leaf) != 0) sound = PEM_write_bio_X509(out, further);
+    }
+    char *bytes = NULL, *copy = NULL;
+    long count = sound ? BIO_get_mem_data(out, &bytes) : 0;
+    if (count > 0) copy = malloc((size_t)count);
+    if (copy != NULL) {
+        memcpy(copy, bytes, (size_t)count);
+        *length = (size_t)count;
+    }
+    BIO_free(out);
+    ERR_clear_error();
+    return copy;
 }
 
 struct reading {
@@ -209,4 +239,12 @@ int wtls_certificates(const void *text, size_t length, void (*use)(void *, const
     }
     ERR_clear_error();
     return count;
+}
+
+int wtls_session_certificate(const struct wtls_session *session, int own,
+    void (*use)(void *, const struct wtls_certificate *), void *argument) {
+    X509 *certificate = own ? SSL_get_certificate(session->ssl) : SSL_get0_peer_certificate(session->ssl);
+    if (certificate == NULL) return 0;
+    struct reading reading = {certificate, use, argument};
+    return wtls_with_peer(certificate, NULL, describe, &reading);
 }

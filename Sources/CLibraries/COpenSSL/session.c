@@ -315,3 +315,18 @@ size_t wtls_protocol(const struct wtls_session *session, const uint8_t **bytes) 
     SSL_get0_alpn_selected(session->ssl, bytes, &length);
     return length;
 }
+
+size_t wtls_session_id(const struct wtls_session *session, uint8_t id[32]) {
+    const SSL_SESSION *known = SSL_get_session(session->ssl);
+    unsigned int length = 0;
+    const unsigned char *bytes = known == NULL ? NULL : SSL_SESSION_get_id(known, &length);
+    if (bytes == NULL || length > 32) return 0;
+    memcpy(id, bytes, length);
+    return length;
+}
+
+const char *wtls_group(const struct wtls_session *session) {
+    int group = SSL_get_negotiated_group(session->ssl);
+    const char *name = group == 0 ? NULL : SSL_group_to_name(session->ssl, group);
+    return name == NULL ? "" : name;
+}

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/un.h>
@@ -84,26 +85,23 @@ int cweft_socket(int domain, int type, int namespace_fd) {
     return fd < 0 ? -error : fd;
 }
 
-int cweft_listen_on(int fd, const struct cweft_address *address, int backlog, int flags) {
+int cweft_bind_listener(int fd, const struct cweft_address *address, int flags) {
     int on = 1;
     union any_address native;
     socklen_t length = to_native(address, &native);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (flags & CWEFT_REUSEPORT) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-    if (flags & CWEFT_FREEBIND) setsockopt(fd, SOL_IP, IP_FREEBIND, &on, sizeof on);
-    if (bind(fd, &native.base, length) != 0 || listen(fd, backlog) != 0) return -errno;
-    return 0;
+    return bind(fd, &native.base, length) == 0 ? 0 : -errno;
 }
 
-int cweft_listen_tcp(const struct cweft_address *address, int backlog, int flags, int namespace_fd) {
-    int fd = cweft_socket(address->family == 6 ? AF_INET6 : AF_INET, SOCK_STREAM, namespace_fd);
-    if (fd < 0) return fd;
-    int result = cweft_listen_on(fd, address, backlog, flags);
-    if (result < 0) {
-        close(fd);
-        return result;
-    }
-    return fd;
+int cweft_set_option(int fd, int level, int name, const void *value, size_t length) {
+    return setsockopt(fd, level, name, value, (socklen_t)length) == 0 ? 0 : -errno;
+}
+
+int cweft_listen_on(int fd, const struct cweft_address *address, int backlog, int flags) {
+    int result = cweft_bind_listener(fd, address, flags);
+    if (result < 0) return result;
+    return listen(fd, backlog) == 0 ? 0 : -errno;
 }
 
 int cweft_connect(int fd, const struct cweft_address *address) {
@@ -185,24 +183,31 @@ int cweft_set_liveness(int fd, int user_timeout) {
     return setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof user_timeout) == 0 ? 0 : -errno;
 }
 
-static int unix_address(const char *path, struct sockaddr_un *address) {
+// `@name` stands for a name in the abstract name space: no file, and gone with its socket.
+static int unix_address(const char *path, struct sockaddr_un *address, socklen_t *size) {
     size_t length = strlen(path);
     if (length >= sizeof address->sun_path) return -ENAMETOOLONG;
     memset(address, 0, sizeof *address);
     address->sun_family = AF_UNIX;
     memcpy(address->sun_path, path, length + 1);
+    *size = sizeof *address;
+    if (path[0] == '@') {
+        address->sun_path[0] = 0;
+        *size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+    }
     return 0;
 }
 
 int cweft_listen_unix(const char *path, int type, int backlog) {
     struct sockaddr_un address;
-    int result = unix_address(path, &address);
+    socklen_t size;
+    int result = unix_address(path, &address, &size);
     if (result < 0) return result;
     int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return -errno;
     // The name gets the mode of the socket. The umask would do too, but all threads share it: a directory that another one
     // makes at that moment would be closed to its owner.
-    if (fchmod(fd, 0600) != 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, backlog) != 0) {
+    if (fchmod(fd, 0600) != 0 || bind(fd, (struct sockaddr *)&address, size) != 0 || listen(fd, backlog) != 0) {
         result = -errno;
         close(fd);
         return result;
@@ -212,16 +217,17 @@ int cweft_listen_unix(const char *path, int type, int backlog) {
 
 int cweft_connect_unix(const char *path, int type, int nonblocking) {
     struct sockaddr_un address;
-    int result = unix_address(path, &address);
+    socklen_t size;
+    int result = unix_address(path, &address, &size);
     if (result < 0) return result;
-    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+    // Without waiting a full queue says EAGAIN; there is no connection under way that could be waited for.
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0), 0);
     if (fd < 0) return -errno;
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+    if (connect(fd, (struct sockaddr *)&address, size) != 0) {
         result = -errno;
         close(fd);
         return result;
     }
-    if (nonblocking) cweft_set_nonblocking(fd);
     return fd;
 }
 

@@ -17,49 +17,68 @@ public enum Socket {
     public static func listen(
         _ address: SocketAddress,
         sharesPort: Bool = false,
-        bindsFreely: Bool = false,
+        backlog: Int32 = Socket.backlog,
+        options: [SocketOption] = [],
         network: Network = .own
     ) throws(SystemError) -> Int32 {
-        var native = address.native
-        var flags: UInt32 = 0
-        if sharesPort { flags |= CWEFT_REUSEPORT.rawValue }
-        if bindsFreely { flags |= CWEFT_FREEBIND.rawValue }
-        switch network {
-        case .own: return try SystemError.check(listenTCP(&native, flags, -1), "listen on \(address)")
-        case .namespace(let fd): return try SystemError.check(listenTCP(&native, flags, fd), "listen on \(address)")
-        case .broker(let path):
-            let domain = address.isIPv6 ? AF_INET6 : AF_INET
-            let fd = try SystemError.check(
-                cweft_socket_from_broker(path, domain, Int32(SOCK_STREAM.rawValue)),
-                "get a socket from the broker \(path)"
-            )
-            let result = cweft_listen_on(fd, &native, backlog, Int32(flags))
-            if result < 0 { Glibc.close(fd) }
-            try SystemError.check(result, "listen on \(address) by \(path)")
-            return fd
+        let domain = address.isIPv6 ? AF_INET6 : AF_INET
+        let fd = try SystemError.check(make(domain, network), "make a socket for \(address)")
+        do throws(SystemError) {
+            try set(options, .prebind, on: fd)
+            var native = address.native
+            let flags = sharesPort ? Int32(CWEFT_REUSEPORT.rawValue) : 0
+            try SystemError.check(cweft_bind_listener(fd, &native, flags), "listen on \(address)")
+            try set(options, .bound, on: fd)
+            guard Glibc.listen(fd, backlog) == 0 else {
+                throw SystemError(code: cweft_errno(), operation: "listen on \(address)")
+            }
+            try set(options, .listening, on: fd)
+        } catch {
+            Glibc.close(fd)
+            throw error
+        }
+        return fd
+    }
+
+    private static func make(_ domain: Int32, _ network: Network) -> Int32 {
+        let type = Int32(SOCK_STREAM.rawValue)
+        return switch network {
+        case .own: cweft_socket(domain, type, -1)
+        case .namespace(let file): cweft_socket(domain, type, file)
+        case .broker(let path): cweft_socket_from_broker(path, domain, type)
         }
     }
 
-    private static func listenTCP(_ address: inout cweft_address, _ flags: UInt32, _ namespace: Int32) -> Int32 {
-        cweft_listen_tcp(&address, backlog, Int32(flags), namespace)
+    /// Sets the options of a stage.
+    public static func set(_ options: [SocketOption], _ stage: SocketOption.Stage, on fd: Int32) throws(SystemError) {
+        for option in options where option.stage == stage {
+            let result = option.value.withUnsafeBytes {
+                cweft_set_option(fd, option.level, option.name, $0.baseAddress, $0.count)
+            }
+            try SystemError.check(result, "set the socket option \(option.level)/\(option.name)")
+        }
     }
 
     /// Begins a connection; the descriptor, or `-errno` when it failed at once. `EINPROGRESS` counts as begun.
     ///
     /// The outcome is told by writability and `error(of:)`.
-    public static func connect(_ address: SocketAddress, network: Network = .own, from source: SocketAddress? = nil)
-        -> Int32
-    {
-        let domain = address.isIPv6 ? AF_INET6 : AF_INET
-        let type = Int32(SOCK_STREAM.rawValue)
-        let fd: Int32
-        switch network {
-        case .own: fd = cweft_socket(domain, type, -1)
-        case .namespace(let file): fd = cweft_socket(domain, type, file)
-        case .broker(let path): fd = cweft_socket_from_broker(path, domain, type)
-        }
+    public static func connect(
+        _ address: SocketAddress,
+        network: Network = .own,
+        from source: SocketAddress? = nil,
+        options: [SocketOption] = []
+    ) -> Int32 {
+        let fd = make(address.isIPv6 ? AF_INET6 : AF_INET, network)
         guard fd >= 0 else { return fd }
         cweft_set_nodelay(fd)
+        if !options.isEmpty {
+            do throws(SystemError) {
+                try set(options, .prebind, on: fd)
+            } catch {
+                Glibc.close(fd)
+                return -error.code
+            }
+        }
         if let source, !source.isAny || source.port != 0 {
             var native = source.native
             let bound = cweft_bind(fd, &native)

@@ -31,6 +31,13 @@ package struct CertificateFacts: Sendable, Equatable {
         return found
     }
 
+    /// The certificates of a session.
+    static func of(_ session: OpaquePointer, own: Bool) -> CertificateFacts? {
+        var found: [CertificateFacts] = []
+        _ = withUnsafeMutablePointer(to: &found) { wtls_session_certificate(session, own ? 1 : 0, Self.collect, $0) }
+        return found.first
+    }
+
     private static let collect: @convention(c) (UnsafeMutableRawPointer?, UnsafePointer<wtls_certificate>?) -> Void = {
         list,
         certificate in

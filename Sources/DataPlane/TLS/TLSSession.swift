@@ -1,4 +1,5 @@
 import COpenSSL
+import Glibc
 
 /// One TLS connection over a non-blocking socket. A plain pointer: whoever made it ends it with `free`, before the socket closes.
 ///
@@ -106,4 +107,36 @@ package struct TLSSession: BitwiseCopyable {
         }
         return String(decoding: digits.prefix(64).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
+
+    /// The SHA-1 of the peer's certificate in hexadecimal digits: for those who look certificates up by it.
+    package var peerShortDigest: String? {
+        var digits = [CChar](repeating: 0, count: 41)
+        guard digits.withUnsafeMutableBufferPointer({ wtls_peer_short_digest(handle, $0.baseAddress) }) == 1 else {
+            return nil
+        }
+        return String(decoding: digits.prefix(40).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// What the peer's certificate says; nil when it gave none. Reads the certificate anew each time.
+    package var peerCertificate: CertificateFacts? { CertificateFacts.of(handle, own: false) }
+    /// What the certificate says that was shown to the peer.
+    package var ownCertificate: CertificateFacts? { CertificateFacts.of(handle, own: true) }
+
+    /// The peer's certificate in PEM, with `chain` all that it sent; empty when it gave none.
+    package func peerText(chain: Bool) -> [UInt8] {
+        var length = 0
+        guard let text = wtls_peer_text(handle, chain ? 1 : 0, &length) else { return [] }
+        defer { Glibc.free(text) }
+        return Array(UnsafeRawBufferPointer(start: text, count: length))
+    }
+
+    /// The number of the session in hexadecimal digits; empty where there is none.
+    package var sessionID: String {
+        var id = [UInt8](repeating: 0, count: 32)
+        let length = id.withUnsafeMutableBufferPointer { wtls_session_id(handle, $0.baseAddress) }
+        return id.prefix(length).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+
+    /// The group of the key exchange; empty where there was none.
+    package var group: String { String(cString: wtls_group(handle)) }
 }

@@ -111,6 +111,8 @@ size_t wtls_protocol(const struct wtls_session *session, const uint8_t **bytes);
 int wtls_peer(const struct wtls_session *session, void (*use)(void *, const struct wtls_peer *), void *argument);
 /// The SHA-256 of the peer's certificate in hexadecimal digits; 0 when it gave none.
 int wtls_peer_digest(const struct wtls_session *session, char digits[65]);
+/// The same with SHA-1: for those who look certificates up by it.
+int wtls_peer_short_digest(const struct wtls_session *session, char digits[41]);
 
 /// What stands in a certificate, for pages and messages.
 struct wtls_certificate {
@@ -122,6 +124,15 @@ struct wtls_certificate {
     int64_t not_after;
     const char *key_type;
 };
+/// Calls back with the peer's certificate, or with `own` the one that was shown to it; 0 when there is none.
+int wtls_session_certificate(const struct wtls_session *session, int own,
+    void (*use)(void *, const struct wtls_certificate *), void *argument);
+/// The peer's certificate in PEM, with `chain` all that it sent. To be freed with `free`; NULL when it gave none.
+char *wtls_peer_text(const struct wtls_session *session, int chain, size_t *length);
+/// The number of the session, as far as there is one; its length.
+size_t wtls_session_id(const struct wtls_session *session, uint8_t id[32]);
+/// The group of the key exchange; "" when there was none.
+const char *wtls_group(const struct wtls_session *session);
 /// Calls back with each certificate of a PEM text; their number, or -1 and why.
 int wtls_certificates(const void *text, size_t length, void (*use)(void *, const struct wtls_certificate *),
     void *argument, char *error, size_t size);

@@ -14,12 +14,13 @@ struct cweft_address {
     uint8_t family;
 };
 
-enum cweft_listen_flags { CWEFT_REUSEPORT = 1, CWEFT_FREEBIND = 2 };
+enum cweft_listen_flags { CWEFT_REUSEPORT = 1 };
 
-/// A listening TCP socket, non-blocking. `namespace_fd` >= 0: made in that network namespace (calling thread returns to its own).
-int cweft_listen_tcp(const struct cweft_address *address, int backlog, int flags, int namespace_fd);
 /// Binds and listens on a socket made elsewhere (by a broker).
 int cweft_listen_on(int fd, const struct cweft_address *address, int backlog, int flags);
+/// Binds a socket that is going to listen.
+int cweft_bind_listener(int fd, const struct cweft_address *address, int flags);
+int cweft_set_option(int fd, int level, int name, const void *value, size_t length);
 /// A non-blocking stream or datagram socket; `namespace_fd` as above.
 int cweft_socket(int domain, int type, int namespace_fd);
 int cweft_connect(int fd, const struct cweft_address *address);
@@ -38,8 +39,9 @@ int cweft_set_nonblocking(int fd);
 /// Keep-alive probes and a bound on unacknowledged data, in milliseconds.
 int cweft_set_liveness(int fd, int user_timeout);
 
+/// Unix sockets; a path `@name` is in the abstract name space.
 int cweft_listen_unix(const char *path, int type, int backlog);
-/// Blocking connect to a Unix socket, result non-blocking when `nonblocking`.
+/// Connects to a Unix socket; `nonblocking`: at once or not at all.
 int cweft_connect_unix(const char *path, int type, int nonblocking);
 /// Sends `length` bytes and one descriptor.
 int cweft_send_fd(int channel, const void *bytes, size_t length, int fd);

@@ -143,11 +143,17 @@ extension Envoy {
     /// `envoy.config.core.v3.BindConfig`
     package struct BindConfig: EnvoyMessage {
         package var sourceAddress: SocketAddress?
+        package var freebind: Bool?
+        package var socketOptions: [SocketOption]
 
         package init(
-            sourceAddress: SocketAddress? = nil
+            sourceAddress: SocketAddress? = nil,
+            freebind: Bool? = nil,
+            socketOptions: [SocketOption] = []
         ) {
             self.sourceAddress = sourceAddress
+            self.freebind = freebind
+            self.socketOptions = socketOptions
         }
 
         package static let schema = MessageSchema<BindConfig>(
@@ -155,9 +161,11 @@ extension Envoy {
             empty: BindConfig()
         ) { schema in
             schema.optional(1, "source_address", \.sourceAddress, .message)
+            schema.optional(2, "freebind", \.freebind, .boolValue)
+            schema.repeated(3, "socket_options", \.socketOptions, .message)
             schema.unsupported(
                 """
-                freebind=2 socket_options=3 extra_source_addresses=5 additional_source_addresses=4
+                extra_source_addresses=5 additional_source_addresses=4
                 local_address_selector=6
                 """
             )

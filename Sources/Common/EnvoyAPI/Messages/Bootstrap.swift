@@ -11,13 +11,16 @@ extension Envoy {
         package var dynamicResources: Bootstrap.DynamicResources?
         /// Where the admin interface listens; without it there is none.
         package var admin: Admin?
+        package var overloadManager: OverloadManager?
 
         package init(
             node: Node? = nil,
             staticResources: Bootstrap.StaticResources? = nil,
             dynamicResources: Bootstrap.DynamicResources? = nil,
-            admin: Admin? = nil
+            admin: Admin? = nil,
+            overloadManager: OverloadManager? = nil
         ) {
+            self.overloadManager = overloadManager
             self.node = node
             self.staticResources = staticResources
             self.dynamicResources = dynamicResources
@@ -32,6 +35,7 @@ extension Envoy {
             schema.optional(2, "static_resources", \.staticResources, .message)
             schema.optional(3, "dynamic_resources", \.dynamicResources, .message)
             schema.optional(12, "admin", \.admin, .message)
+            schema.optional(15, "overload_manager", \.overloadManager, .message)
             schema.ignored(
                 """
                 flags_path=5 stats_flush_interval=7 stats_flush_on_admin=29 watchdog=8 watchdogs=27
@@ -43,7 +47,7 @@ extension Envoy {
                 """
                 node_context_params=26 cluster_manager=4 hds_config=14 stats_sinks=6
                 deferred_stat_options=39 stats_config=13 stats_eviction_interval=42 tracing=9
-                overload_manager=15 use_tcp_for_dns_lookups=20 dns_resolution_config=30
+                use_tcp_for_dns_lookups=20 dns_resolution_config=30
                 typed_dns_resolver_config=31 bootstrap_extensions=21 fatal_actions=28 config_sources=22
                 default_config_source=23 certificate_provider_instances=25 inline_headers=32
                 perf_tracing_file_path=33 default_regex_engine=34 xds_delegate_extension=35

@@ -59,6 +59,9 @@ extension Envoy {
     package enum NetworkFilterConfig: AnyExtension {
         case httpConnectionManager(HttpConnectionManager)
         case tcpProxy(TcpProxy)
+        case connectionLimit(ConnectionLimit)
+        case directResponse(NetworkDirectResponse)
+        case echo(Echo)
 
         package static let members = AnyMembers<NetworkFilterConfig>(
             "network filter",
@@ -69,6 +72,13 @@ extension Envoy {
                 AnyMember(TcpProxy.self, wrap: { .tcpProxy($0) }) {
                     if case .tcpProxy(let value) = $0 { value } else { nil }
                 },
+                AnyMember(ConnectionLimit.self, wrap: { .connectionLimit($0) }) {
+                    if case .connectionLimit(let value) = $0 { value } else { nil }
+                },
+                AnyMember(NetworkDirectResponse.self, wrap: { .directResponse($0) }) {
+                    if case .directResponse(let value) = $0 { value } else { nil }
+                },
+                AnyMember(Echo.self, wrap: { .echo($0) }) { if case .echo(let value) = $0 { value } else { nil } },
             ]
         )
     }

@@ -24,6 +24,15 @@ extension Envoy {
         /// false: no socket; connections arrive by hand-over from a listener with `useOriginalDst`.
         package var bindToPort: Bool?
         package var tcpBacklogSize: UInt32?
+        package var transparent: Bool?
+        package var freebind: Bool?
+        package var socketOptions: [SocketOption]
+        package var tcpFastOpenQueueLength: UInt32?
+        package var tcpKeepalive: TcpKeepalive?
+        package var maxConnectionsToAcceptPerSocketEvent: UInt32?
+        package var ignoreGlobalConnLimit: Bool
+        package var bypassOverloadManager: Bool
+        package var drainType: Listener.DrainType
 
         package init(
             name: String = "",
@@ -42,7 +51,16 @@ extension Envoy {
             accessLog: [AccessLog] = [],
             enableReusePort: Bool? = nil,
             bindToPort: Bool? = nil,
-            tcpBacklogSize: UInt32? = nil
+            tcpBacklogSize: UInt32? = nil,
+            transparent: Bool? = nil,
+            freebind: Bool? = nil,
+            socketOptions: [SocketOption] = [],
+            tcpFastOpenQueueLength: UInt32? = nil,
+            tcpKeepalive: TcpKeepalive? = nil,
+            maxConnectionsToAcceptPerSocketEvent: UInt32? = nil,
+            ignoreGlobalConnLimit: Bool = false,
+            bypassOverloadManager: Bool = false,
+            drainType: Listener.DrainType = .default
         ) {
             self.name = name
             self.address = address
@@ -61,6 +79,15 @@ extension Envoy {
             self.enableReusePort = enableReusePort
             self.bindToPort = bindToPort
             self.tcpBacklogSize = tcpBacklogSize
+            self.transparent = transparent
+            self.freebind = freebind
+            self.socketOptions = socketOptions
+            self.tcpFastOpenQueueLength = tcpFastOpenQueueLength
+            self.tcpKeepalive = tcpKeepalive
+            self.maxConnectionsToAcceptPerSocketEvent = maxConnectionsToAcceptPerSocketEvent
+            self.ignoreGlobalConnLimit = ignoreGlobalConnLimit
+            self.bypassOverloadManager = bypassOverloadManager
+            self.drainType = drainType
         }
 
         package static let schema = MessageSchema<Listener>(
@@ -84,18 +111,25 @@ extension Envoy {
             schema.optional(29, "enable_reuse_port", \.enableReusePort, .boolValue)
             schema.optional(26, "bind_to_port", \.bindToPort, .boolValue)
             schema.optional(24, "tcp_backlog_size", \.tcpBacklogSize, .uint32Value)
-            schema.ignored(
-                """
-                drain_type=8 connection_balance_config=20 reuse_port=21
-                max_connections_to_accept_per_socket_event=34 ignore_global_conn_limit=31
-                bypass_overload_manager=35
-                """
+            schema.optional(10, "transparent", \.transparent, .boolValue)
+            schema.optional(11, "freebind", \.freebind, .boolValue)
+            schema.repeated(13, "socket_options", \.socketOptions, .message)
+            schema.optional(12, "tcp_fast_open_queue_length", \.tcpFastOpenQueueLength, .uint32Value)
+            schema.optional(37, "tcp_keepalive", \.tcpKeepalive, .message)
+            schema.optional(
+                34,
+                "max_connections_to_accept_per_socket_event",
+                \.maxConnectionsToAcceptPerSocketEvent,
+                .uint32Value,
+                [.atLeast(1)]
             )
+            schema.field(31, "ignore_global_conn_limit", \.ignoreGlobalConnLimit, .bool)
+            schema.field(35, "bypass_overload_manager", \.bypassOverloadManager, .bool)
+            schema.field(8, "drain_type", \.drainType, .enumeration)
             schema.unsupported(
                 """
-                fcds_config=36 filter_chain_matcher=32 deprecated_v1=7 transparent=10 freebind=11
-                socket_options=13 tcp_fast_open_queue_length=12 udp_listener_config=18 api_listener=19
-                internal_listener=27 enable_mptcp=30 tcp_keepalive=37
+                fcds_config=36 filter_chain_matcher=32 deprecated_v1=7 udp_listener_config=18 api_listener=19
+                internal_listener=27 enable_mptcp=30 connection_balance_config=20 reuse_port=21
                 """
             )
         }
@@ -108,11 +142,18 @@ extension Envoy {
     /// `envoy.config.listener.v3.AdditionalAddress`
     package struct AdditionalAddress: EnvoyMessage {
         package var address: Address?
+        /// In place of the listener's, when there are some.
+        package var socketOptions: SocketOptionsOverride?
+        package var tcpKeepalive: TcpKeepalive?
 
         package init(
-            address: Address? = nil
+            address: Address? = nil,
+            socketOptions: SocketOptionsOverride? = nil,
+            tcpKeepalive: TcpKeepalive? = nil
         ) {
             self.address = address
+            self.socketOptions = socketOptions
+            self.tcpKeepalive = tcpKeepalive
         }
 
         package static let schema = MessageSchema<AdditionalAddress>(
@@ -120,7 +161,8 @@ extension Envoy {
             empty: AdditionalAddress()
         ) { schema in
             schema.optional(1, "address", \.address, .message)
-            schema.unsupported("socket_options=2 tcp_keepalive=3")
+            schema.optional(2, "socket_options", \.socketOptions, .message)
+            schema.optional(3, "tcp_keepalive", \.tcpKeepalive, .message)
         }
     }
 }
@@ -379,5 +421,41 @@ extension Envoy.FilterChainMatch {
             "envoy.config.listener.v3.FilterChainMatch.ConnectionSourceType",
             "ANY=0 SAME_IP_OR_LOOPBACK=1 EXTERNAL=2"
         )
+    }
+}
+
+extension Envoy.Listener {
+    /// Values of `envoy.config.listener.v3.Listener.DrainType`.
+    package enum DrainType: Int32, EnvoyEnum {
+        case `default` = 0
+        /// Not by the admin's `/healthcheck/fail`.
+        case modifyOnly = 1
+
+        package static let names = EnumNames(
+            "envoy.config.listener.v3.Listener.DrainType",
+            "DEFAULT=0 MODIFY_ONLY=1"
+        )
+    }
+}
+
+extension Envoy {
+    /// Socket options in place of those that hold otherwise.
+    ///
+    /// `envoy.config.core.v3.SocketOptionsOverride`
+    package struct SocketOptionsOverride: EnvoyMessage {
+        package var socketOptions: [SocketOption]
+
+        package init(
+            socketOptions: [SocketOption] = []
+        ) {
+            self.socketOptions = socketOptions
+        }
+
+        package static let schema = MessageSchema<SocketOptionsOverride>(
+            "envoy.config.core.v3.SocketOptionsOverride",
+            empty: SocketOptionsOverride()
+        ) { schema in
+            schema.repeated(1, "socket_options", \.socketOptions, .message)
+        }
     }
 }

@@ -26,7 +26,7 @@ final class AdminServer: EventHandler {
         self.loop = loop
         self.router = router
         if case .pipe(let path) = address.host {
-            fd = try Self.listen(onPipe: path)
+            fd = try UnixListeners.listen(path, address.mode, 64)
             checksHost = false
             display = path
             pipePath = path
@@ -41,16 +41,6 @@ final class AdminServer: EventHandler {
             pipePath = nil
         }
         key = try loop.add(fd, .read, self)
-    }
-
-    private static func listen(onPipe path: String) throws(SystemError) -> Int32 {
-        // A socket file that nobody listens on any more is left over from a process that was killed.
-        unlink(path)
-        let fd = cweft_listen_unix(path, Int32(SOCK_STREAM.rawValue), 64)
-        guard fd >= 0 else { throw SystemError(code: -fd, operation: "listen on \(path)") }
-        cweft_set_nonblocking(fd)
-        chmod(path, 0o600)
-        return fd
     }
 
     func shutdown() {

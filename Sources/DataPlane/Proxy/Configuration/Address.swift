@@ -12,6 +12,10 @@ struct Address: Hashable, Sendable {
     /// The network namespace in which the socket is made: a file such as `/proc/12/ns/net`, or the path of a socket broker;
     /// nil = the proxy's own.
     var namespacePath: String?
+    /// A socket on `::` takes connections over IPv4, too.
+    var acceptsIPv4 = false
+    /// Permissions of a Unix socket's file; 0 = for the owner.
+    var mode: UInt16 = 0
 
     init(host: Host, port: UInt16, namespacePath: String? = nil) {
         self.host = host
@@ -69,6 +73,12 @@ struct AddressRange: Hashable, Sendable, BitwiseCopyable {
         else { return nil }
         self.init(base: key, prefixLength: key.isIPv4 ? 96 + length : length)
     }
+
+    /// `0.0.0.0/0` and `::/0`: either stands for any address.
+    var isWidest: Bool { significantBits == 0 }
+
+    /// The length as it is written.
+    var significantBits: Int { base.isIPv4 && prefixLength >= 96 ? Int(prefixLength) - 96 : Int(prefixLength) }
 
     func contains(_ key: IPKey) -> Bool {
         let highBits = min(64, Int(prefixLength))

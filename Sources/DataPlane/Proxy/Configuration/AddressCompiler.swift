@@ -1,4 +1,5 @@
 import EnvoyAPI
+import Reactor
 import Telemetry
 import Wire
 
@@ -12,7 +13,16 @@ extension CompileContext {
                 at("pipe") { report("path must not be empty") }
                 return nil
             }
-            return Address(host: .pipe(pipe.path), port: 0)
+            guard pipe.path.utf8.count < 108 else {
+                at("pipe") { report("path: a Unix socket's path has at most 107 bytes, not \(pipe.path.utf8.count)") }
+                return nil
+            }
+            if pipe.mode != 0, pipe.path.hasPrefix("@") {
+                at("pipe") { report("mode: an abstract socket has no permissions") }
+            }
+            var address = Address(host: .pipe(pipe.path), port: 0)
+            address.mode = UInt16(clamping: pipe.mode)
+            return address
         case nil:
             report("an address is required")
             return nil
@@ -22,11 +32,44 @@ extension CompileContext {
     func literal(_ socket: Envoy.SocketAddress) -> Address? {
         guard let port = port(socket) else { return nil }
         let namespace = socket.networkNamespaceFilepath.isEmpty ? nil : socket.networkNamespaceFilepath
-        guard let address = Address(literal: socket.address, port: port, namespacePath: namespace) else {
+        guard var address = Address(literal: socket.address, port: port, namespacePath: namespace) else {
             report("address: \"\(socket.address)\" is no IPv4 or IPv6 address")
             return nil
         }
+        if socket.ipv4Compat {
+            guard case .ipv6 = address.host else {
+                report("ipv4_compat: is for IPv6 addresses")
+                return nil
+            }
+            address.acceptsIPv4 = true
+        }
         return address
+    }
+
+    /// Options of a socket as they are to be set.
+    func options(_ step: String, _ messages: [Envoy.SocketOption]) -> [SocketOption] {
+        each(step, messages) { message in
+            guard let level = Int32(exactly: message.level), let name = Int32(exactly: message.name), level >= 0,
+                name >= 0
+            else {
+                report("level: level and name are numbers of the kernel's, from 0 to 2147483647")
+                return nil
+            }
+            let stage: SocketOption.Stage =
+                switch message.state {
+                case .prebind: .prebind
+                case .bound: .bound
+                case .listening: .listening
+                }
+            if let bytes = message.bufValue {
+                return SocketOption(level: level, name: name, value: bytes, stage: stage)
+            }
+            guard let number = Int32(exactly: message.intValue ?? 0) else {
+                report("int_value: \(message.intValue ?? 0) does not fit into 32 bits")
+                return nil
+            }
+            return SocketOption(level: level, name: name, number: number, stage: stage)
+        }.compactMap { $0 }
     }
 
     func port(_ socket: Envoy.SocketAddress) -> UInt16? {

@@ -1,4 +1,5 @@
 import EnvoyAPI
+import Reactor
 import TLS
 import Traffic
 import Wire
@@ -17,18 +18,62 @@ struct ListenerCompiler {
 
     func socket(_ listener: Envoy.Listener) -> ListenerConfiguration.Socket {
         var socket = ListenerConfiguration.Socket()
-        if let address = context.at("address", { context.address(listener.address) }) { socket.addresses = [address] }
-        let further = context.each("additional_addresses", listener.additionalAddresses) { entry in
-            context.at("address") { context.address(entry.address) }
+        let own = options(listener)
+        let keepalive = listener.tcpKeepalive
+        func add(_ address: Address, _ more: [SocketOption], _ keepalive: Envoy.TcpKeepalive?) {
+            socket.addresses.append(address)
+            socket.options.append(options(listener, address, keepalive) + more)
         }
-        socket.addresses += further.compactMap { $0 }
+        if let address = context.at("address", { context.address(listener.address) }) { add(address, own, keepalive) }
+        _ = context.each("additional_addresses", listener.additionalAddresses) { entry in
+            guard let address = context.at("address", { context.address(entry.address) }) else { return }
+            let replaced = entry.socketOptions.map { message in
+                context.at("socket_options") { context.options("socket_options", message.socketOptions) }
+            }
+            add(address, replaced ?? own, entry.tcpKeepalive ?? keepalive)
+        }
         socket.bindsToPort = listener.bindToPort ?? true
         socket.reusesPort = listener.enableReusePort ?? true
         if let backlog = listener.tcpBacklogSize { socket.backlog = Int32(clamping: max(1, backlog)) }
-        for case .pipe in socket.addresses.map(\.host) where socket.bindsToPort {
-            context.report("address.pipe: listeners on Unix sockets are not supported; give a socket_address")
-        }
         return socket
+    }
+
+    private func options(_ listener: Envoy.Listener) -> [SocketOption] {
+        context.options("socket_options", listener.socketOptions)
+    }
+
+    /// What follows from the listener's fields for one of its addresses.
+    private func options(
+        _ listener: Envoy.Listener,
+        _ address: Address,
+        _ keepalive: Envoy.TcpKeepalive?
+    ) -> [SocketOption] {
+        var options: [SocketOption] = []
+        var isIPv6 = false
+        switch address.host {
+        case .pipe:
+            for (field, isSet) in [
+                ("transparent", listener.transparent ?? false), ("freebind", listener.freebind ?? false),
+                ("tcp_fast_open_queue_length", listener.tcpFastOpenQueueLength != nil),
+                ("tcp_keepalive", keepalive != nil), ("socket_options", !listener.socketOptions.isEmpty),
+            ] where isSet { context.report("\(field): is for TCP; the listener has a Unix socket") }
+            return []
+        case .ipv4: break
+        case .ipv6:
+            isIPv6 = true
+            options.append(.ipv6Only(!address.acceptsIPv4))
+        }
+        if listener.transparent ?? false { options.append(.transparent(isIPv6: isIPv6)) }
+        if listener.freebind ?? false { options.append(.freebind(isIPv6: isIPv6)) }
+        if let length = listener.tcpFastOpenQueueLength { options.append(.fastOpen(Int32(clamping: length))) }
+        if let keepalive {
+            options += SocketOption.keepalive(
+                probes: keepalive.keepaliveProbes,
+                idleSeconds: keepalive.keepaliveTime,
+                intervalSeconds: keepalive.keepaliveInterval
+            )
+        }
+        return options
     }
 
     func settings(_ listener: Envoy.Listener) -> ListenerConfiguration.Settings {
@@ -53,6 +98,11 @@ struct ListenerCompiler {
         if let time = nanoseconds(listener.listenerFiltersTimeout) { settings.filtersTimeout = time }
         settings.continuesOnFiltersTimeout = listener.continueOnListenerFiltersTimeout
         if let limit = listener.perConnectionBufferLimitBytes { settings.perConnectionBufferLimit = Int(limit) }
+        if let most = listener.maxConnectionsToAcceptPerSocketEvent {
+            settings.accepts = min(settings.accepts, Int(most))
+        }
+        settings.ignoresProcessLimit = listener.ignoreGlobalConnLimit || listener.bypassOverloadManager
+        settings.drainsOnlyWhenChanged = listener.drainType == .modifyOnly
         settings.callerLabels = context.labels.number(of: context.labels(listener.metadata))
         settings.accessLogs = accessLogs("access_log", listener.accessLog)
         switch listener.trafficDirection {
@@ -91,25 +141,52 @@ struct ListenerCompiler {
         return rule
     }
 
-    func chains(_ listener: Envoy.Listener) -> [FilterChainConfiguration] {
-        let made = context.each("filter_chains", listener.filterChains) { chain($0, listener.name) }
-        // The more a chain asks for, the earlier it is asked; equal ones stay in their order.
-        return made.compactMap { $0 }.enumerated()
-            .sorted { ($1.element.match.rank, $0.offset) < ($0.element.match.rank, $1.offset) }
-            .map(\.element)
+    /// The chains in the order of the listener's; those of `old` that did not change are the same objects, so that their
+    /// connections go on.
+    func chains(_ listener: Envoy.Listener, old: ListenerEntry?) -> [FilterChainConfiguration] {
+        let made = listener.filterChains.enumerated().map { index, message in
+            context.at("filter_chains[\(index)]") {
+                chain(message, "\(listener.name)/\(message.name.isEmpty ? "#\(index)" : message.name)")
+            }
+        }
+        let chains = zip(listener.filterChains, made).compactMap { message, made in
+            made.map { old?.chain(of: message, like: $0) ?? $0 }
+        }
+        var taken: [ChainMatch.Path: Int] = [:]
+        for (index, chain) in chains.enumerated() {
+            for path in chain.match.paths {
+                guard let other = taken.updateValue(index, forKey: path), other != index else { continue }
+                context.at("filter_chains[\(index)].filter_chain_match") {
+                    context.report(
+                        "filter_chains[\(other)] takes the same connections; make them differ in a condition"
+                    )
+                }
+                break
+            }
+        }
+        return chains
     }
 
     func chain(_ message: Envoy.FilterChain, _ owner: String) -> FilterChainConfiguration? {
-        guard message.filters.count == 1, let filter = message.filters.first else {
-            context.report("filters: a chain has exactly one filter here: http_connection_manager or tcp_proxy")
-            return nil
+        guard let filter = message.filters.last else { return nil }
+        var limits: [ConnectionLimit] = []
+        for (index, filter) in message.filters.dropLast().enumerated() {
+            let limit = context.at("filters[\(index)].typed_config") { self.limit(filter) }
+            guard let limit else { return nil }
+            limits.append(limit)
         }
+        let place = "filters[\(message.filters.count - 1)].typed_config"
         let match = context.at("filter_chain_match") { self.match(message.filterChainMatch) }
-        let terminal: FilterChainConfiguration.Filter? = context.at("filters[0].typed_config") {
+        let terminal: FilterChainConfiguration.Filter? = context.at(place) {
             switch filter.typedConfig {
             case .httpConnectionManager(let manager):
-                return .http(HTTPChainConfiguration(http(manager, owner: "\(owner)/\(message.name)")))
+                return .http(HTTPChainConfiguration(http(manager, owner: owner)))
             case .tcpProxy(let proxy): return .tcp(tcp(proxy))
+            case .directResponse(let answer): return text(answer.response).map { .text($0) }
+            case .echo: return .echo
+            case .connectionLimit:
+                context.report("a filter has to follow that ends the chain: http_connection_manager or tcp_proxy")
+                return nil
             case nil:
                 context.report("is required")
                 return nil
@@ -118,33 +195,60 @@ struct ListenerCompiler {
         guard let terminal else { return nil }
         var isHTTP = false
         if case .http = terminal { isHTTP = true }
-        let place = message.name.isEmpty ? "listener \(owner)" : "listener \(owner)/\(message.name)"
         return FilterChainConfiguration(
             name: message.name,
             match: match,
             filter: terminal,
-            tls: TLSCompiler(context: context).server(message.transportSocket, owner: place, isHTTP: isHTTP),
-            handshakeTimeout: nanoseconds(message.transportSocketConnectTimeout) ?? 15_000_000_000
+            tls: TLSCompiler(context: context).server(
+                message.transportSocket,
+                owner: "listener \(owner)",
+                isHTTP: isHTTP
+            ),
+            handshakeTimeout: nanoseconds(message.transportSocketConnectTimeout) ?? 15_000_000_000,
+            limits: limits
         )
     }
+
+    private func limit(_ filter: Envoy.Filter) -> ConnectionLimit? {
+        guard case .connectionLimit(let limit) = filter.typedConfig else {
+            context.report(
+                "before the last filter of a chain only connection_limit may stand: http_connection_manager, tcp_proxy, "
+                    + "direct_response and echo end a chain"
+            )
+            return nil
+        }
+        guard let most = limit.maxConnections else {
+            context.report("max_connections: is required")
+            return nil
+        }
+        return ConnectionLimit(most: Int(clamping: most), delay: nanoseconds(limit.delay) ?? 0)
+    }
+
+    /// The bytes of a fixed answer.
+    private func text(_ source: Envoy.DataSource?) -> [UInt8]? {
+        guard let source else { return [] }
+        switch TLSSource.read(source, "response") {
+        case .success(let bytes) where bytes.count <= Self.textLimit: return bytes
+        case .success(let bytes):
+            context.report("response: at most \(Self.textLimit) bytes, not \(bytes.count)")
+            return nil
+        case .failure(let error):
+            context.report("\(error)")
+            return nil
+        }
+    }
+
+    private static let textLimit = 16_384
 
     private func match(_ message: Envoy.FilterChainMatch?) -> ChainMatch {
         var match = ChainMatch()
         guard let message else { return match }
         match.destinationPort = message.destinationPort.map { UInt16(clamping: $0) }
         match.destinations = context.ranges("prefix_ranges", message.prefixRanges)
-        match.sources =
-            context.ranges("source_prefix_ranges", message.sourcePrefixRanges)
-            + context.ranges("direct_source_prefix_ranges", message.directSourcePrefixRanges)
+        match.sources = context.ranges("source_prefix_ranges", message.sourcePrefixRanges)
+        match.directSources = context.ranges("direct_source_prefix_ranges", message.directSourcePrefixRanges)
         match.sourcePorts = message.sourcePorts.map { UInt16(clamping: $0) }
-        for name in message.applicationProtocols {
-            switch name {
-            case "http/1.0": match.applications |= ApplicationProtocol.http10.mask
-            case "http/1.1": match.applications |= ApplicationProtocol.http11.mask
-            case "h2c", "h2": match.applications |= ApplicationProtocol.http2.mask
-            default: match.protocols.append(Array(name.utf8))
-            }
-        }
+        match.protocols = message.applicationProtocols.map { Array($0.utf8) }
         for (index, name) in message.serverNames.enumerated() {
             let isWildcard = name.hasPrefix("*.")
             guard let plain = ServerName.normalized(isWildcard ? String(name.dropFirst(2)) : name) else {
@@ -328,18 +432,5 @@ struct ListenerCompiler {
                 }
             }
         }.compactMap { $0 }
-    }
-}
-
-extension ChainMatch {
-    /// Envoy's order of criteria: destination port, destination address, application protocol, source.
-    fileprivate var rank: Int {
-        var rank = 0
-        if destinationPort != nil { rank += 1 << 20 }
-        rank += (destinations.map { Int($0.prefixLength) + 1 }.max() ?? 0) << 10
-        if applications != 0 || !protocols.isEmpty { rank += 1 << 9 }
-        if isFromThisHost != nil { rank += 1 << 8 }
-        rank += (sources.map { Int($0.prefixLength) + 1 }.max() ?? 0) / 2
-        return rank + (sourcePorts.isEmpty ? 0 : 1)
     }
 }

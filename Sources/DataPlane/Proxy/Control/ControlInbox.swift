@@ -8,6 +8,10 @@ import Reactor
 /// Not on the path of requests: workers post when asked, or when something rare happens.
 final class ControlInbox: Sendable {
     private let events = Lock<[ControlEvent]>([])
+    /// The connections of all clients with all workers.
+    let connections = SharedCount()
+    /// Listening Unix sockets of all workers.
+    let unixListeners = UnixListeners()
     /// Becomes readable when there is something to take.
     let fd: Int32
 

@@ -16,6 +16,8 @@ struct Downstream: SlabElement {
         case http
         /// Bytes are relayed as they come.
         case tunnel
+        /// Bytes go back as they come, or a fixed answer is on its way out.
+        case echo
         /// The last answer is out; what the client still sends is thrown away for a while, so that the kernel does not
         /// answer it with a reset that would destroy the answer (RFC 9112 section 9.6).
         case lingering
@@ -41,6 +43,8 @@ struct Downstream: SlabElement {
         static let isQuietOver = Flags(rawValue: 512)
         /// Other server names of the listener have other rules about certificates: each request's host is looked at.
         static let checksHost = Flags(rawValue: 1024)
+        /// Something about it stands in the worker's `notes`.
+        static let isNoted = Flags(rawValue: 1 << 15)
     }
 
     var generation: UInt32 = 0

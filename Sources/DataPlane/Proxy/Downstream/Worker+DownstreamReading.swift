@@ -40,6 +40,7 @@ extension Worker {
                 }
             }
         case .tunnel: readTunnel(index, place)
+        case .echo: readEcho(index, place)
         case .detecting:
             guard readAhead(index, place) else { return }
             detect(index, place)
@@ -253,8 +254,10 @@ extension Worker {
             place.pointee.tls = nil
             if place.pointee.flags.contains(.checksHost) { secured[place.pointee.id] = nil }
         }
+        if place.pointee.flags.contains(.isNoted) { forgetNotes(place) }
         Socket.close(place.pointee.fd)
         metrics.add(.downstreamConnections, -1)
+        control.connections.giveBack()
         let listener = Int(place.pointee.listener)
         if listener < listeners.count, let state = listeners[listener] {
             state.connections = max(0, state.connections - 1)

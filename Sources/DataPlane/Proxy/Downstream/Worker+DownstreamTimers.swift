@@ -19,6 +19,7 @@ extension Worker {
             let own = detectionDeadline(place)
             guard place.pointee.exchange >= 0 else { return own }
             return min(own, exchangeDeadline(exchanges.pointer(place.pointee.exchange)))
+        case .echo: return place.pointee.flags.contains(.closesWhenFlushed) ? since &+ Limits.lingerTime &* 5 : .max
         case .tunnel:
             guard place.pointee.exchange >= 0 else { return .max }
             return exchangeDeadline(exchanges.pointer(place.pointee.exchange))
@@ -75,6 +76,7 @@ extension Worker {
                     detectionTimedOut(index, place)
                 }
             }
+        case .echo: closeDownstream(index, place, flags: [])
         case .tunnel: exchangeTimer(place.pointee.exchange, index, place)
         case .http:
             if place.pointee.exchange >= 0 {

@@ -99,6 +99,10 @@ extension Worker {
             linger(index, place)
             return
         }
+        if place.pointee.state == .echo {
+            resumeReading(index, place)
+            return
+        }
         if place.pointee.exchange >= 0 {
             let exchange = exchanges.pointer(place.pointee.exchange)
             if exchange.pointee.upstream >= 0 {

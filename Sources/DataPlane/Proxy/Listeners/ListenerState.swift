@@ -22,4 +22,6 @@ struct ListenSocket {
     var isPaused = false
     /// `NetworkPlace.identity`; 0 = the proxy's own network; nil = the keeper does not hear of the socket.
     var network: UInt64?
+    /// Of a Unix socket, which the workers share.
+    var path: String?
 }

@@ -6,7 +6,7 @@ import TLS
 /// Tells HTTP from other protocols by a connection's first bytes, without ever making a server that speaks first wait.
 extension Worker {
     /// What the first bytes can be.
-    enum FirstBytes { case http, http2, other, undecided }
+    enum FirstBytes { case http10, http11, http2, other, undecided }
 
     func startDetection(_ index: Int32, _ place: DownstreamPlace, _ configuration: ListenerConfiguration) {
         place.pointee.state = .detecting
@@ -39,7 +39,8 @@ extension Worker {
         }
         switch Self.classify(bytes, place.pointee.input.count) {
         case .undecided: return
-        case .http: decide(index, place, .http11)
+        case .http10: decide(index, place, .http10)
+        case .http11: decide(index, place, .http11)
         case .http2: decide(index, place, .http2)
         case .other: decide(index, place, .unknown)
         }
@@ -60,13 +61,15 @@ extension Worker {
         var facts = facts(place)
         facts.application = found
         facts.hello = hello
+        if let name = hello?.serverName { note(place) { $0.serverName = name } }
         let chain = configuration.chain(for: facts)
         guard place.pointee.flags.contains(.isSpeculating) else {
             serve(index, place, chain, of: configuration)
             return
         }
         place.pointee.flags.remove(.isSpeculating)
-        if case .tcp = chain?.filter, chain?.tls == nil, isSpeculated(place, chain) {
+        if let chain, case .tcp = chain.filter, chain.tls == nil, isSpeculated(place, chain) {
+            guard takePlaces(index, place, chain) else { return }
             commitSpeculation(index, place)
         } else {
             abandonSpeculation(place)
@@ -148,7 +151,8 @@ extension Worker {
         let version: StaticString = "HTTP/1."
         let have = min(7, count - target - length - 1)
         guard cweft_same(bytes + target + length + 1, version.utf8Start, have) != 0 else { return .other }
-        return have == 7 ? .http : .undecided
+        guard target + length + 8 < count else { return .undecided }
+        return bytes.load(fromByteOffset: target + length + 8, as: UInt8.self) == 0x30 ? .http10 : .http11
     }
 
     private static func isLineEnd(_ bytes: UnsafeRawPointer, _ index: Int) -> Bool {

@@ -38,8 +38,10 @@ extension Worker {
         guard state.configuration.socket.bindsToPort, !isDraining else { return }
         closeSockets(state)
         do {
-            for address in state.configuration.socket.addresses {
-                for socket in try sockets(at: address, state.configuration.socket) {
+            let settings = state.configuration.socket
+            for (position, address) in settings.addresses.enumerated() {
+                let options = settings.options.indices.contains(position) ? settings.options[position] : []
+                for socket in try sockets(at: address, options, settings) {
                     state.sockets.append(socket)
                     let token = Token(.listener, state.configuration.index, generation: socket.generation)
                     try loop.watch(socket.fd, .read, token: token.raw)
@@ -64,15 +66,12 @@ extension Worker {
     /// The sockets of an address: kept ones, or a new one.
     private func sockets(
         at address: Address,
+        _ options: [SocketOption],
         _ settings: ListenerConfiguration.Socket
     ) throws(SystemError) -> [ListenSocket] {
         if case .pipe(let path) = address.host {
-            unlink(path)
-            let fd = try SystemError.check(
-                cweft_listen_unix(path, Int32(SOCK_STREAM.rawValue), Socket.backlog),
-                "listen on \(path)"
-            )
-            return [ListenSocket(fd: fd, address: SocketAddress(), generation: nextGeneration())]
+            let fd = try control.unixListeners.take(path, mode: address.mode, backlog: settings.backlog)
+            return [ListenSocket(fd: fd, address: SocketAddress(), generation: nextGeneration(), path: path)]
         }
         var network = Socket.Network.own
         var identity: UInt64 = 0
@@ -94,7 +93,8 @@ extension Worker {
         let fd = try Socket.listen(
             wanted,
             sharesPort: sharesPort,
-            bindsFreely: settings.freebind || settings.isTransparent,
+            backlog: settings.backlog,
+            options: options,
             network: network
         )
         // Accepted connections inherit it: one system call less for each.
@@ -117,9 +117,14 @@ extension Worker {
                 Socket.stopListening(socket.fd)
                 control.post(.listenerClosed(inode: inode))
             }
-            Socket.close(socket.fd)
+            close(socket)
         }
         state.sockets = []
+    }
+
+    private func close(_ socket: ListenSocket) {
+        Socket.close(socket.fd)
+        if let path = socket.path { control.unixListeners.giveBack(path) }
     }
 
     /// Accepts no more. Sockets that the keeper has go on to collect connections for the next proxy.
@@ -127,7 +132,7 @@ extension Worker {
         for case let state? in listeners {
             for socket in state.sockets {
                 loop.unwatch(socket.fd)
-                Socket.close(socket.fd)
+                close(socket)
             }
             state.sockets = []
         }
@@ -154,7 +159,7 @@ extension Worker {
             let position = state.sockets.firstIndex(where: { $0.generation == token.generation })
         else { return }
         let socket = state.sockets[position]
-        for _ in 0..<Limits.accepts {
+        for _ in 0..<state.configuration.settings.accepts {
             var peer = SocketAddress()
             let fd = Socket.accept(socket.fd, peer: &peer)
             if fd < 0 {
@@ -194,11 +199,15 @@ extension Worker {
         metrics.count(.downstreamConnectionsTotal)
         state.connectionsTotal &+= 1
         let configuration = state.configuration
-        let perWorker = current.pointee.snapshot.limits.maxDownstreamConnections / max(1, workerCount)
-        let own = Int(configuration.settings.maxConnections) / max(1, workerCount)
-        let isFull =
-            (perWorker > 0 && downstreams.liveCount >= perWorker) || (own > 0 && state.connections >= own)
-        guard !isFull, let index = downstreams.take() else {
+        let most =
+            configuration.settings.ignoresProcessLimit ? 0 : current.pointee.snapshot.limits.maxDownstreamConnections
+        guard control.connections.take(most: most) else {
+            metrics.count(.downstreamConnectionsRefused)
+            Socket.close(fd)
+            return
+        }
+        guard let index = downstreams.take() else {
+            control.connections.giveBack()
             metrics.count(.downstreamConnectionsRefused)
             Socket.close(fd)
             return
@@ -217,6 +226,7 @@ extension Worker {
         let timer = Token(.downstreamTimer, index, generation: place.pointee.generation)
         guard loop.tryWatch(fd, .read, token: token.raw) else {
             metrics.count(.systemCallFailures)
+            control.connections.giveBack()
             Socket.close(fd)
             downstreams.give(index)
             return
@@ -269,7 +279,9 @@ extension Worker {
             destination: IPKey(place.pointee.destination),
             destinationPort: place.pointee.destination.port,
             source: IPKey(place.pointee.peer),
-            sourcePort: place.pointee.peer.port
+            sourcePort: place.pointee.peer.port,
+            directSource: IPKey(notes(of: place)?.directPeer ?? place.pointee.peer),
+            hasAddress: place.pointee.peer.family != 0
         )
     }
 
@@ -280,6 +292,7 @@ extension Worker {
         _ chain: FilterChainConfiguration?,
         of listener: ListenerConfiguration
     ) {
+        if let chain, !takePlaces(index, place, chain) { return }
         if let chain, let holder = chain.tls {
             startHandshake(index, place, chain, holder, listener)
         } else {
@@ -299,6 +312,8 @@ extension Worker {
             armDownstream(index, place)
             if !place.pointee.input.isEmpty { enqueue(index, place) }
         case .tcp(let configuration): startTunnel(index, place, configuration)
+        case .text(let text): answerWithText(index, place, text)
+        case .echo: startEcho(index, place)
         case nil: closeDownstream(index, place, flags: .noRoute)
         }
     }

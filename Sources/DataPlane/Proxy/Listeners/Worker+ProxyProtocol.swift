@@ -29,7 +29,11 @@ extension Worker {
         case .refused: refuseProxyHeader(index, place)
         case .accepted(let length, let source, let destination):
             detecting[place.pointee.id] = nil
-            if let source { place.pointee.peer = source }
+            if let source {
+                let direct = place.pointee.peer
+                note(place) { $0.directPeer = direct }
+                place.pointee.peer = source
+            }
             place.pointee.input.start &+= Int32(length)
             if place.pointee.input.isEmpty { buffers.give(&place.pointee.input) }
             place.pointee.since = now

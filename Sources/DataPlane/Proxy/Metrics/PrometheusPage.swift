@@ -129,6 +129,7 @@ private struct ProxyFamily {
     static let all: [ProxyFamily] = [
         one("downstream_connections_total", .downstreamConnectionsTotal, "Connections accepted."),
         one("downstream_connections_refused_total", .downstreamConnectionsRefused, "Connections closed by a limit."),
+        one("downstream_connections_limited_total", .connectionsLimited, "Connections closed by connection_limit."),
         one("downstream_connections", .downstreamConnections, "Connections from clients open now."),
         one("downstream_requests_total", .downstreamRequestsTotal, "Requests read."),
         one("downstream_requests", .downstreamRequests, "Requests in flight."),

@@ -1,7 +1,7 @@
 /// Counters of a worker that need no labels beyond one fixed one.
 enum ProxyCounter: Int, CaseIterable, Sendable {
     // Connections from clients.
-    case downstreamConnectionsTotal, downstreamConnectionsRefused
+    case downstreamConnectionsTotal, downstreamConnectionsRefused, connectionsLimited
     case downstreamRequestsTotal
     // Requests that the proxy answered itself.
     case requestsShed, requestsTimedOut, noRoute, noCluster, noHealthyEndpoint

@@ -187,7 +187,8 @@ extension Worker {
         _ hasRequestID: Bool,
         _ writer: inout ByteWriter
     ) {
-        if chain.pointee.usesRemoteAddress {
+        // On a Unix socket a client has no address.
+        if chain.pointee.usesRemoteAddress, downstreams.pointer(exchange.pointee.downstream).pointee.peer.family != 0 {
             writer.put("x-forwarded-for: ")
             if forwardedFor >= 0, chain.pointee.trustedHops > 0 {
                 let field = requestFields.fields[forwardedFor]

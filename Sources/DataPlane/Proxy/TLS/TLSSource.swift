@@ -213,6 +213,13 @@ struct TLSSource: Sendable {
         }
     }
 
+    /// The bytes that a source names.
+    static func read(_ source: Envoy.DataSource, _ field: String) -> Result<[UInt8], TLSError> {
+        do throws(TLSError) {
+            return .success(try bytes(source, field))
+        } catch { return .failure(error) }
+    }
+
     private static func bytes(_ source: Envoy.DataSource, _ field: String) throws(TLSError) -> [UInt8] {
         switch source.specifier {
         case .inlineBytes(let bytes): return bytes

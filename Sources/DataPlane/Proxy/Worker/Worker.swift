@@ -84,6 +84,8 @@ final class Worker: @unchecked Sendable {
     var handshaking: [UInt64: SecuredConnection] = [:]
     /// Connections whose requests' hosts are looked at, with the listener and the chain that were chosen.
     var secured: [UInt64: SecuredConnection] = [:]
+    /// What is remembered of few connections, by their number.
+    var notes: [UInt64: ConnectionNotes] = [:]
     var handshakesOfTurn = 0
     var lastHandshakeLine: UInt64 = 0
     /// Connections with bytes inside their TLS that no event tells of.

@@ -49,6 +49,22 @@ struct ListenerEntry {
     var tables: Set<String>
     /// Clusters that its TCP chains name.
     var clusters: Set<Int32>
+
+    /// The chain that the same message made before, if it leads to the same routes as the one `made` now.
+    func chain(of message: Envoy.FilterChain, like made: FilterChainConfiguration) -> FilterChainConfiguration? {
+        var known: FilterChainConfiguration?
+        if let place = self.message.filterChains.firstIndex(of: message), compiled.chains.indices.contains(place) {
+            known = compiled.chains[place]
+        } else if self.message.defaultFilterChain == message {
+            known = compiled.defaultChain
+        }
+        guard let known, known.name == made.name else { return nil }
+        switch (known.filter, made.filter) {
+        case (.http(let one), .http(let two)):
+            return one.settings.routeTable == two.settings.routeTable ? known : nil
+        default: return known
+        }
+    }
 }
 
 /// A route table that some listener uses.

@@ -63,9 +63,10 @@ extension ConfigurationStore {
                 name: name,
                 socket: withPorts(compiler.socket(named), name),
                 settings: compiler.settings(named),
-                chains: compiler.chains(named),
+                chains: compiler.chains(named, old: listeners[name]),
                 defaultChain: message.defaultFilterChain.flatMap { chain in
-                    context.at("default_filter_chain") { compiler.chain(chain, name) }
+                    context.at("default_filter_chain") { compiler.chain(chain, "\(name)/default") }
+                        .map { listeners[name]?.chain(of: chain, like: $0) ?? $0 }
                 }
             )
         }

@@ -83,6 +83,18 @@ final class ConfigurationStore {
         setClock()
         let fixed = bootstrap.staticResources
         var problems: [String] = []
+        for monitor in bootstrap.overloadManager?.resourceMonitors ?? [] {
+            guard case .downstreamConnections(let bound) = monitor.typedConfig else { continue }
+            let most = Int(clamping: bound.maxActiveDownstreamConnections)
+            if limits.maxDownstreamConnections > 0, most > limits.maxDownstreamConnections {
+                onWarning(
+                    "overload_manager: \(most) connections need more descriptors than the process has; the bound is "
+                        + "\(limits.maxDownstreamConnections). Raise the limit of open files (ulimit -n)"
+                )
+            } else {
+                limits.maxDownstreamConnections = most
+            }
+        }
         do {
             try setClusters(fixed?.clusters ?? [], origin: .bootstrap, step: "static_resources.clusters")
         } catch { problems += error.lines }

@@ -1,0 +1,61 @@
+import Reactor
+import TLS
+
+/// What has to be remembered of few connections, beside their slab element.
+struct ConnectionNotes {
+    /// Places that it holds.
+    var limits: [ConnectionLimit] = []
+    /// Whoever opened the connection, where a balancer in front named another client.
+    var directPeer: SocketAddress?
+    /// The name in a TLS hello that was only looked at.
+    var serverName: String?
+}
+
+extension Worker {
+    /// Changes what is remembered of a connection.
+    func note(_ place: DownstreamPlace, _ change: (inout ConnectionNotes) -> Void) {
+        place.pointee.flags.insert(.isNoted)
+        change(&notes[place.pointee.id, default: ConnectionNotes()])
+    }
+
+    /// What is remembered of a connection, if anything is.
+    func notes(of place: DownstreamPlace) -> ConnectionNotes? {
+        place.pointee.flags.contains(.isNoted) ? notes[place.pointee.id] : nil
+    }
+
+    /// The connection is closed.
+    func forgetNotes(_ place: DownstreamPlace) {
+        guard let known = notes.removeValue(forKey: place.pointee.id) else { return }
+        for limit in known.limits { limit.giveBack() }
+    }
+
+    /// The name that a client asked for with TLS, whoever ends the TLS; nil: none.
+    func requestedServerName(_ place: DownstreamPlace) -> String? {
+        place.pointee.tls?.serverName ?? notes(of: place)?.serverName
+    }
+
+    /// Takes the places that a chain bounds. False: there is none, and the connection is dealt with.
+    func takePlaces(_ index: Int32, _ place: DownstreamPlace, _ chain: FilterChainConfiguration) -> Bool {
+        guard !chain.limits.isEmpty else { return true }
+        var taken: [ConnectionLimit] = []
+        for limit in chain.limits {
+            if limit.take() {
+                taken.append(limit)
+                continue
+            }
+            for limit in taken { limit.giveBack() }
+            metrics.count(.connectionsLimited)
+            guard limit.delay > 0 else {
+                closeDownstream(index, place, flags: [])
+                return false
+            }
+            // Whoever comes again and again is slowed down by waiting for the end.
+            place.pointee.state = .lingering
+            place.pointee.since = now &+ limit.delay &- Limits.lingerTime
+            armDownstream(index, place)
+            return false
+        }
+        note(place) { $0.limits = taken }
+        return true
+    }
+}
