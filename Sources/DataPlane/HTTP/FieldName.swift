@@ -7,12 +7,18 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
     case http2Settings, via, server, date, cookie, authorization, forwarded
     case forwardedFor, forwardedProto, forwardedHost, forwardedPrefix, realIP, requestID, forwardedClientCert
     case secWebSocketKey, secWebSocketVersion
+    /// A name that begins with `x-envoy-`: what a proxy says to the next one.
+    case envoy
+    /// A field that was taken out of its table: it matches nothing and does not pass.
+    case dropped
 
     /// Fields that hold for one connection only (RFC 9110 section 7.6.1) or that the writer makes itself.
     @inlinable
     public var isHopByHop: Bool {
         switch self {
-        case .connection, .transferEncoding, .upgrade, .te, .trailer, .keepAlive, .proxyConnection, .http2Settings: true
+        case .connection, .transferEncoding, .upgrade, .te, .trailer, .keepAlive, .proxyConnection, .http2Settings,
+            .dropped:
+            true
         default: false
         }
     }
@@ -24,7 +30,7 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
         case .host, .contentLength, .transferEncoding, .cookie, .authorization, .forwarded, .forwardedFor,
             .forwardedProto,
             .forwardedHost, .forwardedPrefix, .realIP, .requestID, .via, .date, .secWebSocketKey, .secWebSocketVersion,
-            .expect:
+            .expect, .envoy:
             true
         default: false
         }
@@ -51,20 +57,25 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
         case 14:
             if matches(name, "content-length", 14) { return .contentLength }
             return matches(name, "http2-settings", 14) ? .http2Settings : .other
-        case 15: return matches(name, "x-forwarded-for", 15) ? .forwardedFor : .other
+        case 15: return matches(name, "x-forwarded-for", 15) ? .forwardedFor : envoy(name)
         case 16:
             if matches(name, "x-forwarded-host", 16) { return .forwardedHost }
-            return matches(name, "proxy-connection", 16) ? .proxyConnection : .other
+            return matches(name, "proxy-connection", 16) ? .proxyConnection : envoy(name)
         case 17:
             if matches(name, "transfer-encoding", 17) { return .transferEncoding }
             if matches(name, "x-forwarded-proto", 17) { return .forwardedProto }
-            return matches(name, "sec-websocket-key", 17) ? .secWebSocketKey : .other
-        case 18: return matches(name, "x-forwarded-prefix", 18) ? .forwardedPrefix : .other
-        case 23: return matches(name, "x-forwarded-client-cert", 23) ? .forwardedClientCert : .other
-        case 21: return matches(name, "sec-websocket-version", 21) ? .secWebSocketVersion : .other
+            return matches(name, "sec-websocket-key", 17) ? .secWebSocketKey : envoy(name)
+        case 18: return matches(name, "x-forwarded-prefix", 18) ? .forwardedPrefix : envoy(name)
+        case 23: return matches(name, "x-forwarded-client-cert", 23) ? .forwardedClientCert : envoy(name)
+        case 21: return matches(name, "sec-websocket-version", 21) ? .secWebSocketVersion : envoy(name)
+        case 19...40: return envoy(name)
         default: return .other
         }
     }
+
+    /// The name has at least 15 bytes.
+    @inlinable @inline(__always)
+    static func envoy(_ name: UnsafeRawPointer) -> FieldName { matches(name, "x-envoy-", 8) ? .envoy : .other }
 
     @inlinable @inline(__always)
     static func matches(_ name: UnsafeRawPointer, _ lower: StaticString, _ count: Int) -> Bool {

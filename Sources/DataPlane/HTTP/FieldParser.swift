@@ -96,6 +96,7 @@ struct FieldFacts {
                     return .unknownExpectation
                 }
                 flags.insert(.expectsContinue)
+            case .envoy: flags.insert(.hasEnvoyFields)
             default: continue
             }
             if let fault { return fault }
@@ -193,4 +194,6 @@ public struct HeadFlags: OptionSet, BitwiseCopyable, Sendable {
     public static let isWebSocket = HeadFlags(rawValue: 64)
     /// The target came as an absolute URI.
     public static let isAbsolute = HeadFlags(rawValue: 128)
+    /// There are fields whose names begin with `x-envoy-`.
+    public static let hasEnvoyFields = HeadFlags(rawValue: 1 << 14)
 }

@@ -35,6 +35,13 @@ public struct FieldTable: ~Copyable {
         names.initialize(repeating: .other, count: Self.capacity)
     }
 
+    /// Takes a field out: it keeps its place, but has no name.
+    public func drop(_ index: Int) {
+        guard index >= 0, index < count else { return }
+        names[index] = .dropped
+        fields[index].nameLength = 0
+    }
+
     deinit {
         fields.deallocate()
         names.deallocate()

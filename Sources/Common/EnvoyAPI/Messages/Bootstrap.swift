@@ -12,19 +12,22 @@ extension Envoy {
         /// Where the admin interface listens; without it there is none.
         package var admin: Admin?
         package var overloadManager: OverloadManager?
+        package var layeredRuntime: LayeredRuntime?
 
         package init(
             node: Node? = nil,
             staticResources: Bootstrap.StaticResources? = nil,
             dynamicResources: Bootstrap.DynamicResources? = nil,
             admin: Admin? = nil,
-            overloadManager: OverloadManager? = nil
+            overloadManager: OverloadManager? = nil,
+            layeredRuntime: LayeredRuntime? = nil
         ) {
             self.overloadManager = overloadManager
             self.node = node
             self.staticResources = staticResources
             self.dynamicResources = dynamicResources
             self.admin = admin
+            self.layeredRuntime = layeredRuntime
         }
 
         package static let schema = MessageSchema<Bootstrap>(
@@ -36,10 +39,11 @@ extension Envoy {
             schema.optional(3, "dynamic_resources", \.dynamicResources, .message)
             schema.optional(12, "admin", \.admin, .message)
             schema.optional(15, "overload_manager", \.overloadManager, .message)
+            schema.optional(17, "layered_runtime", \.layeredRuntime, .message)
             schema.ignored(
                 """
                 flags_path=5 stats_flush_interval=7 stats_flush_on_admin=29 watchdog=8 watchdogs=27
-                layered_runtime=17 enable_dispatcher_stats=16 header_prefix=18
+                enable_dispatcher_stats=16 header_prefix=18
                 stats_server_version_override=19 default_socket_interface=24
                 """
             )

@@ -145,13 +145,17 @@ extension Envoy {
     /// The ways to avoid endpoints in retries that exist here.
     package enum RetryHostPredicateConfig: AnyExtension {
         case previousHosts(PreviousHostsPredicate)
+        case omitCanaryHosts(OmitCanaryHostsPredicate)
 
         package static let members = AnyMembers<RetryHostPredicateConfig>(
             "retry host predicate",
             [
                 AnyMember(PreviousHostsPredicate.self, wrap: { .previousHosts($0) }) {
                     if case .previousHosts(let value) = $0 { value } else { nil }
-                }
+                },
+                AnyMember(OmitCanaryHostsPredicate.self, wrap: { .omitCanaryHosts($0) }) {
+                    if case .omitCanaryHosts(let value) = $0 { value } else { nil }
+                },
             ]
         )
     }

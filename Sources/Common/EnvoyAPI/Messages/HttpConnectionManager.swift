@@ -35,6 +35,7 @@ extension Envoy {
         package var stripAnyHostPort: Bool?
         package var stripTrailingHostDot: Bool
         package var appendXForwardedPort: Bool
+        package var internalAddressConfig: HttpConnectionManager.InternalAddressConfig?
 
         /// One of these.
         package enum RouteSpecifier: Sendable, Equatable {
@@ -75,7 +76,8 @@ extension Envoy {
             stripMatchingHostPort: Bool = false,
             stripAnyHostPort: Bool? = nil,
             stripTrailingHostDot: Bool = false,
-            appendXForwardedPort: Bool = false
+            appendXForwardedPort: Bool = false,
+            internalAddressConfig: HttpConnectionManager.InternalAddressConfig? = nil
         ) {
             self.codecType = codecType
             self.statPrefix = statPrefix
@@ -109,6 +111,7 @@ extension Envoy {
             self.stripAnyHostPort = stripAnyHostPort
             self.stripTrailingHostDot = stripTrailingHostDot
             self.appendXForwardedPort = appendXForwardedPort
+            self.internalAddressConfig = internalAddressConfig
         }
 
         package static let schema = MessageSchema<HttpConnectionManager>(
@@ -170,9 +173,10 @@ extension Envoy {
             schema.optional(42, "strip_any_host_port", of: "strip_port_mode", \.stripAnyHostPort, .bool)
             schema.field(47, "strip_trailing_host_dot", \.stripTrailingHostDot, .bool)
             schema.field(51, "append_x_forwarded_port", \.appendXForwardedPort, .bool)
+            schema.optional(25, "internal_address_config", \.internalAddressConfig, .message)
             schema.ignored(
                 """
-                http2_protocol_options=9 http3_protocol_options=44 internal_address_config=25
+                http2_protocol_options=9 http3_protocol_options=44 
                 represent_ipv4_remote_address_as_ipv4_mapped_ipv6=20 append_local_overload=57
                 add_proxy_protocol_connection_state=53
                 """

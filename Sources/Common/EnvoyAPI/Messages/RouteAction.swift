@@ -16,6 +16,8 @@ extension Envoy {
         package var priority: RoutingPriority
         package var upgradeConfigs: [RouteAction.UpgradeConfig]
         package var maxStreamDuration: RouteAction.MaxStreamDuration?
+        package var requestMirrorPolicies: [RouteAction.RequestMirrorPolicy]
+        package var internalRedirectPolicy: InternalRedirectPolicy?
 
         /// One of these.
         package enum ClusterSpecifier: Sendable, Equatable {
@@ -29,6 +31,8 @@ extension Envoy {
             case hostRewriteLiteral(String)
             case autoHostRewrite(Bool)
             case hostRewriteHeader(String)
+            /// Host becomes the path, without its query, as the expression rewrites it.
+            case hostRewritePathRegex(RegexMatchAndSubstitute)
         }
 
         package init(
@@ -43,7 +47,9 @@ extension Envoy {
             retryPolicy: RetryPolicy? = nil,
             priority: RoutingPriority = .default,
             upgradeConfigs: [RouteAction.UpgradeConfig] = [],
-            maxStreamDuration: RouteAction.MaxStreamDuration? = nil
+            maxStreamDuration: RouteAction.MaxStreamDuration? = nil,
+            requestMirrorPolicies: [RouteAction.RequestMirrorPolicy] = [],
+            internalRedirectPolicy: InternalRedirectPolicy? = nil
         ) {
             self.clusterSpecifier = clusterSpecifier
             self.clusterNotFoundResponseCode = clusterNotFoundResponseCode
@@ -57,6 +63,8 @@ extension Envoy {
             self.priority = priority
             self.upgradeConfigs = upgradeConfigs
             self.maxStreamDuration = maxStreamDuration
+            self.requestMirrorPolicies = requestMirrorPolicies
+            self.internalRedirectPolicy = internalRedirectPolicy
         }
 
         package static let schema = MessageSchema<RouteAction>(
@@ -119,6 +127,17 @@ extension Envoy {
             } get: {
                 if case .hostRewriteHeader(let value) = $0 { value } else { nil }
             }
+            schema.choice(
+                35,
+                "host_rewrite_path_regex",
+                of: "host_rewrite_specifier",
+                \.hostRewriteSpecifier,
+                .message
+            ) {
+                .hostRewritePathRegex($0)
+            } get: {
+                if case .hostRewritePathRegex(let value) = $0 { value } else { nil }
+            }
             schema.field(38, "append_x_forwarded_host", \.appendXForwardedHost, .bool)
             schema.optional(8, "timeout", \.timeout, .duration)
             schema.optional(24, "idle_timeout", \.idleTimeout, .duration)
@@ -126,6 +145,8 @@ extension Envoy {
             schema.field(11, "priority", \.priority, .enumeration)
             schema.repeated(25, "upgrade_configs", \.upgradeConfigs, .message)
             schema.optional(36, "max_stream_duration", \.maxStreamDuration, .message)
+            schema.repeated(30, "request_mirror_policies", \.requestMirrorPolicies, .message)
+            schema.optional(34, "internal_redirect_policy", \.internalRedirectPolicy, .message)
             schema.ignored("early_data_policy=40")
             schema.unsupported(
                 "cluster_specifier_plugin=37 inline_cluster_specifier_plugin=39",
@@ -134,13 +155,13 @@ extension Envoy {
             schema.unsupported(
                 """
                 metadata_match=4 path_rewrite_policy=41 path_rewrite=45 flush_timeout=42
-                retry_policy_typed_config=33 request_mirror_policies=30 rate_limits=13
+                retry_policy_typed_config=33 rate_limits=13
                 include_vh_rate_limits=14 hash_policy=15 cors=17 max_grpc_timeout=23 grpc_timeout_offset=28
-                internal_redirect_policy=34 internal_redirect_action=26 max_internal_redirects=31
+                internal_redirect_action=26 max_internal_redirects=31
                 hedge_policy=27
                 """
             )
-            schema.unsupported("host_rewrite_path_regex=35 host_rewrite=44", of: "host_rewrite_specifier")
+            schema.unsupported("host_rewrite=44", of: "host_rewrite_specifier")
         }
     }
 }
@@ -152,13 +173,16 @@ extension Envoy.RouteAction {
     package struct UpgradeConfig: EnvoyMessage {
         package var upgradeType: String
         package var enabled: Bool?
+        package var connectConfig: Envoy.RouteAction.ConnectConfig?
 
         package init(
             upgradeType: String = "",
-            enabled: Bool? = nil
+            enabled: Bool? = nil,
+            connectConfig: Envoy.RouteAction.ConnectConfig? = nil
         ) {
             self.upgradeType = upgradeType
             self.enabled = enabled
+            self.connectConfig = connectConfig
         }
 
         package static let schema = MessageSchema<UpgradeConfig>(
@@ -167,7 +191,7 @@ extension Envoy.RouteAction {
         ) { schema in
             schema.field(1, "upgrade_type", \.upgradeType, .string, [.minLength(1), .headerValue])
             schema.optional(2, "enabled", \.enabled, .boolValue)
-            schema.unsupported("connect_config=3")
+            schema.optional(3, "connect_config", \.connectConfig, .message)
         }
     }
 }
@@ -179,13 +203,19 @@ extension Envoy {
     package struct WeightedCluster: EnvoyMessage {
         package var clusters: [WeightedCluster.ClusterWeight]
         package var totalWeight: UInt32?
+        package var runtimeKeyPrefix: String
+        package var headerName: String?
 
         package init(
             clusters: [WeightedCluster.ClusterWeight] = [],
-            totalWeight: UInt32? = nil
+            totalWeight: UInt32? = nil,
+            runtimeKeyPrefix: String = "",
+            headerName: String? = nil
         ) {
             self.clusters = clusters
             self.totalWeight = totalWeight
+            self.runtimeKeyPrefix = runtimeKeyPrefix
+            self.headerName = headerName
         }
 
         package static let schema = MessageSchema<WeightedCluster>(
@@ -194,8 +224,10 @@ extension Envoy {
         ) { schema in
             schema.repeated(1, "clusters", \.clusters, .message, [.minItems(1)])
             schema.optional(3, "total_weight", \.totalWeight, .uint32Value)
-            schema.ignored("runtime_key_prefix=2")
-            schema.unsupported("header_name=4 use_hash_policy=5")
+            schema.field(2, "runtime_key_prefix", \.runtimeKeyPrefix, .string)
+            schema.oneof("random_value_specifier")
+            schema.optional(4, "header_name", of: "random_value_specifier", \.headerName, .string, [.headerName])
+            schema.unsupported("use_hash_policy=5", of: "random_value_specifier")
         }
     }
 }
@@ -212,6 +244,7 @@ extension Envoy.WeightedCluster {
         package var responseHeadersToAdd: [Envoy.HeaderValueOption]
         package var responseHeadersToRemove: [String]
         package var hostRewriteLiteral: String?
+        package var clusterHeader: String
 
         package init(
             name: String = "",
@@ -220,7 +253,8 @@ extension Envoy.WeightedCluster {
             requestHeadersToRemove: [String] = [],
             responseHeadersToAdd: [Envoy.HeaderValueOption] = [],
             responseHeadersToRemove: [String] = [],
-            hostRewriteLiteral: String? = nil
+            hostRewriteLiteral: String? = nil,
+            clusterHeader: String = ""
         ) {
             self.name = name
             self.weight = weight
@@ -229,6 +263,7 @@ extension Envoy.WeightedCluster {
             self.responseHeadersToAdd = responseHeadersToAdd
             self.responseHeadersToRemove = responseHeadersToRemove
             self.hostRewriteLiteral = hostRewriteLiteral
+            self.clusterHeader = clusterHeader
         }
 
         package static let schema = MessageSchema<ClusterWeight>(
@@ -250,7 +285,8 @@ extension Envoy.WeightedCluster {
                 .string,
                 [.headerValue]
             )
-            schema.unsupported("cluster_header=12 metadata_match=3 typed_per_filter_config=10")
+            schema.field(12, "cluster_header", \.clusterHeader, .string, [.headerName])
+            schema.unsupported("metadata_match=3 typed_per_filter_config=10")
         }
     }
 }
@@ -269,6 +305,9 @@ extension Envoy {
         package var hostSelectionRetryMaxAttempts: Int64
         package var retriableStatusCodes: [UInt32]
         package var retryBackOff: RetryPolicy.RetryBackOff?
+        package var retriableHeaders: [HeaderMatcher]
+        package var retriableRequestHeaders: [HeaderMatcher]
+        package var rateLimitedRetryBackOff: RetryPolicy.RateLimitedRetryBackOff?
 
         package init(
             retryOn: String = "",
@@ -278,7 +317,10 @@ extension Envoy {
             retryHostPredicate: [RetryPolicy.RetryHostPredicate] = [],
             hostSelectionRetryMaxAttempts: Int64 = 0,
             retriableStatusCodes: [UInt32] = [],
-            retryBackOff: RetryPolicy.RetryBackOff? = nil
+            retryBackOff: RetryPolicy.RetryBackOff? = nil,
+            retriableHeaders: [HeaderMatcher] = [],
+            retriableRequestHeaders: [HeaderMatcher] = [],
+            rateLimitedRetryBackOff: RetryPolicy.RateLimitedRetryBackOff? = nil
         ) {
             self.retryOn = retryOn
             self.numRetries = numRetries
@@ -288,6 +330,9 @@ extension Envoy {
             self.hostSelectionRetryMaxAttempts = hostSelectionRetryMaxAttempts
             self.retriableStatusCodes = retriableStatusCodes
             self.retryBackOff = retryBackOff
+            self.retriableHeaders = retriableHeaders
+            self.retriableRequestHeaders = retriableRequestHeaders
+            self.rateLimitedRetryBackOff = rateLimitedRetryBackOff
         }
 
         package static let schema = MessageSchema<RetryPolicy>(
@@ -302,10 +347,13 @@ extension Envoy {
             schema.field(6, "host_selection_retry_max_attempts", \.hostSelectionRetryMaxAttempts, .int64)
             schema.repeated(7, "retriable_status_codes", \.retriableStatusCodes, .uint32)
             schema.optional(8, "retry_back_off", \.retryBackOff, .message)
+            schema.repeated(9, "retriable_headers", \.retriableHeaders, .message)
+            schema.repeated(10, "retriable_request_headers", \.retriableRequestHeaders, .message)
+            schema.optional(11, "rate_limited_retry_back_off", \.rateLimitedRetryBackOff, .message)
             schema.unsupported(
                 """
-                retry_priority=4 retry_options_predicates=12 rate_limited_retry_back_off=11
-                retriable_headers=9 retriable_request_headers=10
+                retry_priority=4 retry_options_predicates=12 
+
                 """
             )
         }

@@ -16,6 +16,7 @@ extension Envoy {
         package var ignorePortInHostMatching: Bool
         package var ignorePathParametersInPathMatching: Bool
         package var metadata: Metadata?
+        package var requestMirrorPolicies: [RouteAction.RequestMirrorPolicy]
 
         package init(
             name: String = "",
@@ -30,7 +31,8 @@ extension Envoy {
             maxDirectResponseBodySizeBytes: UInt32? = nil,
             ignorePortInHostMatching: Bool = false,
             ignorePathParametersInPathMatching: Bool = false,
-            metadata: Metadata? = nil
+            metadata: Metadata? = nil,
+            requestMirrorPolicies: [RouteAction.RequestMirrorPolicy] = []
         ) {
             self.name = name
             self.virtualHosts = virtualHosts
@@ -45,6 +47,7 @@ extension Envoy {
             self.ignorePortInHostMatching = ignorePortInHostMatching
             self.ignorePathParametersInPathMatching = ignorePathParametersInPathMatching
             self.metadata = metadata
+            self.requestMirrorPolicies = requestMirrorPolicies
         }
 
         package static let schema = MessageSchema<RouteConfiguration>(
@@ -64,9 +67,10 @@ extension Envoy {
             schema.field(14, "ignore_port_in_host_matching", \.ignorePortInHostMatching, .bool)
             schema.field(15, "ignore_path_parameters_in_path_matching", \.ignorePathParametersInPathMatching, .bool)
             schema.optional(17, "metadata", \.metadata, .message)
+            schema.repeated(13, "request_mirror_policies", \.requestMirrorPolicies, .message)
             schema.unsupported(
                 """
-                vhds=9 cluster_specifier_plugins=12 request_mirror_policies=13 vhost_header=18
+                vhds=9 cluster_specifier_plugins=12 vhost_header=18
                 typed_per_filter_config=16
                 """
             )
@@ -93,6 +97,10 @@ extension Envoy {
         package var includeRequestAttemptCount: Bool
         package var includeAttemptCountInResponse: Bool
         package var metadata: Metadata?
+        package var requestMirrorPolicies: [RouteAction.RequestMirrorPolicy]
+        package var perRequestBufferLimitBytes: UInt32?
+        package var requestBodyBufferLimit: UInt64?
+        package var includeIsTimeoutRetryHeader: Bool
 
         package init(
             name: String = "",
@@ -106,7 +114,11 @@ extension Envoy {
             retryPolicy: RetryPolicy? = nil,
             includeRequestAttemptCount: Bool = false,
             includeAttemptCountInResponse: Bool = false,
-            metadata: Metadata? = nil
+            metadata: Metadata? = nil,
+            requestMirrorPolicies: [RouteAction.RequestMirrorPolicy] = [],
+            perRequestBufferLimitBytes: UInt32? = nil,
+            requestBodyBufferLimit: UInt64? = nil,
+            includeIsTimeoutRetryHeader: Bool = false
         ) {
             self.name = name
             self.domains = domains
@@ -120,6 +132,10 @@ extension Envoy {
             self.includeRequestAttemptCount = includeRequestAttemptCount
             self.includeAttemptCountInResponse = includeAttemptCountInResponse
             self.metadata = metadata
+            self.requestMirrorPolicies = requestMirrorPolicies
+            self.perRequestBufferLimitBytes = perRequestBufferLimitBytes
+            self.requestBodyBufferLimit = requestBodyBufferLimit
+            self.includeIsTimeoutRetryHeader = includeIsTimeoutRetryHeader
         }
 
         package static let schema = MessageSchema<VirtualHost>(
@@ -150,12 +166,16 @@ extension Envoy {
             schema.field(14, "include_request_attempt_count", \.includeRequestAttemptCount, .bool)
             schema.field(19, "include_attempt_count_in_response", \.includeAttemptCountInResponse, .bool)
             schema.optional(24, "metadata", \.metadata, .message)
+            schema.repeated(22, "request_mirror_policies", \.requestMirrorPolicies, .message)
+            schema.optional(18, "per_request_buffer_limit_bytes", \.perRequestBufferLimitBytes, .uint32Value)
+            schema.optional(25, "request_body_buffer_limit", \.requestBodyBufferLimit, .uint64Value)
+            schema.field(23, "include_is_timeout_retry_header", \.includeIsTimeoutRetryHeader, .bool)
             schema.ignored("virtual_clusters=5")
             schema.unsupported(
                 """
                 matcher=21 rate_limits=6 cors=8 typed_per_filter_config=15 retry_policy_typed_config=20
-                hedge_policy=17 include_is_timeout_retry_header=23 per_request_buffer_limit_bytes=18
-                request_body_buffer_limit=25 request_mirror_policies=22
+                hedge_policy=17 
+
                 """
             )
         }
@@ -176,12 +196,15 @@ extension Envoy {
         package var responseHeadersToAdd: [HeaderValueOption]
         package var responseHeadersToRemove: [String]
         package var statPrefix: String
+        package var perRequestBufferLimitBytes: UInt32?
+        package var requestBodyBufferLimit: UInt64?
 
         /// One of these.
         package enum Action: Sendable, Equatable {
             case route(RouteAction)
             case redirect(RedirectAction)
             case directResponse(DirectResponseAction)
+            case nonForwardingAction(NonForwardingAction)
         }
 
         package init(
@@ -193,7 +216,9 @@ extension Envoy {
             requestHeadersToRemove: [String] = [],
             responseHeadersToAdd: [HeaderValueOption] = [],
             responseHeadersToRemove: [String] = [],
-            statPrefix: String = ""
+            statPrefix: String = "",
+            perRequestBufferLimitBytes: UInt32? = nil,
+            requestBodyBufferLimit: UInt64? = nil
         ) {
             self.name = name
             self.match = match
@@ -204,6 +229,8 @@ extension Envoy {
             self.responseHeadersToAdd = responseHeadersToAdd
             self.responseHeadersToRemove = responseHeadersToRemove
             self.statPrefix = statPrefix
+            self.perRequestBufferLimitBytes = perRequestBufferLimitBytes
+            self.requestBodyBufferLimit = requestBodyBufferLimit
         }
 
         package static let schema = MessageSchema<Route>(
@@ -228,6 +255,11 @@ extension Envoy {
             } get: {
                 if case .directResponse(let value) = $0 { value } else { nil }
             }
+            schema.choice(18, "non_forwarding_action", of: "action", \.action, .message) {
+                .nonForwardingAction($0)
+            } get: {
+                if case .nonForwardingAction(let value) = $0 { value } else { nil }
+            }
             schema.optional(4, "metadata", \.metadata, .message)
             schema.repeated(9, "request_headers_to_add", \.requestHeadersToAdd, .message, [.maxItems(1000)])
             schema.repeated(
@@ -246,12 +278,14 @@ extension Envoy {
                 [.minLength(1), .headerName]
             )
             schema.field(19, "stat_prefix", \.statPrefix, .string)
+            schema.optional(16, "per_request_buffer_limit_bytes", \.perRequestBufferLimitBytes, .uint32Value)
+            schema.optional(20, "request_body_buffer_limit", \.requestBodyBufferLimit, .uint64Value)
             schema.ignored("decorator=5")
-            schema.unsupported("filter_action=17 non_forwarding_action=18", of: "action")
+            schema.unsupported("filter_action=17 ", of: "action")
             schema.unsupported(
                 """
-                typed_per_filter_config=13 tracing=15 per_request_buffer_limit_bytes=16
-                request_body_buffer_limit=20
+                typed_per_filter_config=13 tracing=15 
+
                 """
             )
         }
@@ -270,6 +304,8 @@ extension Envoy {
         package var headers: [HeaderMatcher]
         package var queryParameters: [QueryParameterMatcher]
         package var cookies: [CookieMatcher]
+        package var grpc: RouteMatch.GrpcRouteMatchOptions?
+        package var tlsContext: RouteMatch.TlsContextMatchOptions?
 
         /// One of these.
         package enum PathSpecifier: Sendable, Equatable {
@@ -279,6 +315,8 @@ extension Envoy {
             case pathSeparatedPrefix(String)
             /// The whole path, without the query.
             case safeRegex(RegexMatcher)
+            /// Every CONNECT request, and no other.
+            case connectMatcher(ConnectMatcher)
         }
 
         package init(
@@ -287,7 +325,9 @@ extension Envoy {
             runtimeFraction: RuntimeFractionalPercent? = nil,
             headers: [HeaderMatcher] = [],
             queryParameters: [QueryParameterMatcher] = [],
-            cookies: [CookieMatcher] = []
+            cookies: [CookieMatcher] = [],
+            grpc: RouteMatch.GrpcRouteMatchOptions? = nil,
+            tlsContext: RouteMatch.TlsContextMatchOptions? = nil
         ) {
             self.pathSpecifier = pathSpecifier
             self.caseSensitive = caseSensitive
@@ -295,6 +335,8 @@ extension Envoy {
             self.headers = headers
             self.queryParameters = queryParameters
             self.cookies = cookies
+            self.grpc = grpc
+            self.tlsContext = tlsContext
         }
 
         package static let schema = MessageSchema<RouteMatch>(
@@ -326,9 +368,16 @@ extension Envoy {
             } get: {
                 if case .safeRegex(let value) = $0 { value } else { nil }
             }
+            schema.choice(12, "connect_matcher", of: "path_specifier", \.pathSpecifier, .message) {
+                .connectMatcher($0)
+            } get: {
+                if case .connectMatcher(let value) = $0 { value } else { nil }
+            }
             schema.repeated(17, "cookies", \.cookies, .message)
-            schema.unsupported("connect_matcher=12 path_match_policy=15", of: "path_specifier")
-            schema.unsupported("grpc=8 tls_context=11 dynamic_metadata=13 filter_state=16")
+            schema.optional(8, "grpc", \.grpc, .message)
+            schema.optional(11, "tls_context", \.tlsContext, .message)
+            schema.unsupported("path_match_policy=15", of: "path_specifier")
+            schema.unsupported("dynamic_metadata=13 filter_state=16")
         }
     }
 }

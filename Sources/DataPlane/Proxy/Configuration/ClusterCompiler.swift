@@ -210,6 +210,7 @@ struct ClusterCompiler {
         made.weight = max(1, message.loadBalancingWeight ?? 1)
         made.health = EndpointConfiguration.Health(message.healthStatus)
         if let name = message.endpoint?.hostname, !name.isEmpty { made.hostname = name }
+        made.isCanary = message.metadata?.filterMetadata["envoy.lb"]?["canary"] == .bool(true)
         made.labels = context.labels.number(of: labels.merging(own))
         return made
     }

@@ -121,6 +121,8 @@ struct EndpointConfiguration: Sendable {
     var health = Health.unknown
     /// For `auto_host_rewrite`.
     var hostname: String?
+    /// Its metadata say `envoy.lb: {canary: true}`.
+    var isCanary = false
     /// The cluster's and the endpoint's labels together; what edges are counted by.
     var labels: LabelSetIndex = 0
     /// `address:port`, as logs and `/clusters` show it.

@@ -15,6 +15,10 @@ final class CompileContext {
     let labels: Interner<LabelSet>
     let accessLogs: AccessLogBook
     let tls = TLSBook()
+    /// What the bootstrap's runtime layers say.
+    var runtime = RuntimeValues()
+    /// Whether there is a cluster with a name at present.
+    var isDefined: (String) -> Bool = { _ in true }
     private var path: [String] = []
 
     /// More problems than this help nobody.

@@ -35,6 +35,8 @@ final class HTTPChainConfiguration: Sendable {
         /// The peer's address is the client's: X-Forwarded-For gets it appended and what came is not trusted.
         var usesRemoteAddress = false
         var trustedHops: UInt32 = 0
+        /// Clients in these are of the house: what their `x-envoy-` fields ask for is done.
+        var internalNetworks: [AddressRange] = []
         var appendsForwardedFor = true
         var generatesRequestID = true
         var keepsExternalRequestID = false

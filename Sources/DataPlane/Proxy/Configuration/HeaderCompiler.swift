@@ -74,19 +74,34 @@ struct HeaderCompiler {
         case .literal(let text): return ValuePart(kind: .literal, bytes: arena.copy(text))
         case .downstreamRemoteAddress(let withPort), .downstreamDirectRemoteAddress(let withPort):
             return plain(withPort ? .downstreamRemoteAddress : .downstreamRemoteAddressWithoutPort)
-        case .downstreamLocalAddress(let withPort): return withPort ? plain(.downstreamLocalAddress) : nil
+        case .downstreamLocalAddress(let withPort):
+            return plain(withPort ? .downstreamLocalAddress : .downstreamLocalAddressWithoutPort)
         case .downstreamLocalPort: return plain(.downstreamLocalPort)
         case .upstreamHost: return plain(.upstreamHost)
         case .upstreamCluster: return plain(.upstreamCluster)
+        case .upstreamRequestAttempts: return plain(.attempts)
         case .routeName: return plain(.routeName)
         case .protocol: return plain(.protocolName)
         case .responseCode: return plain(.responseCode)
         case .responseFlags: return plain(.responseFlags)
-        case .startTime(nil): return plain(.startTime)
+        case .connectionID: return plain(.connectionID)
+        case .requestedServerName: return plain(.serverName)
+        case .startTime(let pattern): return ValuePart(kind: .startTime, bytes: arena.copy(pattern ?? ""))
         case .hostname: return plain(.hostname)
-        case .request(let name, nil, nil): return ValuePart(kind: .requestHeader, bytes: arena.copy(name))
-        case .response(let name, nil, nil): return ValuePart(kind: .responseHeader, bytes: arena.copy(name))
+        case .request(let name, let alternative, let limit):
+            return field(.requestHeader, name, alternative, limit)
+        case .response(let name, let alternative, let limit):
+            return field(.responseHeader, name, alternative, limit)
         default: return nil
         }
+    }
+
+    private func field(_ kind: ValuePart.Kind, _ name: String, _ alternative: String?, _ limit: Int?) -> ValuePart {
+        ValuePart(
+            kind: kind,
+            bytes: arena.copy(RouteCompiler.lowercased(name)),
+            alternative: arena.copy(RouteCompiler.lowercased(alternative ?? "")),
+            limit: limit ?? .max
+        )
     }
 }

@@ -382,6 +382,17 @@ struct ListenerCompiler {
         settings.via = Array(message.via.utf8)
         settings.usesRemoteAddress = message.useRemoteAddress ?? false
         settings.trustedHops = message.xffNumTrustedHops
+        if let house = message.internalAddressConfig {
+            settings.internalNetworks = context.at("internal_address_config") {
+                context.ranges("cidr_ranges", house.cidrRanges)
+            }
+            if house.unixSockets {
+                context.report("internal_address_config.unix_sockets: is not supported; use cidr_ranges")
+            }
+        }
+        if message.addUserAgent == true {
+            context.report("add_user_agent: is not supported; add the header with request_headers_to_add")
+        }
         settings.appendsForwardedFor = !message.skipXffAppend
         settings.appendsForwardedPort = message.appendXForwardedPort
         settings.generatesRequestID = message.generateRequestId ?? true

@@ -1,20 +1,8 @@
 import EnvoyAPI
 import Traffic
 
-/// Regular expressions, and what else few routes have.
+/// Regular expressions.
 extension RouteCompiler {
-    /// What of the action stands apart; nil when there is nothing.
-    func extras(_ message: Envoy.RouteAction) -> UnsafePointer<ForwardExtras>? {
-        var extras = ForwardExtras()
-        var isUsed = false
-        if let rewrite = message.regexRewrite {
-            if !message.prefixRewrite.isEmpty { context.report("regex_rewrite: excludes prefix_rewrite") }
-            extras.pathRewrite = context.at("regex_rewrite") { patternRewrite(rewrite) }
-            isUsed = true
-        }
-        return isUsed ? builder.arena.copy([extras]).pointer(at: 0) : nil
-    }
-
     /// The compiled expression, or nil when it was reported.
     func pattern(_ message: Envoy.RegexMatcher) -> Pattern? {
         do throws(PatternError) {

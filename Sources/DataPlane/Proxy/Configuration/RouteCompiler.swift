@@ -5,8 +5,8 @@ import Traffic
 struct RouteCompiler {
     let context: CompileContext
     var builder = RouteTableBuilder()
-    private let headers: HeaderCompiler
-    private let configuration: Envoy.RouteConfiguration
+    let headers: HeaderCompiler
+    let configuration: Envoy.RouteConfiguration
 
     private init(_ configuration: Envoy.RouteConfiguration, _ context: CompileContext) {
         self.context = context
@@ -22,6 +22,9 @@ struct RouteCompiler {
 
     private mutating func compile() -> RouteTable? {
         builder.ignoresPort = configuration.ignorePortInHostMatching
+        builder.ignoresParameters = configuration.ignorePathParametersInPathMatching
+        builder.internalOnly = configuration.internalOnlyHeaders
+        if configuration.validateClusters == true { validateClusters() }
         let table = Level(
             request: headers.edits(
                 add: configuration.requestHeadersToAdd,
@@ -52,7 +55,7 @@ struct RouteCompiler {
     }
 
     /// Header changes of one level.
-    private struct Level {
+    struct Level {
         var request: [HeaderEdit] = []
         var response: [HeaderEdit] = []
     }
@@ -100,17 +103,18 @@ struct RouteCompiler {
                 removeStep: "response_headers_to_remove"
             )
         )
-        // What comes last wins where two levels overwrite the same name.
-        var order = [own] + levels
-        if configuration.mostSpecificHeaderMutationsWins { order.reverse() }
-        route.requestEdits = builder.arena.copy(order.flatMap(\.request))
-        route.responseEdits = builder.arena.copy(order.flatMap(\.response))
+        let levels = [own] + levels
+        route.requestEdits = edits(levels.map(\.request))
+        route.responseEdits = edits(levels.map(\.response))
+        route.remembersRequest = remembersRequest(route.responseEdits)
         switch message.action {
-        case .route(let action): route.action = .forward(context.at("route") { forward(action, host) })
+        case .route(let action):
+            route.action = .forward(context.at("route") { forward(action, message, host, levels, &route) })
         case .redirect(let action): route.action = .redirect(redirect(action))
         case .directResponse(let action):
             route.action = .direct(context.at("direct_response") { direct(action) })
-        case nil: context.report("an action is required: route, redirect or direct_response")
+        case .nonForwardingAction: route.action = .notFound
+        case nil: context.report("an action is required: route, redirect, direct_response or non_forwarding_action")
         }
         return route
     }
@@ -126,24 +130,19 @@ struct RouteCompiler {
             (route.path.kind, route.path.bytes) = (.separatedPrefix, builder.arena.copy(text))
         case .safeRegex(let regex):
             (route.path.kind, route.path.pattern) = (.pattern, context.at("safe_regex") { pattern(regex) })
+        case .connectMatcher: route.path.kind = .connect
         case nil: break
         }
-        if let fraction = message.runtimeFraction?.defaultValue {
-            let unit: UInt64
-            switch fraction.denominator {
-            case .hundred: unit = 10_000
-            case .tenThousand: unit = 100
-            case .million: unit = 1
-            }
-            route.fractionPerMillion = UInt32(min(1_000_000, UInt64(fraction.numerator) * unit))
-        }
+        if let fraction = message.runtimeFraction { route.fractionPerMillion = share(fraction) }
+        if message.grpc != nil { route.demands.insert(.grpc) }
+        demandTLS(message.tlsContext, &route)
         let headers = context.each("headers", message.headers) { header($0) }
         let cookies = context.each("cookies", message.cookies) { cookie($0) }
         route.headers = builder.arena.copy(headers + cookies)
         route.query = builder.arena.copy(context.each("query_parameters", message.queryParameters) { query($0) })
     }
 
-    private func header(_ message: Envoy.HeaderMatcher) -> HeaderMatch {
+    func header(_ message: Envoy.HeaderMatcher) -> HeaderMatch {
         var match = HeaderMatch()
         let name = Self.lowercased(message.name)
         match.name = builder.arena.copy(name)
@@ -213,13 +212,19 @@ struct RouteCompiler {
 
     // MARK: Actions
 
-    private func forward(_ message: Envoy.RouteAction, _ host: Envoy.VirtualHost) -> Forward {
+    private func forward(
+        _ message: Envoy.RouteAction,
+        _ owner: Envoy.Route,
+        _ host: Envoy.VirtualHost,
+        _ levels: [Level],
+        _ route: inout Route
+    ) -> Forward {
         var forward = Forward()
         switch message.clusterSpecifier {
         case .cluster(let name): forward.choice = .cluster(context.cluster(name))
         case .clusterHeader(let name): forward.choice = .header(builder.arena.copy(Self.lowercased(name)))
         case .weightedClusters(let weighted):
-            forward.choice = context.at("weighted_clusters") { self.weighted(weighted) }
+            forward.choice = context.at("weighted_clusters") { self.weighted(weighted, levels, &route) }
         case nil: context.report("cluster, cluster_header or weighted_clusters is required")
         }
         if let timeout = nanoseconds(message.timeout) { forward.timeout = timeout }
@@ -229,13 +234,13 @@ struct RouteCompiler {
         }
         forward.priority = message.priority == .high ? .high : .normal
         if !message.prefixRewrite.isEmpty { forward.prefixRewrite = builder.arena.copy(message.prefixRewrite) }
-        forward.extras = extras(message)
+        forward.extras = extras(message, owner, host)
+        forward.expectedTimeout = expectedTimeout(forward)
         forward.maxStreamDuration = nanoseconds(message.maxStreamDuration?.maxStreamDuration)
         switch message.hostRewriteSpecifier {
         case .hostRewriteLiteral(let name): forward.hostRewrite = builder.arena.copy(name)
         case .autoHostRewrite(let isOn): forward.autoHostRewrite = isOn
-        case .hostRewriteHeader(let name): forward.hostRewriteHeader = builder.arena.copy(Self.lowercased(name))
-        case nil: break
+        case .hostRewriteHeader, .hostRewritePathRegex, nil: break
         }
         forward.appendsForwardedHost = message.appendXForwardedHost
         forward.addsAttemptCount = host.includeRequestAttemptCount
@@ -249,74 +254,6 @@ struct RouteCompiler {
         case .internalServerError: forward.clusterNotFoundStatus = 500
         }
         return forward
-    }
-
-    private func weighted(_ message: Envoy.WeightedCluster) -> ClusterChoice {
-        var total: UInt64 = 0
-        let clusters = context.each("clusters", message.clusters) { entry -> WeightedCluster in
-            let weight = entry.weight ?? 0
-            total += UInt64(weight)
-            var made = WeightedCluster(cluster: context.cluster(entry.name), weight: weight)
-            made.requestEdits = builder.arena.copy(
-                headers.edits(
-                    add: entry.requestHeadersToAdd,
-                    remove: entry.requestHeadersToRemove,
-                    addStep: "request_headers_to_add",
-                    removeStep: "request_headers_to_remove"
-                )
-            )
-            made.responseEdits = builder.arena.copy(
-                headers.edits(
-                    add: entry.responseHeadersToAdd,
-                    remove: entry.responseHeadersToRemove,
-                    addStep: "response_headers_to_add",
-                    removeStep: "response_headers_to_remove"
-                )
-            )
-            made.hostRewrite = entry.hostRewriteLiteral.map { builder.arena.copy($0) }
-            return made
-        }
-        if total == 0 { context.report("the weights of the clusters are all 0") }
-        if let declared = message.totalWeight, UInt64(declared) != total {
-            context.report("total_weight is \(declared), but the weights add up to \(total)")
-        }
-        return .weighted(builder.arena.copy(clusters), total: max(1, total))
-    }
-
-    private func retry(_ message: Envoy.RetryPolicy) -> RetryPolicy {
-        var policy = RetryPolicy()
-        for name in message.retryOn.split(separator: ",").map({ $0.filter { $0 != " " } }) where !name.isEmpty {
-            switch name {
-            case "5xx": policy.conditions.insert(.serverError)
-            case "gateway-error": policy.conditions.insert(.gatewayError)
-            case "reset": policy.conditions.insert(.reset)
-            case "reset-before-request": policy.conditions.insert(.resetBeforeRequest)
-            case "connect-failure": policy.conditions.insert(.connectFailure)
-            case "retriable-4xx": policy.conditions.insert(.retriable4xx)
-            case "refused-stream": policy.conditions.insert(.refusedStream)
-            case "retriable-status-codes": policy.conditions.insert(.statusCodes)
-            default: context.report("retry_on: the condition \"\(name)\" is not supported")
-            }
-        }
-        policy.retries = message.retryOn.isEmpty ? 0 : message.numRetries ?? 1
-        policy.perTryTimeout = nanoseconds(message.perTryTimeout) ?? 0
-        policy.perTryIdleTimeout = nanoseconds(message.perTryIdleTimeout) ?? 0
-        for status in message.retriableStatusCodes {
-            guard (100...599).contains(status) else {
-                context.report("retriable_status_codes: \(status) is no status code")
-                continue
-            }
-            policy.statuses.insert(Int(status))
-        }
-        if let base = nanoseconds(message.retryBackOff?.baseInterval) {
-            policy.backOffBase = max(1_000_000, base)
-            policy.backOffMaximum = policy.backOffBase &* 10
-        }
-        if let longest = nanoseconds(message.retryBackOff?.maxInterval) { policy.backOffMaximum = longest }
-        if message.hostSelectionRetryMaxAttempts > 0 {
-            policy.hostSelectionAttempts = UInt32(clamping: message.hostSelectionRetryMaxAttempts)
-        }
-        return policy
     }
 
     private func redirect(_ message: Envoy.RedirectAction) -> Redirect {
@@ -367,7 +304,10 @@ struct RouteCompiler {
             body = []
         case nil: body = []
         }
-        if body.count > Self.bodyLimit { context.report("body: more than \(Self.bodyLimit) bytes") }
+        let limit = configuration.maxDirectResponseBodySizeBytes.map { Int($0) } ?? Self.bodyLimit
+        if body.count > limit {
+            context.report("body: has \(body.count) bytes, \(limit) are allowed (max_direct_response_body_size_bytes)")
+        }
         return DirectResponse(status: UInt16(clamping: message.status), body: builder.arena.copy(body))
     }
 

@@ -45,6 +45,8 @@ struct Downstream: SlabElement {
         static let checksHost = Flags(rawValue: 1024)
         /// Something about it stands in the worker's `notes`.
         static let isNoted = Flags(rawValue: 1 << 15)
+        /// Nobody: the client's side of a mirrored request. It has no descriptor.
+        static let isShadow = Flags(rawValue: 1 << 14)
     }
 
     var generation: UInt32 = 0

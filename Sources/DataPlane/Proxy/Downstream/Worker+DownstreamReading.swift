@@ -205,6 +205,7 @@ extension Worker {
     }
 
     func updateInterest(_ index: Int32, _ place: DownstreamPlace) {
+        guard place.pointee.fd >= 0 else { return }
         let token = Token(.downstream, index, generation: place.pointee.generation)
         loop.change(place.pointee.fd, place.pointee.interest, token: token.raw)
     }
@@ -222,7 +223,7 @@ extension Worker {
     /// Ends the sending side and waits a moment for the client to end its own.
     func linger(_ index: Int32, _ place: DownstreamPlace) {
         guard place.pointee.state != .lingering else { return }
-        if place.pointee.flags.contains(.readEnded) {
+        if place.pointee.flags.contains(.readEnded) || place.pointee.flags.contains(.isShadow) {
             closeDownstream(index, place, flags: [])
             return
         }
@@ -247,6 +248,11 @@ extension Worker {
         buffers.give(&place.pointee.input)
         buffers.give(&place.pointee.output)
         loop.timers.free(place.pointee.timer)
+        guard !place.pointee.flags.contains(.isShadow) else {
+            downstreams.give(index)
+            if isDraining, downstreams.liveCount == 0 { control.post(.drained(worker: number)) }
+            return
+        }
         if let tls = place.pointee.tls {
             // Declared only where nothing is missing: else it would say that a truncated answer is whole.
             if flags.isEmpty, place.pointee.state == .http { tls.end() }

@@ -19,7 +19,7 @@ extension Worker {
         _ lastCount: Int = 0
     ) -> Bool {
         let total = firstCount &+ dataCount &+ lastCount
-        guard total > 0 else { return true }
+        guard total > 0, !place.pointee.flags.contains(.isShadow) else { return true }
         var sent = 0
         if place.pointee.output.isEmpty {
             sent = send(place, first, firstCount, data, dataCount, last, lastCount)

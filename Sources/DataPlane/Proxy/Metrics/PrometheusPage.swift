@@ -164,6 +164,15 @@ private struct ProxyFamily {
             ]
         ),
         ProxyFamily(
+            name: "mirror_total",
+            kind: .counter,
+            help: "Copies of requests for mirroring clusters.",
+            counters: [
+                (("outcome", "started"), .mirrorsTotal), (("outcome", "refused"), .mirrorsRefused),
+                (("outcome", "given_up"), .mirrorsGivenUp),
+            ]
+        ),
+        ProxyFamily(
             name: "endpoint_wait_total",
             kind: .counter,
             help: "Requests that waited for a first endpoint.",

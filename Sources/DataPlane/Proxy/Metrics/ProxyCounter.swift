@@ -9,6 +9,7 @@ enum ProxyCounter: Int, CaseIterable, Sendable {
     case upstreamConnectionsTotal, upstreamConnectFailures, upstreamConnectTimeouts
     case retriesTotal, retriesOverBudget, retriesLimitReached, retriesSucceeded
     case endpointWaits
+    case mirrorsTotal, mirrorsRefused, mirrorsGivenUp
     case breakerConnections, breakerPending, breakerRequests
     case ejectionsConsecutive5xx, ejectionsConsecutiveGateway, ejectionsConsecutiveLocal, ejectionsSuccessRate
     case ejectionsEnded

@@ -48,6 +48,16 @@ struct Exchange: SlabElement {
         static let awaitsBudget = Flags(rawValue: 1 << 20)
         /// It waited for a first endpoint.
         static let awaitedEndpoint = Flags(rawValue: 1 << 21)
+        /// A copy of another request: nobody waits for its answer.
+        static let isShadow = Flags(rawValue: 1 << 31)
+        /// Answers below 400 may be retried too.
+        static let judgesEveryAnswer = Flags(rawValue: 1 << 30)
+        /// The route says how much of a request is kept for another try.
+        static let hasReplayLimit = Flags(rawValue: 1 << 29)
+        /// A try may not be silent for long, whatever else it does.
+        static let hasTryIdleTimeout = Flags(rawValue: 1 << 28)
+        /// The try before this one took too long.
+        static let followsTimeout = Flags(rawValue: 1 << 27)
     }
 
     var generation: UInt32 = 0
@@ -111,6 +121,8 @@ struct Exchange: SlabElement {
     var failure = FailureText.none
     /// The TCP chain of a relayed connection; retained while it is set.
     var tcp: Unmanaged<TCPChainConfiguration>?
+    /// What few requests need; freed with the exchange.
+    var extras: UnsafeMutablePointer<ExchangeExtras>?
 
     init() {}
 

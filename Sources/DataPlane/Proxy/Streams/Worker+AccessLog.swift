@@ -55,7 +55,7 @@ extension Worker {
     }
 
     /// Reads the kept heads again: only where a log wants them.
-    private func readBack(_ exchange: ExchangePlace, _ entry: inout AccessLogEntry) {
+    func readBack(_ exchange: ExchangePlace, _ entry: inout AccessLogEntry) {
         if let bytes = exchange.pointee.record.bytes {
             var head = RequestHead()
             var limits = HeadLimits()

@@ -73,9 +73,12 @@ extension Worker {
         }
         writeDate(&writer)
         writeConnection(exchange, place, &writer)
-        if let route = exchange.pointee.route, !route.pointee.responseEdits.isEmpty {
+        if let route = exchange.pointee.route { writeAttempts(exchange, route, &writer) }
+        writeRequestID(exchange, &writer)
+        let edits = responseEdits(exchange)
+        if !edits.isEmpty {
             let nothing = RequestView(method: .empty, authority: .empty, path: .empty)
-            addFields(route.pointee.responseEdits, nothing, exchange, place, &writer)
+            addFields(edits, sources(answer: nothing, exchange), exchange, place, &writer)
         }
         writer.endLine()
     }

@@ -88,7 +88,8 @@ extension Worker {
     /// Counts and logs an exchange that is over.
     func countResponse(_ exchange: ExchangePlace, flags: ResponseFlags) {
         exchange.pointee.responseFlags.formUnion(flags)
-        metrics.add(.downstreamRequests, exchange.pointee.flags.contains(.isTunnelOnly) ? 0 : -1)
+        let isShadow = exchange.pointee.flags.contains(.isShadow)
+        if !isShadow { metrics.add(.downstreamRequests, exchange.pointee.flags.contains(.isTunnelOnly) ? 0 : -1) }
         if exchange.pointee.flags.contains(.countedTCP) {
             metrics.tcpClosed(exchange.pointee.edge, withError: !exchange.pointee.responseFlags.isEmpty)
         }
@@ -102,7 +103,7 @@ extension Worker {
                 time: now > exchange.pointee.startedAt ? now &- exchange.pointee.startedAt : 0
             )
         }
-        log(exchange)
+        if !isShadow { log(exchange) }
     }
 
     /// Gives back all that an exchange holds.
@@ -128,6 +129,7 @@ extension Worker {
         exchange.pointee.route = nil
         exchange.pointee.tcp?.release()
         exchange.pointee.tcp = nil
+        if exchange.pointee.extras != nil { releaseExtras(exchange) }
         exchanges.give(index)
         if let cluster { letGo(cluster) }
         if let snapshot { letGo(snapshot) }

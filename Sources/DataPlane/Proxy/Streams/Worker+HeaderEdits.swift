@@ -1,6 +1,7 @@
 import Glibc
 import HTTP
 import Reactor
+import TLS
 import Traffic
 
 /// The changes that routes make to the fields of requests and answers.
@@ -19,17 +20,30 @@ extension Worker {
         return false
     }
 
-    /// Writes the fields that the edits add. `view` holds the message's own fields.
+    /// Where the values of an answer's changes come from.
+    func sources(answer: RequestView, _ exchange: ExchangePlace) -> FieldSources {
+        var sources = FieldSources(
+            message: answer,
+            request: RequestView(method: .empty, authority: .empty, path: .empty)
+        )
+        guard let route = exchange.pointee.route, route.pointee.remembersRequest else { return sources }
+        var entry = AccessLogEntry()
+        readBack(exchange, &entry)
+        sources.request = entry.request
+        return sources
+    }
+
+    /// Writes the fields that the edits add.
     func addFields(
         _ edits: ArenaArray<HeaderEdit>,
-        _ view: RequestView,
+        _ sources: FieldSources,
         _ exchange: ExchangePlace,
         _ place: DownstreamPlace,
         _ writer: inout ByteWriter
     ) {
         for index in 0..<edits.count {
             let edit = edits[index]
-            let isPresent = view.value(of: edit.name) != nil
+            let isPresent = sources.message.value(of: edit.name) != nil
             switch edit.kind {
             case .remove: continue
             case .addIfAbsent: if isPresent { continue }
@@ -40,7 +54,7 @@ extension Worker {
             writer.put(edit.name)
             writer.put(": ")
             let valueStart = writer.count
-            for part in 0..<edit.value.count { put(edit.value[part], view, exchange, place, &writer) }
+            for part in 0..<edit.value.count { put(edit.value[part], sources, exchange, place, &writer) }
             if writer.count == valueStart, !edit.keepsEmptyValue {
                 writer.count = start
                 continue
@@ -51,7 +65,7 @@ extension Worker {
 
     private func put(
         _ part: ValuePart,
-        _ view: RequestView,
+        _ sources: FieldSources,
         _ exchange: ExchangePlace,
         _ place: DownstreamPlace,
         _ writer: inout ByteWriter
@@ -68,9 +82,11 @@ extension Worker {
             writer.put(byte: 0x3A)
             writer.put(decimal: UInt64(place.pointee.destination.port))
         case .downstreamLocalPort: writer.put(decimal: UInt64(place.pointee.destination.port))
-        case .upstreamHost:
+        case .downstreamLocalAddressWithoutPort: put(place.pointee.destination, &writer)
+        case .upstreamHost, .upstreamHostWithoutPort:
             guard exchange.pointee.upstreamAddress.family != 0 else { return }
             put(exchange.pointee.upstreamAddress, &writer)
+            guard part.kind == .upstreamHost else { return }
             writer.put(byte: 0x3A)
             writer.put(decimal: UInt64(exchange.pointee.upstreamAddress.port))
         case .upstreamCluster: if let cluster = exchange.pointee.cluster { writer.put(cluster.pointee.name) }
@@ -78,11 +94,31 @@ extension Worker {
         case .protocolName: writer.put(exchange.pointee.flags.contains(.isHTTP10) ? "HTTP/1.0" : "HTTP/1.1")
         case .responseCode: writer.put(decimal: UInt64(exchange.pointee.status))
         case .responseFlags: writer.put(exchange.pointee.responseFlags.text)
-        case .startTime: writer.put(decimal: (exchange.pointee.startedAt &+ wallOffset) / 1_000_000)
+        case .connectionID: writer.put(decimal: place.pointee.id)
+        case .attempts: writer.put(decimal: UInt64(max(1, exchange.pointee.attempts)))
+        case .serverName: if let name = place.pointee.tls?.serverName { writer.put(name) }
+        case .startTime:
+            let time = exchange.pointee.startedAt &+ wallOffset
+            writer.put(
+                CalendarTime.text(nanoseconds: time, pattern: part.bytes.isEmpty ? nil : part.bytes.text)
+            )
         case .hostname: writer.put(Self.hostname)
-        case .requestHeader, .responseHeader:
-            if let value = view.value(of: part.bytes) { writer.put(value) }
+        case .requestHeader: putField(part, sources.request, &writer)
+        case .responseHeader: putField(part, sources.message, &writer)
         }
+    }
+
+    private func putField(_ part: ValuePart, _ view: RequestView, _ writer: inout ByteWriter) {
+        guard let value = field(part.bytes, view) ?? field(part.alternative, view) else { return }
+        writer.put(value.first(part.limit))
+    }
+
+    private func field(_ name: ByteRun, _ view: RequestView) -> ByteRun? {
+        guard name[0] == 0x3A else { return name.isEmpty ? nil : view.value(of: name) }
+        if name.equals(Self.run(":method")) { return view.method }
+        if name.equals(Self.run(":authority")) { return view.authority }
+        if name.equals(Self.run(":scheme")) { return view.isTLS ? Self.run("https") : Self.run("http") }
+        return name.equals(Self.run(":path")) ? view.pathAndQuery : nil
     }
 
     /// The machine's name, asked for once.
@@ -91,4 +127,10 @@ extension Worker {
         guard gethostname(&name, 255) == 0 else { return "" }
         return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }()
+}
+
+/// The messages that values of fields are taken from: the one that is changed, and the request that it answers or is.
+struct FieldSources {
+    var message: RequestView
+    var request: RequestView
 }

@@ -145,7 +145,8 @@ extension Worker {
     /// Brings a piece of the body on its way: into the kept request while that is small enough, else straight on.
     private func carry(_ index: Int32, _ exchange: ExchangePlace, _ bytes: UnsafeMutableRawPointer, _ step: Body.Step) {
         if exchange.pointee.requestBody.isComplete { requestBecameWhole(exchange) }
-        let fits = exchange.pointee.request.count + step.data + step.trailers + 64 <= Limits.replay
+        if exchange.pointee.extras != nil { feedShadows(exchange, bytes, step) }
+        let fits = exchange.pointee.request.count + step.data + step.trailers + 64 <= replayLimit(exchange)
         let isSettled = exchange.pointee.state == .responding
         if isSettled || !fits { exchange.pointee.flags.insert(.isNotReplayable) }
         if exchange.pointee.flags.contains(.isNotReplayable), exchange.pointee.requestSent > 0 {
@@ -189,13 +190,12 @@ extension Worker {
         exchange.pointee.requestEndedAt = now
         exchange.pointee.bodyDeadline = .max
         guard let route = exchange.pointee.route, case .forward(let forward) = route.pointee.action else { return }
-        if forward.timeout > 0, exchange.pointee.state != .responding {
-            exchange.pointee.routeDeadline = min(exchange.pointee.routeDeadline, now &+ forward.timeout)
+        let timeout = exchange.pointee.extras?.pointee.timeout ?? forward.timeout
+        if timeout > 0, exchange.pointee.state != .responding {
+            exchange.pointee.routeDeadline = min(exchange.pointee.routeDeadline, now &+ timeout)
         }
         guard exchange.pointee.flags.contains(.startedTry) else { return }
-        if forward.retry.perTryTimeout > 0, exchange.pointee.state != .responding {
-            exchange.pointee.tryDeadline = now &+ forward.retry.perTryTimeout
-        }
+        if exchange.pointee.state != .responding { exchange.pointee.tryDeadline = tryDeadline(exchange, forward) }
         armExchange(exchange)
     }
 

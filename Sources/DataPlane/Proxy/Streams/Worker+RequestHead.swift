@@ -14,8 +14,11 @@ extension Worker {
         _ route: UnsafePointer<Route>,
         _ forward: Forward
     ) -> Bool {
+        if forward.addsAttemptCount { dropField(Self.run("x-envoy-attempt-count"), facts.base) }
         var size = head.length + 1024
-        if forward.rewritesPath || !route.pointee.requestEdits.isEmpty || exchange.pointee.weighted != nil {
+        if forward.rewritesPath || forward.extras != nil || !route.pointee.requestEdits.isEmpty
+            || exchange.pointee.weighted != nil
+        {
             size += 8192
         }
         while size <= BufferPool.sizes.3 {
@@ -23,6 +26,7 @@ extension Worker {
             var writer = ByteWriter(base, capacity: Int(buffer.capacity))
             writeStartLine(facts, exchange, route, forward, &writer)
             writeRequestFields(facts, exchange, chain, route, &writer)
+            writeHouseFields(facts, exchange, chain, forward, &writer)
             writeRequestFraming(exchange, &writer)
             if !writer.overflowed {
                 buffer.end = Int32(writer.count)
@@ -58,12 +62,102 @@ extension Worker {
             writer.put(facts.target)
         }
         writer.put(" HTTP/1.1\r\nhost: ")
-        writer.put(host(facts, exchange, forward))
+        if let rewrite = forward.extras?.pointee.hostRewritePath {
+            var sink = ByteSink(
+                UnsafeMutableRawBufferPointer(
+                    start: writer.base + writer.count,
+                    count: max(0, writer.capacity - writer.count)
+                )
+            )
+            sink.appendReplaced(facts.view.path, by: rewrite)
+            writer.overflowed = writer.overflowed || sink.overflowed
+            writer.count += sink.overflowed ? 0 : sink.count
+        } else {
+            writer.put(host(facts, exchange, forward))
+        }
         writer.endLine()
+    }
+
+    /// What the endpoint is told about the way of the request.
+    private func writeHouseFields(
+        _ facts: RequestFacts,
+        _ exchange: ExchangePlace,
+        _ chain: ChainPlace,
+        _ forward: Forward,
+        _ writer: inout ByteWriter
+    ) {
+        if !chain.pointee.suppressesEnvoyFields {
+            if forward.rewritesPath {
+                writer.put("x-envoy-original-path: ")
+                writer.put(facts.target)
+                writer.endLine()
+            }
+            if rewritesHost(facts, exchange, forward) {
+                writer.put("x-envoy-original-host: ")
+                writer.put(facts.view.authority)
+                writer.endLine()
+            }
+            if let extras = exchange.pointee.extras, extras.pointee.timeout != nil || extras.pointee.retry != nil {
+                writeExpectedTimeout(extras, forward, &writer)
+            } else {
+                writer.put(forward.expectedTimeout)
+            }
+        }
+        if forward.addsAttemptCount { writer.put("x-envoy-attempt-count: 1\r\n") }
+        if chain.pointee.repeatsRequestID { rememberRequestID(exchange, writer) }
+    }
+
+    private func writeExpectedTimeout(
+        _ extras: UnsafeMutablePointer<ExchangeExtras>,
+        _ forward: Forward,
+        _ writer: inout ByteWriter
+    ) {
+        let perTry = extras.pointee.retry?.perTryTimeout ?? forward.retry.perTryTimeout
+        let time = perTry > 0 ? perTry : extras.pointee.timeout ?? forward.timeout
+        guard time >= 1_000_000 else { return }
+        writer.put("x-envoy-expected-rq-timeout-ms: ")
+        writer.put(decimal: time / 1_000_000)
+        writer.endLine()
+    }
+
+    /// Keeps the id of the request, as it stands in what was written, for the answer.
+    private func rememberRequestID(_ exchange: ExchangePlace, _ writer: ByteWriter) {
+        let mark = Self.run("x-request-id: ")
+        var rest = ByteRun(start: writer.base, count: writer.count)
+        while let end = rest.firstIndex(of: 0x0A) {
+            if rest.first(mark.count).equalsIgnoringCase(mark) {
+                let value = rest.first(end).dropping(mark.count)
+                extras(exchange).pointee.requestID = Array(value.first(min(value.count - 1, 256)).buffer)
+                return
+            }
+            rest = rest.dropping(end + 1)
+        }
+    }
+
+    /// The host without its port or its last dot, as the chain wants it.
+    func tidied(_ authority: ByteRun, _ chain: ChainPlace, _ place: DownstreamPlace) -> ByteRun {
+        var name = authority.withoutPort
+        var port = authority.dropping(name.count)
+        switch chain.pointee.stripsPort {
+        case .never: break
+        case .any: port = .empty
+        case .matching: if port.dropping(1).decimal == Int64(place.pointee.destination.port) { port = .empty }
+        }
+        if chain.pointee.stripsDot, name.count > 1, name[name.count - 1] == 0x2E {
+            name = name.first(name.count - 1)
+            // The port moves next to the name, in the bytes of the request, which nobody else reads.
+            if let start = name.start, let from = port.start {
+                UnsafeMutableRawPointer(mutating: start + name.count).copyMemory(from: from, byteCount: port.count)
+            }
+        }
+        return ByteRun(start: name.start, count: name.count + port.count)
     }
 
     private func host(_ facts: RequestFacts, _ exchange: ExchangePlace, _ forward: Forward) -> ByteRun {
         if let weighted = exchange.pointee.weighted, let host = weighted.pointee.hostRewrite { return host }
+        if let name = forward.extras?.pointee.hostRewriteHeader, let host = facts.view.value(of: name), !host.isEmpty {
+            return host
+        }
         return forward.hostRewrite ?? facts.view.authority
     }
 
@@ -101,15 +195,14 @@ extension Worker {
     ) {
         let base = UnsafeRawPointer(facts.base)
         let nominates = head.flags.contains(.nominatesFields)
-        let edits = route.pointee.requestEdits
-        let weightedEdits = exchange.pointee.weighted?.pointee.requestEdits ?? ArenaArray()
-        let hasEdits = !edits.isEmpty || !weightedEdits.isEmpty
+        let edits = exchange.pointee.weighted?.pointee.requestEdits ?? route.pointee.requestEdits
+        let hasEdits = !edits.isEmpty
         let usesRemote = chain.pointee.usesRemoteAddress
         let hasAliases = usesRemote && chain.pointee.trustedHops == 0 && !chain.pointee.limits.rejectsUnderscores
         var forwardedFor = -1
         var hasProto = false
         var hasRequestID = false
-        let replacesHost = appendsForwardedHost(exchange, route)
+        let replacesHost = appendsForwardedHost(facts, exchange, route)
         var run = FieldRun(base)
         for index in 0..<requestFields.count {
             let name = requestFields.names[index]
@@ -121,7 +214,7 @@ extension Worker {
             case .host, .contentLength, .forwardedClientCert: passes = false
             case .forwardedFor:
                 forwardedFor = index
-                passes = !usesRemote
+                passes = !usesRemote || !chain.pointee.appendsForwardedFor
             case .forwardedProto:
                 hasProto = !usesRemote || chain.pointee.trustedHops > 0
                 passes = hasProto
@@ -136,7 +229,7 @@ extension Worker {
             }
             if passes, nominates, !name.isProtected { passes = !isNominated(base, field, requestFields) }
             if passes, hasEdits {
-                passes = !replaces(edits, base, field) && !replaces(weightedEdits, base, field)
+                passes = !replaces(edits, base, field)
             }
             if passes { run.add(field, &writer) } else { run.flush(&writer) }
         }
@@ -149,8 +242,7 @@ extension Worker {
         }
         if hasEdits {
             let place = downstreams.pointer(exchange.pointee.downstream)
-            addFields(weightedEdits, facts.view, exchange, place, &writer)
-            addFields(edits, facts.view, exchange, place, &writer)
+            addFields(edits, FieldSources(message: facts.view, request: facts.view), exchange, place, &writer)
         }
     }
 
@@ -172,9 +264,24 @@ extension Worker {
     }
 
     /// Whether the endpoint is told which host the client asked for (`append_x_forwarded_host`).
-    private func appendsForwardedHost(_ exchange: ExchangePlace, _ route: UnsafePointer<Route>) -> Bool {
+    private func appendsForwardedHost(
+        _ facts: RequestFacts,
+        _ exchange: ExchangePlace,
+        _ route: UnsafePointer<Route>
+    ) -> Bool {
         guard case .forward(let forward) = route.pointee.action, forward.appendsForwardedHost else { return false }
-        return forward.hostRewrite != nil || forward.autoHostRewrite
+        return rewritesHost(facts, exchange, forward)
+    }
+
+    /// Whether a field of the request says what the host is to be.
+    private func namesHost(_ facts: RequestFacts, _ forward: Forward) -> Bool {
+        guard let name = forward.extras?.pointee.hostRewriteHeader else { return false }
+        return !(facts.view.value(of: name) ?? .empty).isEmpty
+    }
+
+    private func rewritesHost(_ facts: RequestFacts, _ exchange: ExchangePlace, _ forward: Forward) -> Bool {
+        forward.hostRewrite != nil || forward.autoHostRewrite || namesHost(facts, forward)
+            || forward.extras?.pointee.hostRewritePath != nil
             || exchange.pointee.weighted?.pointee.hostRewrite != nil
     }
 
@@ -188,7 +295,9 @@ extension Worker {
         _ writer: inout ByteWriter
     ) {
         // On a Unix socket a client has no address.
-        if chain.pointee.usesRemoteAddress, downstreams.pointer(exchange.pointee.downstream).pointee.peer.family != 0 {
+        if chain.pointee.usesRemoteAddress, chain.pointee.appendsForwardedFor,
+            downstreams.pointer(exchange.pointee.downstream).pointee.peer.family != 0
+        {
             writer.put("x-forwarded-for: ")
             if forwardedFor >= 0, chain.pointee.trustedHops > 0 {
                 let field = requestFields.fields[forwardedFor]
@@ -201,6 +310,11 @@ extension Worker {
         if !hasProto {
             let isTLS = downstreams.pointer(exchange.pointee.downstream).pointee.tls != nil
             writer.put(isTLS ? "x-forwarded-proto: https\r\n" : "x-forwarded-proto: http\r\n")
+        }
+        if chain.pointee.appendsForwardedPort {
+            writer.put("x-forwarded-port: ")
+            writer.put(decimal: UInt64(downstreams.pointer(exchange.pointee.downstream).pointee.destination.port))
+            writer.endLine()
         }
         if !hasRequestID, chain.pointee.generatesRequestID { writeRequestID(&writer) }
         if !chain.pointee.via.isEmpty {

@@ -2,6 +2,7 @@ import Bytes
 import CWeft
 import HTTP
 import Reactor
+import TLS
 import Traffic
 
 /// What a request is, once its target is brought into the one form that all see.
@@ -40,7 +41,7 @@ extension Worker {
         let exchange = exchanges.pointer(exchangeIndex)
         begin(exchangeIndex, exchange, index, place, chain)
         if chain.pointee.logs { record(exchange, bytes, length) }
-        guard let facts = examine(index, place, exchange, chain, bytes) else { return length }
+        guard var facts = examine(index, place, exchange, chain, bytes) else { return length }
         if place.pointee.flags.contains(.checksHost), isMisdirected(place, facts.view.authority) {
             return length
                 + reject(
@@ -71,6 +72,10 @@ extension Worker {
             return length
                 + reject(exchangeIndex, exchange, bytes + length, count - length, status: 404, "no route configuration")
         }
+        if head.flags.contains(.hasEnvoyFields) || !route.internalOnly.isEmpty {
+            readHouseFields(exchange, chain, place, bytes, route.internalOnly)
+        }
+        if route.asksForCertificate { facts.view.hasCertificate = place.pointee.tls?.peer != nil }
         return length
             + follow(
                 route.match(facts.view, random: random.next()),
@@ -161,7 +166,7 @@ extension Worker {
             }
         }
         var authority = ByteRun(start: bytes + Int(head.authorityStart), count: Int(head.authorityLength))
-        if chain.pointee.stripsPort == .any { authority = authority.withoutPort }
+        if chain.pointee.tidiesHost { authority = tidied(authority, chain, place) }
         let query = target.firstIndex(of: 0x3F)
         let view = RequestView(
             method: ByteRun(start: bytes + Int(head.methodStart), count: Int(head.methodLength)),
@@ -212,8 +217,8 @@ extension Worker {
             case .direct(let direct):
                 return reject(exchangeIndex, exchange, body, count, status: direct.status, nil, content: direct.body)
             case .notFound:
-                exchange.pointee.responseFlags.insert(.noRoute)
-                return reject(exchangeIndex, exchange, body, count, status: 404, "the route does not forward")
+                exchange.pointee.responseFlags.insert(.noCluster)
+                return reject(exchangeIndex, exchange, body, count, status: 503, "the route does not forward")
             }
         }
     }
@@ -290,6 +295,12 @@ extension Worker {
         exchange.pointee.cluster = cluster
         hold(cluster)
         exchange.pointee.priority = forward.priority
+        if exchange.pointee.extras != nil || forward.retry.isSpecial || forward.extras != nil {
+            settleRules(exchange, forward, facts.view)
+        }
+        if route.pointee.remembersRequest, exchange.pointee.record.isEmpty {
+            record(exchange, facts.base, head.length)
+        }
         if let idle = forward.idleTimeout { exchange.pointee.idleTimeout = idle }
         let duration = forward.maxStreamDuration ?? chain.pointee.maxStreamDuration
         if duration > 0 { exchange.pointee.routeDeadline = min(exchange.pointee.routeDeadline, now &+ duration) }
@@ -318,7 +329,13 @@ extension Worker {
         } else {
             requestBecameWhole(exchange)
         }
+        guard let extras = forward.extras, !extras.pointee.mirrors.isEmpty else {
+            dispatch(exchangeIndex, exchange)
+            return taken
+        }
+        let shadows = makeShadows(exchange, forward, extras.pointee.mirrors, facts)
         dispatch(exchangeIndex, exchange)
+        startShadows(shadows)
         return taken
     }
 
@@ -331,15 +348,37 @@ extension Worker {
 
     private func cluster(for forward: Forward, _ facts: RequestFacts, _ exchange: ExchangePlace) -> ClusterPlace? {
         let index: Int32
-        switch forward.choice.draw(facts.view, random: random.next()) {
+        var point = random.next()
+        if let name = forward.extras?.pointee.drawHeader, let number = facts.view.value(of: name)?.decimal, number >= 0
+        {
+            point = UInt64(number)
+        }
+        switch forward.choice.draw(facts.view, random: point) {
         case .cluster(let fixed): index = fixed
         case .weighted(let entry):
             exchange.pointee.weighted = entry
-            index = entry.pointee.cluster
-        case .named(let name):
-            guard let name else { return nil }
-            index = exchange.pointee.snapshot?.pointee.snapshot.clusterIndex(named: name.text) ?? -1
+            let isNamed = entry.pointee.cluster < 0
+            index =
+                isNamed
+                ? clusterIndex(named: facts.view.value(of: entry.pointee.header), exchange)
+                : entry.pointee.cluster
+        case .named(let name): index = clusterIndex(named: name, exchange)
         }
+        return cluster(at: index, exchange)
+    }
+
+    private func clusterIndex(named name: ByteRun?, _ exchange: ExchangePlace) -> Int32 {
+        guard let name else { return -1 }
+        return exchange.pointee.snapshot?.pointee.snapshot.clusterIndex(named: name.text) ?? -1
+    }
+
+    /// The cluster in which a mirror's copies go.
+    func cluster(for mirror: Mirror, _ facts: RequestFacts, _ exchange: ExchangePlace) -> ClusterPlace? {
+        guard mirror.cluster < 0 else { return cluster(at: mirror.cluster, exchange) }
+        return cluster(at: clusterIndex(named: facts.view.value(of: mirror.header), exchange), exchange)
+    }
+
+    private func cluster(at index: Int32, _ exchange: ExchangePlace) -> ClusterPlace? {
         guard index >= 0, Int(index) < clusters.count, let place = clusters[Int(index)] else { return nil }
         // A place may have passed to another name since the snapshot of an old listener was made.
         if let holder = exchange.pointee.snapshot, !holder.pointee.isCurrent {

@@ -16,18 +16,49 @@ extension Worker {
         writer.put(byte: 0x20)
         writer.put(base + Int(responseHead.reasonStart), Int(responseHead.reasonLength))
         writer.endLine()
-        let edits = exchange.pointee.route?.pointee.responseEdits ?? ArenaArray()
-        let weightedEdits = exchange.pointee.weighted?.pointee.responseEdits ?? ArenaArray()
-        let hasEdits = !edits.isEmpty || !weightedEdits.isEmpty
-        let seen = copyResponseFields(base, place, edits, weightedEdits, hasEdits, &writer)
-        if let chain = place.pointee.chain { writeServer(chain, seen.contains(.server), &writer) }
+        let edits = responseEdits(exchange)
+        let hasEdits = !edits.isEmpty
+        let seen = copyResponseFields(base, place, edits, hasEdits, &writer)
+        if let chain = place.pointee.chain {
+            writeServer(chain, seen.contains(.server), &writer)
+            writeHouseFields(exchange, chain, &writer)
+            if chain.pointee.repeatsRequestID { writeRequestID(exchange, &writer) }
+        }
         if !seen.contains(.date) { writeDate(&writer) }
         writeResponseFraming(exchange, place, &writer)
         if hasEdits {
-            let view = responseView(base)
-            addFields(weightedEdits, view, exchange, place, &writer)
-            addFields(edits, view, exchange, place, &writer)
+            addFields(edits, sources(answer: responseView(base), exchange), exchange, place, &writer)
         }
+        writer.endLine()
+    }
+
+    /// The changes that the route, or the cluster that was drawn, makes to answers.
+    func responseEdits(_ exchange: ExchangePlace) -> ArenaArray<HeaderEdit> {
+        if let weighted = exchange.pointee.weighted { return weighted.pointee.responseEdits }
+        return exchange.pointee.route?.pointee.responseEdits ?? ArenaArray()
+    }
+
+    /// What the endpoint's part of the work took, and which try this was.
+    private func writeHouseFields(_ exchange: ExchangePlace, _ chain: ChainPlace, _ writer: inout ByteWriter) {
+        guard let route = exchange.pointee.route, !chain.pointee.suppressesEnvoyFields else { return }
+        writer.put("x-envoy-upstream-service-time: ")
+        let begin = exchange.pointee.requestEndedAt
+        writer.put(decimal: begin > 0 && now > begin ? (now &- begin) / 1_000_000 : 0)
+        writer.endLine()
+        writeAttempts(exchange, route, &writer)
+    }
+
+    func writeAttempts(_ exchange: ExchangePlace, _ route: UnsafePointer<Route>, _ writer: inout ByteWriter) {
+        guard case .forward(let forward) = route.pointee.action, forward.addsAttemptCountToResponse else { return }
+        writer.put("x-envoy-attempt-count: ")
+        writer.put(decimal: UInt64(exchange.pointee.attempts))
+        writer.endLine()
+    }
+
+    func writeRequestID(_ exchange: ExchangePlace, _ writer: inout ByteWriter) {
+        guard let extras = exchange.pointee.extras, !extras.pointee.requestID.isEmpty else { return }
+        writer.put("x-request-id: ")
+        extras.pointee.requestID.withUnsafeBytes { writer.put(ByteRun($0)) }
         writer.endLine()
     }
 
@@ -52,7 +83,6 @@ extension Worker {
         _ memory: UnsafeMutableRawPointer,
         _ place: DownstreamPlace,
         _ edits: ArenaArray<HeaderEdit>,
-        _ weightedEdits: ArenaArray<HeaderEdit>,
         _ hasEdits: Bool,
         _ writer: inout ByteWriter
     ) -> Seen {
@@ -72,16 +102,26 @@ extension Worker {
                 if !overwritesServer { seen.insert(.server) }
                 passes = !overwritesServer
             case .date: seen.insert(.date)
+            case .envoy: passes = !isMadeHere(base, field, place)
+            case .requestID: passes = !(place.pointee.chain?.pointee.repeatsRequestID ?? false)
             default: passes = !name.isHopByHop
             }
             if passes, nominates, !name.isProtected { passes = !isNominated(base, field, responseFields) }
             if passes, hasEdits {
-                passes = !replaces(edits, base, field) && !replaces(weightedEdits, base, field)
+                passes = !replaces(edits, base, field)
             }
             if passes { run.add(field, &writer) } else { run.flush(&writer) }
         }
         run.flush(&writer)
         return seen
+    }
+
+    /// Whether the proxy writes this field itself.
+    private func isMadeHere(_ base: UnsafeRawPointer, _ field: Field, _ place: DownstreamPlace) -> Bool {
+        guard let chain = place.pointee.chain, !chain.pointee.suppressesEnvoyFields else { return false }
+        let name = ByteRun(start: base + Int(field.nameStart), count: Int(field.nameLength))
+        return name.equalsIgnoringCase(Self.run("x-envoy-upstream-service-time"))
+            || name.equalsIgnoringCase(Self.run("x-envoy-attempt-count"))
     }
 
     private func writeServer(_ chain: ChainPlace, _ isPresent: Bool, _ writer: inout ByteWriter) {

@@ -156,11 +156,16 @@ extension Worker {
             switchProtocols(index, upstream, exchangeIndex, exchange, memory, count)
             return
         }
-        if status >= 400, isRetried(exchangeIndex, exchange, status, index, upstream) { return }
+        if status >= 400 || exchange.pointee.flags.contains(.judgesEveryAnswer),
+            isRetried(exchangeIndex, exchange, status, memory, index, upstream)
+        {
+            return
+        }
         exchange.pointee.status = status
         exchange.pointee.respondedAt = now
         exchange.pointee.tryDeadline = .max
         exchange.pointee.state = .responding
+        if exchange.pointee.flags.contains(.hasTryIdleTimeout) { watchSilence(exchange) }
         exchange.pointee.responseBody = Body(responseHead.framing)
         let place = downstreams.pointer(exchange.pointee.downstream)
         if !responseHead.keepsAlive { upstream.pointee.flags.insert(.closesAfterResponse) }

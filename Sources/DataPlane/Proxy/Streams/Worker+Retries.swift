@@ -84,17 +84,18 @@ extension Worker {
         answerFailure(index, exchange, .resetBeforeResponse, .retry)
     }
 
-    private func retryVerdict(_ exchange: ExchangePlace, _ failure: TryFailure, status: Int) -> RetryVerdict {
-        guard let route = exchange.pointee.route, case .forward(let forward) = route.pointee.action else {
-            return .notRetriable
-        }
-        return forward.retry.verdict(
+    private func retryVerdict(_ exchange: ExchangePlace, _ failure: TryFailure, status: Int, isCovered: Bool? = nil)
+        -> RetryVerdict
+    {
+        guard let policy = policy(exchange) else { return .notRetriable }
+        return policy.verdict(
             after: failure,
             status: status,
             retriesDone: Int(exchange.pointee.retries),
             silentDone: Int(exchange.pointee.silentRetries),
             hasUntried: exchange.pointee.cluster?.pointee.set.hasUntried(besides: exchange.pointee.tried) ?? false,
             isIdempotent: exchange.pointee.method.isIdempotent,
+            isCovered: isCovered,
             isReplayable: !exchange.pointee.flags.contains(.isNotReplayable)
                 && exchange.pointee.state != .responding && exchange.pointee.state != .tunnel
         )
@@ -105,7 +106,8 @@ extension Worker {
         _ index: Int32,
         _ exchange: ExchangePlace,
         _ cluster: ClusterPlace,
-        isImmediate: Bool
+        isImmediate: Bool,
+        pause asked: UInt64? = nil
     ) -> Bool {
         guard !cluster.pointee.isRetired else { return false }
         if !isImmediate {
@@ -122,12 +124,12 @@ extension Worker {
         exchange.pointee.state = .waiting
         exchange.pointee.respondedAt = 0
         exchange.pointee.tryDeadline = .max
-        guard !isImmediate, let route = exchange.pointee.route, case .forward(let forward) = route.pointee.action else {
+        guard !isImmediate, let policy = policy(exchange) else {
             dispatch(index, exchange)
             return true
         }
-        if !forward.retry.avoidsPreviousEndpoints { exchange.pointee.tried = TriedEndpoints() }
-        let pause = forward.retry.backOff(retry: Int(exchange.pointee.retries), random: random.next())
+        if !policy.avoidsPreviousEndpoints { exchange.pointee.tried = TriedEndpoints() }
+        let pause = asked ?? policy.backOff(retry: Int(exchange.pointee.retries), random: random.next())
         guard pause >= TimerWheel.grain else {
             dispatch(index, exchange)
             return true
@@ -143,11 +145,15 @@ extension Worker {
         _ index: Int32,
         _ exchange: ExchangePlace,
         _ status: UInt16,
+        _ memory: UnsafeMutableRawPointer,
         _ upstreamIndex: Int32,
         _ upstream: UpstreamPlace
     ) -> Bool {
         guard let cluster = exchange.pointee.cluster else { return false }
-        let verdict = retryVerdict(exchange, .status, status: Int(status))
+        let answer = responseView(memory)
+        var decision = policy(exchange)?.decision(onFieldsOf: answer)
+        if decision == nil, exchange.pointee.extras != nil, hasNamedField(exchange, answer) { decision = true }
+        let verdict = retryVerdict(exchange, .status, status: Int(status), isCovered: decision)
         if verdict == .limitReached, exchange.pointee.retries > 0 {
             metrics.count(.retriesLimitReached)
             exchange.pointee.responseFlags.insert(.upstreamRetryLimit)
@@ -161,6 +167,8 @@ extension Worker {
             return false
         }
         cluster.pointee.giveBack(.retries, exchange.pointee.priority)
+        let pause = policy(exchange)?
+            .pause(askedForBy: answer, wallClock: now &+ wallOffset, random: random.next())
         let result: EndpointResult =
             status >= 502 && status <= 504 ? .gatewayError : status >= 500 ? .serverError : .success
         endTry(exchange, result)
@@ -168,7 +176,7 @@ extension Worker {
         exchange.pointee.upstream = -1
         upstream.pointee.exchange = -1
         closeUpstream(upstreamIndex, upstream)
-        return startRetry(index, exchange, cluster, isImmediate: false)
+        return startRetry(index, exchange, cluster, isImmediate: false, pause: pause)
     }
 
     private func answerFailure(
@@ -211,6 +219,7 @@ extension Worker {
             bodyTimedOut(index, exchange, downstreamIndex, place)
         } else if exchange.pointee.tryDeadline <= now {
             exchange.pointee.tryDeadline = .max
+            if goesOn(exchange) { return }
             tryTimedOut(index, exchange, downstreamIndex, place)
         } else {
             idleTimedOut(index, exchange, downstreamIndex, place)
@@ -255,6 +264,11 @@ extension Worker {
         _ place: DownstreamPlace
     ) {
         exchange.pointee.failure = .timeout
+        if exchange.pointee.state == .responding {
+            closeDownstream(downstreamIndex, place, flags: .upstreamTimeout)
+            return
+        }
+        exchange.pointee.flags.insert(.followsTimeout)
         let upstreamIndex = exchange.pointee.upstream
         exchange.pointee.upstream = -1
         removePending(index, exchange)

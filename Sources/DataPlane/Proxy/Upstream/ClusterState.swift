@@ -116,6 +116,8 @@ struct EndpointTarget {
     /// A Unix socket in place of an address.
     var pipe: String?
     var hostname: [UInt8] = []
+    /// Its metadata say `envoy.lb: {canary: true}`.
+    var isCanary = false
 
     var network: Socket.Network { place?.network ?? .own }
 }

@@ -22,7 +22,8 @@ extension Worker {
         var slot: Int32 = -1
         if !cluster.pointee.isOriginalDestination {
             switch cluster.pointee.set.choose(now: now, random: random.next(), excluding: exchange.pointee.tried) {
-            case .endpoint(let chosen): slot = chosen
+            case .endpoint(let chosen):
+                slot = exchange.pointee.retries == 0 ? chosen : redrawn(chosen, exchange, cluster)
             case .noEndpoints:
                 if awaitEndpoint(exchange, cluster) { return }
                 noEndpoint(index, exchange, cluster, "the cluster has no endpoints")
@@ -89,9 +90,9 @@ extension Worker {
         }
         guard let route = exchange.pointee.route, case .forward(let forward) = route.pointee.action else { return }
         // While the client still sends, the wait is not the endpoint's fault.
-        let isTimed = forward.retry.perTryTimeout > 0 && exchange.pointee.requestBody.isComplete
-        exchange.pointee.tryDeadline = isTimed ? now &+ forward.retry.perTryTimeout : .max
+        exchange.pointee.tryDeadline = exchange.pointee.requestBody.isComplete ? tryDeadline(exchange, forward) : .max
         if forward.autoHostRewrite, slot >= 0 { rewriteHost(exchange, cluster.pointee.targets[Int(slot)].hostname) }
+        if exchange.pointee.attempts > 1 { tellAttempt(exchange, forward) }
     }
 
     private func countRequest(_ exchange: ExchangePlace, labels: Int32) {

@@ -49,6 +49,11 @@ struct ChainState {
     let escapedSlashes: HTTPChainConfiguration.EscapedSlashes
     let stripsPort: HTTPChainConfiguration.StripPort
     let stripsDot: Bool
+    /// The host is changed before it is looked at.
+    let tidiesHost: Bool
+    let appendsForwardedPort: Bool
+    let suppressesEnvoyFields: Bool
+    let repeatsRequestID: Bool
     let allowsWebSocket: Bool
     let acceptsHTTP10: Bool
     let serverHeader: HTTPChainConfiguration.ServerHeader
@@ -92,6 +97,10 @@ struct ChainState {
         escapedSlashes = settings.escapedSlashes
         stripsPort = settings.stripsPort
         stripsDot = settings.stripsTrailingHostDot
+        tidiesHost = settings.stripsTrailingHostDot || settings.stripsPort != .never
+        appendsForwardedPort = settings.appendsForwardedPort
+        suppressesEnvoyFields = !settings.addsUpstreamTime
+        repeatsRequestID = settings.setsRequestIDInResponse
         allowsWebSocket = settings.allowsWebSocket
         acceptsHTTP10 = settings.acceptsHTTP10
         serverHeader = settings.serverHeader

@@ -159,6 +159,7 @@ extension Worker {
             position += 1
             place.pointee.targets[slot] = target(for: endpoint.address)
             place.pointee.targets[slot].hostname = Array((endpoint.hostname ?? "").utf8)
+            place.pointee.targets[slot].isCanary = endpoint.isCanary
             place.pointee.pools[slot].labels = endpoint.labels
             place.pointee.pools[slot].address = place.pointee.targets[slot].address
         }

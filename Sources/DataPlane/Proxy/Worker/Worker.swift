@@ -15,6 +15,10 @@ final class Worker: @unchecked Sendable {
         static let readSize = 65_536
         /// A request is kept for another try up to this size (head and body).
         static let replay = 65_536
+        /// The same, where a route asks for more.
+        static let largestReplay = 196_608
+        /// Bytes of a mirrored request that wait for the mirror; one that lags behind by more is given up.
+        static let shadow = 65_536
         /// Bytes that a client may send ahead while its request is in work (pipelining).
         static let pipelined = 16_384
         /// Connections taken per readiness of a listener, so that a burst does not starve the others.

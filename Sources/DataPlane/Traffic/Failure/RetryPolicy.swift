@@ -24,7 +24,8 @@ public struct StatusSet: BitwiseCopyable, Sendable, Equatable {
 }
 
 /// Which failures a route retries, how often and how fast (Envoy's `RetryPolicy`).
-public struct RetryPolicy: BitwiseCopyable, Sendable {
+/// Safety: `extras` leads into the arena of the route's table, which never changes.
+public struct RetryPolicy: BitwiseCopyable, @unchecked Sendable {
     public struct Conditions: OptionSet, BitwiseCopyable, Sendable {
         public let rawValue: UInt16
         public init(rawValue: UInt16) { self.rawValue = rawValue }
@@ -45,6 +46,10 @@ public struct RetryPolicy: BitwiseCopyable, Sendable {
         public static let statusCodes = Conditions(rawValue: 1 << 6)
         /// The stream was refused by the peer (HTTP/2).
         public static let refusedStream = Conditions(rawValue: 1 << 7)
+        /// An answer with `x-envoy-ratelimited`, which without this is never retried.
+        public static let rateLimited = Conditions(rawValue: 1 << 13)
+        /// An answer with one of the retriable headers.
+        public static let retriableHeaders = Conditions(rawValue: 1 << 14)
     }
 
     public var conditions: Conditions = []
@@ -58,8 +63,14 @@ public struct RetryPolicy: BitwiseCopyable, Sendable {
     public var backOffMaximum: UInt64 = 250_000_000
     /// A retry goes to an endpoint that was not tried before, where there is one (`previous_hosts`).
     public var avoidsPreviousEndpoints = true
-    /// Draws until an endpoint is found that was not tried before.
+    /// Draws until an endpoint is found that a retry may go to.
     public var hostSelectionAttempts: UInt32 = 3
+    /// Retries avoid endpoints with `envoy.lb: {canary: true}` (`omit_canary_hosts`).
+    public var avoidsCanaries = false
+    /// Answers below 400 may be retried too: `judgesEveryAnswer`, settled.
+    public var examinesAll = false
+    /// What few policies have, apart so that it costs the others nothing.
+    public var extras: UnsafePointer<RetryExtras>?
 
     public init() {}
 }
@@ -113,6 +124,7 @@ extension RetryPolicy {
     ///   - silentDone: retries at once already made for it.
     ///   - hasUntried: an endpoint is there to which the request was not sent yet.
     ///   - isIdempotent: GET, HEAD, OPTIONS, TRACE, PUT or DELETE (RFC 9110 section 9.2.2).
+    ///   - isCovered: whether the answer's fields decide that it is retried, or that it is not; nil: its status does.
     ///   - isReplayable: every byte of the request can be sent again, and no byte of a response went downstream.
     /// - Returns: `.retry`, or why not.
     package func verdict(
@@ -122,12 +134,13 @@ extension RetryPolicy {
         silentDone: Int = 0,
         hasUntried: Bool = false,
         isIdempotent: Bool,
+        isCovered: Bool? = nil,
         isReplayable: Bool
     ) -> RetryVerdict {
         guard isReplayable else { return .notReplayable }
         // One silent repetition on a fresh connection repairs the keep-alive race, with or without a policy.
         if failure == .staleConnection, isIdempotent, silentDone == 0 { return .retryAtOnce }
-        guard covers(failure, status: status, isIdempotent: isIdempotent) else { return .notRetriable }
+        guard isCovered ?? covers(failure, status: status, isIdempotent: isIdempotent) else { return .notRetriable }
         let wasNeverSent = failure == .connect || failure == .resetBeforeRequest
         if wasNeverSent, hasUntried, silentDone < Self.silentLimit { return .retryAtOnce }
         return retriesDone < Int(retries) ? .retry : .limitReached

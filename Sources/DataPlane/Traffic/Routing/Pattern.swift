@@ -106,6 +106,11 @@ extension ByteSink {
     /// `/`, and segments `.` and `..` that come about are left out.
     mutating func appendRewritten(_ path: ByteRun, by rewrite: PatternRewrite) {
         let begin = count
+        appendPlainly(path, by: rewrite)
+        tidyPath(from: begin)
+    }
+
+    mutating func appendPlainly(_ path: ByteRun, by rewrite: PatternRewrite) {
         fill { place, room in
             cre2_replace(
                 rewrite.pattern.program,
@@ -117,6 +122,5 @@ extension ByteSink {
                 room
             )
         }
-        tidyPath(from: begin)
     }
 }

@@ -16,6 +16,8 @@ public struct RequestView: BitwiseCopyable {
     /// What follows `?`, without it; empty when there is none.
     public var query: ByteRun
     public var isTLS: Bool
+    /// The client presented a certificate, which was found good. Looked up only for tables that ask for it.
+    public var hasCertificate = false
     /// What the places of `fields` are relative to.
     public var base: UnsafeRawPointer?
     public var fields: UnsafePointer<FieldPlace>?

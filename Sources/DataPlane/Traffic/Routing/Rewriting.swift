@@ -102,6 +102,11 @@ extension Forward {
 }
 
 extension ByteSink {
+    /// Appends a text with every match replaced, as it comes out.
+    package mutating func appendReplaced(_ text: ByteRun, by rewrite: PatternRewrite) {
+        appendPlainly(text, by: rewrite)
+    }
+
     mutating func appendRewritten(_ path: ByteRun, matched: PathMatch, prefix: ByteRun) {
         append(prefix)
         guard matched.kind != .exact, matched.kind != .pattern else { return }

@@ -4,7 +4,14 @@ extension Route {
         guard path.matches(request.path, method: request.method) else { return false }
         for index in 0..<headers.count where !headers[index].matches(request) { return false }
         for index in 0..<query.count where !query[index].matches(request.query) { return false }
-        return draw < fractionPerMillion
+        guard draw < fractionPerMillion else { return false }
+        return demands.isEmpty || meetsDemands(request)
+    }
+
+    private func meetsDemands(_ request: RequestView) -> Bool {
+        if demands.contains(.grpc), !request.isGRPC { return false }
+        if demands.contains(.certificate), !request.hasCertificate { return false }
+        return !(demands.contains(.noCertificate) && request.hasCertificate)
     }
 }
 
@@ -13,12 +20,13 @@ extension PathMatch {
 
     func matches(_ target: ByteRun, method: ByteRun) -> Bool {
         switch kind {
-        case .prefix: return starts(target)
+        case .prefix: return starts(target) && !target.isEmpty
         case .exact: return target.count == bytes.count && starts(target)
         case .separatedPrefix:
             return starts(target) && (target.count == bytes.count || target[bytes.count] == 0x2F)
         case .connect: return method.equals(Self.connectMethod.run)
-        case .pattern: return pattern?.matches(target) ?? false
+        // A CONNECT request has no path that an expression for paths could mean.
+        case .pattern: return !target.isEmpty && pattern?.matches(target) ?? false
         }
     }
 
@@ -62,7 +70,7 @@ extension TextMatch {
 }
 
 extension HeaderMatch {
-    func matches(_ request: RequestView) -> Bool {
+    package func matches(_ request: RequestView) -> Bool {
         let result: Bool
         switch target {
         case .field: result = matchesField(request)
@@ -108,6 +116,15 @@ extension HeaderMatch {
 
 extension RequestView {
     private static let cookieField = StaticRun("cookie")
+    private static let contentType = StaticRun("content-type")
+    private static let grpcType = StaticRun("application/grpc")
+
+    /// Whether the request says that it is gRPC.
+    package var isGRPC: Bool {
+        guard let type = value(of: Self.contentType.run), type.hasPrefix(Self.grpcType.run) else { return false }
+        guard let next = type[Self.grpcType.run.count] else { return true }
+        return next == 0x2B || next == 0x3B || next == 0x20
+    }
 
     /// The value of the first cookie of a name in all Cookie fields, without quotes around it.
     package func cookie(_ name: ByteRun) -> ByteRun? {

@@ -7,17 +7,32 @@ public struct Route: BitwiseCopyable, Sendable {
     public var query = ArenaArray<QueryMatch>()
     /// The route matches for this many of a million random draws.
     public var fractionPerMillion: UInt32 = 1_000_000
+    /// What few routes ask of a request beside all that.
+    public var demands: Demands = []
+    /// The changes of the answer name fields of the request, whose head is therefore kept.
+    public var remembersRequest = false
     public var action: Action = .notFound
     /// Applied to the request before it is sent upstream, in order: the route's, then its virtual host's, then the table's.
     public var requestEdits = ArenaArray<HeaderEdit>()
     /// Applied to every answer that this route gives, in the same order.
     public var responseEdits = ArenaArray<HeaderEdit>()
 
+    public struct Demands: OptionSet, BitwiseCopyable, Sendable {
+        public let rawValue: UInt8
+        public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+        /// `content-type: application/grpc`, alone or with `+` or `;` behind it.
+        public static let grpc = Demands(rawValue: 1)
+        /// The client presented a certificate that was found good, or none.
+        public static let certificate = Demands(rawValue: 2)
+        public static let noCertificate = Demands(rawValue: 4)
+    }
+
     public enum Action: BitwiseCopyable, Sendable {
         case forward(Forward)
         case redirect(Redirect)
         case direct(DirectResponse)
-        /// A route for others (`non_forwarding_action`): the proxy answers 404.
+        /// A route for others (`non_forwarding_action`): the proxy answers 503.
         case notFound
     }
 
@@ -106,25 +121,17 @@ public struct Forward: BitwiseCopyable, @unchecked Sendable {
     public var hostRewrite: ByteRun?
     /// Host becomes the chosen endpoint's hostname, where it has one.
     public var autoHostRewrite = false
-    /// Host becomes the value of this request header (lower case), where it is there.
-    public var hostRewriteHeader: ByteRun?
     /// The host before a rewrite goes into X-Forwarded-Host.
     public var appendsForwardedHost = false
     /// `x-envoy-attempt-count` upstream and downstream.
     public var addsAttemptCount = false
     public var addsAttemptCountToResponse = false
+    /// `x-envoy-expected-rq-timeout-ms`, as it goes upstream; empty = none.
+    public var expectedTimeout: ByteRun = .empty
     /// nil: as the connection manager says.
     public var allowsWebSocket: Bool?
     /// Status when the cluster does not exist: 503 or 404.
     public var clusterNotFoundStatus: UInt16 = 503
-
-    public init() {}
-}
-
-/// What few routes ask for when they forward.
-public struct ForwardExtras: BitwiseCopyable, Sendable {
-    /// Stands in place of a prefix rewrite.
-    public var pathRewrite: PatternRewrite?
 
     public init() {}
 }
@@ -139,9 +146,11 @@ public enum ClusterChoice: BitwiseCopyable, Sendable {
 }
 
 public struct WeightedCluster: BitwiseCopyable, Sendable {
+    /// -1: the request header `header` names it.
     public var cluster: Int32
     public var weight: UInt32
-    /// Applied before the route's own edits.
+    public var header: ByteRun = .empty
+    /// Stand in place of the route's edits, which are in them.
     public var requestEdits: ArenaArray<HeaderEdit>
     public var responseEdits: ArenaArray<HeaderEdit>
     public var hostRewrite: ByteRun?
@@ -188,18 +197,26 @@ public struct ValuePart: BitwiseCopyable, Sendable {
     public enum Kind: UInt8, BitwiseCopyable, Sendable {
         case literal
         case downstreamRemoteAddress, downstreamRemoteAddressWithoutPort, downstreamLocalAddress, downstreamLocalPort
-        case upstreamHost, upstreamCluster, routeName, protocolName, responseCode, responseFlags, startTime, hostname
-        /// The request header named by `bytes`.
+        case upstreamHost, upstreamCluster, routeName, protocolName, responseCode, responseFlags, hostname
+        case downstreamLocalAddressWithoutPort, upstreamHostWithoutPort, connectionID, attempts, serverName
+        /// The start of the request, as the pattern in `bytes` says.
+        case startTime
+        /// The request header named by `bytes`, else the one named by `alternative`.
         case requestHeader
-        /// The response header named by `bytes`.
+        /// The response header named by `bytes`, else the one named by `alternative`.
         case responseHeader
     }
     public var kind: Kind
     public var bytes: ByteRun
+    public var alternative: ByteRun
+    /// Bytes of a header's value that are taken.
+    public var limit: Int
 
-    public init(kind: Kind, bytes: ByteRun) {
+    public init(kind: Kind, bytes: ByteRun, alternative: ByteRun = .empty, limit: Int = .max) {
         self.kind = kind
         self.bytes = bytes
+        self.alternative = alternative
+        self.limit = limit
     }
 }
 

@@ -46,6 +46,12 @@ package struct RouteTableView: BitwiseCopyable, @unchecked Sendable {
     var anyHost: Int32 = -1
     /// Compare without the port (`ignore_port_in_host_matching`).
     var ignoresPort = false
+    /// Match paths up to the first `;` (`ignore_path_parameters_in_path_matching`).
+    var ignoresParameters = false
+    /// A route asks for the client's certificate.
+    package var asksForCertificate = false
+    /// Fields (lower case) that only the house itself may send (`internal_only_headers`).
+    package var internalOnly = ArenaArray<ByteRun>()
 
     struct Domain: BitwiseCopyable {
         enum Kind: UInt8, BitwiseCopyable { case exact = 1, suffix, prefix }
@@ -105,6 +111,8 @@ package struct RouteTableView: BitwiseCopyable, @unchecked Sendable {
         guard let host = virtualHost(for: request.authority) else { return .noVirtualHost }
         if host.pointee.requiresTLS != .none, !request.isTLS { return .requiresTLS(host) }
         let draw = UInt32(truncatingIfNeeded: random % 1_000_000)
+        var request = request
+        if ignoresParameters, let end = request.path.firstIndex(of: 0x3B) { request.path = request.path.first(end) }
         let routes = host.pointee.routes
         for index in 0..<routes.count {
             let route = routes.pointer(at: index)

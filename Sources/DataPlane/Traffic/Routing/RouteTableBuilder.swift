@@ -25,12 +25,19 @@ package struct RouteTableBuilder {
     package let arena = Arena()
     package var hosts: [VirtualHostDraft] = []
     package var ignoresPort = false
+    package var ignoresParameters = false
+    package var internalOnly: [String] = []
 
     package init() {}
 
     package func build(name: String) throws(RouteTableError) -> RouteTable {
         var view = RouteTableView()
         view.ignoresPort = ignoresPort
+        view.ignoresParameters = ignoresParameters
+        view.internalOnly = arena.copy(internalOnly.map { arena.copy(Self.lowercased($0)) })
+        view.asksForCertificate = hosts.contains {
+            $0.routes.contains { !$0.demands.isDisjoint(with: [.certificate, .noCertificate]) }
+        }
         var domains: [RouteTableView.Domain] = []
         var seen: Set<String> = []
         var compiled: [VirtualHost] = []

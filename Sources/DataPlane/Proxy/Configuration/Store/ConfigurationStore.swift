@@ -73,6 +73,11 @@ final class ConfigurationStore {
         )
     }
 
+    /// The compiler asks which clusters there are; it lives no longer than this.
+    private func tellClusters() {
+        context.isDefined = { [weak self] name in self?.clusters[name] != nil }
+    }
+
     func takeVersion() -> UInt64 {
         defer { nextVersion += 1 }
         return nextVersion
@@ -82,6 +87,8 @@ final class ConfigurationStore {
     func load(_ bootstrap: Envoy.Bootstrap) throws(ConfigurationProblems) {
         setClock()
         let fixed = bootstrap.staticResources
+        tellClusters()
+        context.runtime = RuntimeValues(bootstrap.layeredRuntime)
         var problems: [String] = []
         for monitor in bootstrap.overloadManager?.resourceMonitors ?? [] {
             guard case .downstreamConnections(let bound) = monitor.typedConfig else { continue }

@@ -1,0 +1,36 @@
+import Traffic
+
+/// What few requests need beside their exchange: rules of their own, copies that are on their way, an id for the answer.
+struct ExchangeExtras {
+    /// What fields of the request ask for (`x-envoy-retry-on` and its kin), until its route is known.
+    var asked = AskedRules()
+    /// Stands in place of the route's policy.
+    var retry: RetryPolicy?
+    /// Stands in place of the route's, nanoseconds; 0 = no limit.
+    var timeout: UInt64?
+    var shadows: [ShadowHandle] = []
+    /// For the answer (`always_set_request_id_in_response`).
+    var requestID: [UInt8] = []
+    /// The request may tell things that only the house itself may.
+    var isInternal = false
+    /// Names of answers' fields that make a retry (`x-envoy-retriable-header-names`), in lower case.
+    var retriableNames: [[UInt8]] = []
+}
+
+/// What the fields of a request ask for.
+struct AskedRules: BitwiseCopyable {
+    var conditions: RetryPolicy.Conditions = []
+    var statuses = StatusSet()
+    var retries: UInt32?
+    /// Nanoseconds.
+    var timeout: UInt64?
+    var perTryTimeout: UInt64?
+
+    var asksForRetries: Bool { !conditions.isEmpty || retries != nil || statuses != StatusSet() }
+}
+
+/// A copy of a request that is on its way.
+struct ShadowHandle: BitwiseCopyable {
+    var exchange: Int32
+    var generation: UInt32
+}
