@@ -91,8 +91,8 @@ struct BootstrapTests {
     @Test("what has no effect is a warning by path")
     func warnings() throws {
         var warnings: [SchemaProblem] = []
-        _ = try Envoy.Bootstrap.read(["layered_runtime": ["layers": [["name": "x"]]]], warnings: &warnings)
-        #expect(warnings.map(\.description) == ["layered_runtime: has no effect in weft-proxy"])
+        _ = try Envoy.Bootstrap.read(["watchdogs": ["main_thread_watchdog": [:]]], warnings: &warnings)
+        #expect(warnings.map(\.description) == ["watchdogs: has no effect in weft-proxy"])
     }
 
     @Test("a discovery response gives its resources by type")

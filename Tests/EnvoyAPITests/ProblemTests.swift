@@ -47,15 +47,21 @@ struct ProblemTests {
         "a route's problem is named by the full path",
         arguments: [
             ("prefix: /", "cluster: c", []),
-            ("grpc: {}, prefix: /", "cluster: c", ["match.grpc: not supported by weft-proxy"]),
-            ("tlsContext: {}, prefix: /", "cluster: c", ["match.tls_context: not supported by weft-proxy"]),
+            (
+                "dynamic_metadata: [{}], prefix: /", "cluster: c",
+                ["match.dynamic_metadata: not supported by weft-proxy"]
+            ),
+            ("filterState: [{}], prefix: /", "cluster: c", ["match.filter_state: not supported by weft-proxy"]),
             ("safe_regex: {}", "cluster: c", ["match.safe_regex.regex: must not be empty"]),
             (
                 "prefix: /, hedders: []", "cluster: c",
                 ["match.hedders: unknown field of envoy.config.route.v3.RouteMatch; did you mean headers?"]
             ),
             ("prefix: /, zzz: 1", "cluster: c", ["match.zzz: unknown field of envoy.config.route.v3.RouteMatch"]),
-            ("", "cluster: c", ["match: one of prefix, path, path_separated_prefix, safe_regex is required"]),
+            (
+                "", "cluster: c",
+                ["match: one of prefix, path, path_separated_prefix, safe_regex, connect_matcher is required"]
+            ),
             ("prefix: /, path: /a", "cluster: c", ["match: prefix and path exclude one another"]),
             ("prefix: 1", "cluster: c", ["match.prefix: expected a string (in quotes), got 1"]),
             (
@@ -243,8 +249,8 @@ struct ProblemTests {
 
     @Test("fields that Envoy has and weft-proxy has not are refused in protobuf too")
     func protobufUnsupported() throws {
-        let error = #expect(throws: SchemaErrors.self) { _ = try Envoy.RouteMatch(protobuf: [0x62, 0]) }
-        #expect(error?.problems.map(\.description) == ["connect_matcher: not supported by weft-proxy"])
+        let error = #expect(throws: SchemaErrors.self) { _ = try Envoy.RouteMatch(protobuf: [0x0A, 1, 0x2F, 0x6A, 0]) }
+        #expect(error?.problems.map(\.description) == ["dynamic_metadata: not supported by weft-proxy"])
     }
 
     @Test(

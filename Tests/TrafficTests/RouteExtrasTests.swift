@@ -113,7 +113,9 @@ struct RouteExtrasTests {
 struct RetryExtrasTests {
     private let arena = Arena()
 
-    private func policy(_ conditions: RetryPolicy.Conditions, _ change: (inout RetryExtras) -> Void = { _ in }) -> RetryPolicy {
+    private func policy(_ conditions: RetryPolicy.Conditions, _ change: (inout RetryExtras) -> Void = { _ in })
+        -> RetryPolicy
+    {
         var extras = RetryExtras()
         change(&extras)
         var policy = RetryPolicy()
@@ -180,7 +182,8 @@ struct RetryExtrasTests {
     @Test(
         "endpoints say when they want to be asked again, up to a bound",
         arguments: [
-            ([("retry-after", "2")], 2_000_000_000), ([("x-reset", "1003")], 3_000_000_000), ([("x-reset", "999")], nil),
+            ([("retry-after", "2")], 2_000_000_000), ([("x-reset", "1003")], 3_000_000_000),
+            ([("x-reset", "999")], nil),
             ([("retry-after", "11")], nil), ([("retry-after", "11"), ("x-reset", "1001")], 1_000_000_000),
             ([("retry-after", "soon")], nil), ([("retry-after", "-1")], nil), ([("retry-after", "0")], nil), ([], nil),
         ] as [([(String, String)], UInt64?)]
