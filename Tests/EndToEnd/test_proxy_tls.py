@@ -131,7 +131,7 @@ def terminating(made):
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
 def test_requests_pass_and_the_endpoint_is_told_of_https(made, terminating, version):
     proxy, port, origin = terminating
-    context = context_for(made, alpn=["h2", "http/1.1"])
+    context = context_for(made, alpn=["http/1.1"])
     context.minimum_version = context.maximum_version = version
     with connected(port, context) as secure:
         assert secure.selected_alpn_protocol() == "http/1.1"
@@ -510,11 +510,10 @@ def test_secrets_come_from_watched_files(made):
     (lambda made: server_tls(), "a server needs at least one certificate"),
     (lambda made: server_tls({**made.pair("server"), "private_key": made.pair("other")["private_key"]}), "does not belong to the certificate"),
     (lambda made: server_tls(made.pair("server"), require_client_certificate=True), "needs a validation context with trusted_ca"),
-    (lambda made: server_tls(made.pair("server"), common={"alpn_protocols": ["h2"]}), "h2 is not supported yet"),
     (lambda made: server_tls(made.pair("server"), common={"tls_params": {"tls_minimum_protocol_version": "TLSv1_0"}}), "TLSv1_0 is not supported"),
     (lambda made: server_tls({**made.pair("server"), "private_key": {"filename": "/nowhere"}}), "private_key: open /nowhere"),
     (lambda made: client_tls(), "UpstreamTlsContext is for clusters")],
-    ids=["none", "mismatch", "trust", "h2", "version", "file", "direction"])
+    ids=["none", "mismatch", "trust", "version", "file", "direction"])
 def test_what_cannot_work_is_refused_with_its_path(made, tls, problem):
     port = free_port()
     chains = [chain(tcp_filter("origin") if problem.startswith("Up") else http_filter([route()]), transport_socket=tls(made))]

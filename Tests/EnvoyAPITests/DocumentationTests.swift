@@ -15,6 +15,7 @@ struct DocumentationTests {
         Envoy.StringMatcher.self, Envoy.RegexMatcher.self, Envoy.RegexMatcher.GoogleRE2.self,
         Envoy.RegexMatchAndSubstitute.self, Envoy.CookieMatcher.self, Envoy.RouteAction.MaxStreamDuration.self,
         Envoy.CommonHttpProtocolOptions.self, Envoy.Http1ProtocolOptions.self,
+        Envoy.Http2ProtocolOptions.self, Envoy.KeepaliveSettings.self,
         Envoy.SubstitutionFormatString.self, Envoy.AccessLog.self, Envoy.FileAccessLog.self, Envoy.StdoutAccessLog.self,
         Envoy.StderrAccessLog.self, Envoy.Listener.self, Envoy.AdditionalAddress.self, Envoy.ListenerFilter.self,
         Envoy.OriginalDst.self, Envoy.HttpInspector.self, Envoy.ProxyProtocol.self, Envoy.FilterChain.self,

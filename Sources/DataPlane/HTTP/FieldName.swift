@@ -6,7 +6,7 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
     case host, connection, contentLength, transferEncoding, upgrade, expect, te, trailer, keepAlive, proxyConnection
     case http2Settings, via, server, date, cookie, authorization, forwarded
     case forwardedFor, forwardedProto, forwardedHost, forwardedPrefix, realIP, requestID, forwardedClientCert
-    case secWebSocketKey, secWebSocketVersion
+    case secWebSocketKey, secWebSocketVersion, secWebSocketAccept, contentType
     /// A name that begins with `x-envoy-`: what a proxy says to the next one.
     case envoy
     /// A field that was taken out of its table: it matches nothing and does not pass.
@@ -52,7 +52,9 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
             return matches(name, "forwarded", 9) ? .forwarded : matches(name, "x-real-ip", 9) ? .realIP : .other
         case 10:
             return matches(name, "connection", 10) ? .connection : matches(name, "keep-alive", 10) ? .keepAlive : .other
-        case 12: return matches(name, "x-request-id", 12) ? .requestID : .other
+        case 12:
+            if matches(name, "x-request-id", 12) { return .requestID }
+            return matches(name, "content-type", 12) ? .contentType : .other
         case 13: return matches(name, "authorization", 13) ? .authorization : .other
         case 14:
             if matches(name, "content-length", 14) { return .contentLength }
@@ -67,6 +69,7 @@ public enum FieldName: UInt8, BitwiseCopyable, Sendable {
             return matches(name, "sec-websocket-key", 17) ? .secWebSocketKey : envoy(name)
         case 18: return matches(name, "x-forwarded-prefix", 18) ? .forwardedPrefix : envoy(name)
         case 23: return matches(name, "x-forwarded-client-cert", 23) ? .forwardedClientCert : envoy(name)
+        case 20: return matches(name, "sec-websocket-accept", 20) ? .secWebSocketAccept : envoy(name)
         case 21: return matches(name, "sec-websocket-version", 21) ? .secWebSocketVersion : envoy(name)
         case 19...40: return envoy(name)
         default: return .other

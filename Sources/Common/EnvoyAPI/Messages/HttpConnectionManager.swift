@@ -9,6 +9,8 @@ extension Envoy {
         package var httpFilters: [HttpFilter]
         package var commonHttpProtocolOptions: CommonHttpProtocolOptions?
         package var httpProtocolOptions: Http1ProtocolOptions?
+        package var http2ProtocolOptions: Http2ProtocolOptions?
+        package var streamErrorOnInvalidHttpMessage: Bool?
         package var addUserAgent: Bool?
         package var serverName: String
         package var serverHeaderTransformation: HttpConnectionManager.ServerHeaderTransformation
@@ -50,6 +52,8 @@ extension Envoy {
             httpFilters: [HttpFilter] = [],
             commonHttpProtocolOptions: CommonHttpProtocolOptions? = nil,
             httpProtocolOptions: Http1ProtocolOptions? = nil,
+            http2ProtocolOptions: Http2ProtocolOptions? = nil,
+            streamErrorOnInvalidHttpMessage: Bool? = nil,
             addUserAgent: Bool? = nil,
             serverName: String = "",
             serverHeaderTransformation: HttpConnectionManager.ServerHeaderTransformation = .overwrite,
@@ -85,6 +89,8 @@ extension Envoy {
             self.httpFilters = httpFilters
             self.commonHttpProtocolOptions = commonHttpProtocolOptions
             self.httpProtocolOptions = httpProtocolOptions
+            self.http2ProtocolOptions = http2ProtocolOptions
+            self.streamErrorOnInvalidHttpMessage = streamErrorOnInvalidHttpMessage
             self.addUserAgent = addUserAgent
             self.serverName = serverName
             self.serverHeaderTransformation = serverHeaderTransformation
@@ -134,6 +140,13 @@ extension Envoy {
             schema.repeated(5, "http_filters", \.httpFilters, .message)
             schema.optional(35, "common_http_protocol_options", \.commonHttpProtocolOptions, .message)
             schema.optional(8, "http_protocol_options", \.httpProtocolOptions, .message)
+            schema.optional(9, "http2_protocol_options", \.http2ProtocolOptions, .message)
+            schema.optional(
+                40,
+                "stream_error_on_invalid_http_message",
+                \.streamErrorOnInvalidHttpMessage,
+                .boolValue
+            )
             schema.optional(6, "add_user_agent", \.addUserAgent, .boolValue)
             schema.field(10, "server_name", \.serverName, .string, [.headerValue])
             schema.field(34, "server_header_transformation", \.serverHeaderTransformation, .enumeration)
@@ -176,7 +189,7 @@ extension Envoy {
             schema.optional(25, "internal_address_config", \.internalAddressConfig, .message)
             schema.ignored(
                 """
-                http2_protocol_options=9 http3_protocol_options=44 
+                http3_protocol_options=44
                 represent_ipv4_remote_address_as_ipv4_mapped_ipv6=20 append_local_overload=57
                 add_proxy_protocol_connection_state=53
                 """
@@ -189,7 +202,7 @@ extension Envoy {
                 access_log_options=56 original_ip_detection_extensions=46
                 early_header_mutation_extensions=52 forward_client_cert_details=16
                 set_current_client_cert_details=17 forward_client_cert_matcher=60 request_id_extension=36
-                local_reply_config=38 stream_error_on_invalid_http_message=40 path_normalization_options=43
+                local_reply_config=38 path_normalization_options=43
                 proxy_status_config=49 typed_header_validation_config=50 forward_proto_config=61
                 """
             )
@@ -321,11 +334,12 @@ extension Envoy.HttpConnectionManager {
     package enum CodecType: Int32, EnvoyEnum {
         case auto = 0
         case http1 = 1
+        case http2 = 2
 
         package static let names = EnumNames(
             "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.CodecType",
-            "AUTO=0 HTTP1=1",
-            unsupported: "HTTP2=2 HTTP3=3"
+            "AUTO=0 HTTP1=1 HTTP2=2",
+            unsupported: "HTTP3=3"
         )
     }
 }

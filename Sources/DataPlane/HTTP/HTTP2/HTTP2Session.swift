@@ -223,6 +223,9 @@ public struct HTTP2Session: BitwiseCopyable {
         return code == 0 || code == .max ? nil : .protocolError
     }
 
+    /// A head has begun and its end has not come.
+    public var isInHead: Bool { context.pointee.collector != nil }
+
     /// The head of which an event tells; only within that event.
     public var head: HTTP2Head { context.pointee.head }
 

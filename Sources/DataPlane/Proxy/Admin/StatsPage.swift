@@ -1,3 +1,4 @@
+import HTTP
 import Wire
 
 /// `/stats`: the numbers under names like Envoy's, one per line or as JSON.
@@ -20,6 +21,11 @@ struct StatsPage {
         for violation in ProtocolViolation.allCases {
             add("proxy.protocol_violation.\(violation.name)", Int64(clamping: summary.violations[violation.rawValue]))
         }
+        for counter in HTTP2Counter.allCases {
+            add("http2.\(counter.name)", Int64(clamping: summary.http2[Int(counter.rawValue)]))
+        }
+        add("http2.downstream_cx_total", Int64(clamping: summary.counter(.downstreamHTTP2Connections)))
+        add("http2.downstream_rq_total", Int64(clamping: summary.counter(.downstreamHTTP2Requests)))
         add("server.concurrency", Int64(server.workers))
         add("server.live", server.isReady ? 1 : 0)
         add("server.uptime", Int64(server.uptimeSeconds))

@@ -9,6 +9,7 @@ final class HTTPChainConfiguration: Sendable {
         /// Index into `Snapshot.routeTables`; the table may be missing while its file has not come yet: 404 (`NR`).
         var routeTable: Int32 = -1
         var codec = Codec.auto
+        var http2 = HTTP2Options()
         /// `server:` of answers.
         var serverName: [UInt8] = Array("weft".utf8)
         var serverHeader = ServerHeader.overwrite

@@ -1,4 +1,5 @@
 import EnvoyAPI
+import HTTP
 import Reactor
 import TLS
 import Traffic
@@ -193,8 +194,8 @@ struct ListenerCompiler {
             }
         }
         guard let terminal else { return nil }
-        var isHTTP = false
-        if case .http = terminal { isHTTP = true }
+        var isHTTP1 = false
+        if case .http(let configuration) = terminal { isHTTP1 = configuration.settings.codec == .http1 }
         return FilterChainConfiguration(
             name: message.name,
             match: match,
@@ -202,7 +203,7 @@ struct ListenerCompiler {
             tls: TLSCompiler(context: context).server(
                 message.transportSocket,
                 owner: "listener \(owner)",
-                isHTTP: isHTTP
+                isHTTP1: isHTTP1
             ),
             handshakeTimeout: nanoseconds(message.transportSocketConnectTimeout) ?? 15_000_000_000,
             limits: limits
@@ -295,11 +296,26 @@ struct ListenerCompiler {
     private func http(_ message: Envoy.HttpConnectionManager, owner: String) -> HTTPChainConfiguration.Settings {
         var settings = HTTPChainConfiguration.Settings()
         settings.statPrefix = message.statPrefix
-        settings.codec = message.codecType == .http1 ? .http1 : .auto
+        settings.codec =
+            switch message.codecType {
+            case .auto: .auto
+            case .http1: .http1
+            case .http2: .http2
+            }
+        settings.http2 = context.at("http2_protocol_options") {
+            HTTP2Options(message.http2ProtocolOptions, context)
+        }
         routes(message, owner, &settings)
         filters(message, &settings)
         times(message, &settings)
         limits(message, &settings)
+        settings.http2.settings.headBytes = settings.maxRequestHeaderBytes
+        settings.http2.settings.headFields = settings.maxHeaderCount
+        if message.http2ProtocolOptions?.overrideStreamErrorOnInvalidHttpMessage == nil,
+            let isLenient = message.streamErrorOnInvalidHttpMessage
+        {
+            settings.http2.settings.resetsBadMessages = isLenient
+        }
         identity(message, &settings)
         paths(message, &settings)
         settings.accessLogs = accessLogs("access_log", message.accessLog)

@@ -6,7 +6,7 @@ struct TLSCompiler {
     let context: CompileContext
 
     /// The TLS of a filter chain; nil: none, or problems.
-    func server(_ socket: Envoy.TransportSocket?, owner: String, isHTTP: Bool) -> TLSHolder? {
+    func server(_ socket: Envoy.TransportSocket?, owner: String, isHTTP1: Bool) -> TLSHolder? {
         guard let socket else { return nil }
         return context.at("transport_socket.typed_config") {
             switch socket.typedConfig {
@@ -19,7 +19,7 @@ struct TLSCompiler {
                 source.requiresPeer = message.requireClientCertificate ?? false
                 source.requiresName = message.requireSni ?? false
                 source.allowsResumption = !(message.disableStatelessSessionResumption ?? false)
-                source.protocols = protocols(common, isHTTP: isHTTP)
+                source.protocols = protocols(common, isHTTP1: isHTTP1)
                 if common.tlsCertificates.isEmpty, common.tlsCertificateSdsSecretConfigs.isEmpty {
                     context.report("common_tls_context.tls_certificates: a server needs at least one certificate")
                     return nil
@@ -47,7 +47,7 @@ struct TLSCompiler {
                 source.name = message.sni
                 source.usesHostName = message.autoHostSni
                 source.checksName = message.autoSniSanValidation
-                source.protocols = protocols(common, isHTTP: true)
+                source.protocols = protocols(common, isHTTP1: true)
                 if source.usesHostName, !source.name.isEmpty {
                     context.report("auto_host_sni: sni stands here, too; give one of them")
                 }
@@ -66,13 +66,13 @@ struct TLSCompiler {
         }
     }
 
-    /// What ALPN offers. HTTP/2 is left out where HTTP/1.1 is offered beside it: nothing speaks it here yet.
-    private func protocols(_ common: Envoy.CommonTlsContext, isHTTP: Bool) -> [String] {
-        guard isHTTP, common.alpnProtocols.contains("h2") else { return common.alpnProtocols }
+    /// What ALPN offers. HTTP/2 is left out where only HTTP/1 is spoken.
+    private func protocols(_ common: Envoy.CommonTlsContext, isHTTP1: Bool) -> [String] {
+        guard isHTTP1, common.alpnProtocols.contains("h2") else { return common.alpnProtocols }
         let others = common.alpnProtocols.filter { $0 != "h2" }
         if others.isEmpty {
             context.report(
-                "common_tls_context.alpn_protocols: h2 is not supported yet; offer http/1.1, alone or beside it"
+                "common_tls_context.alpn_protocols: h2 is not spoken here; offer http/1.1, alone or beside it"
             )
         }
         return others

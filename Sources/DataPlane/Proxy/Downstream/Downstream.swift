@@ -14,6 +14,8 @@ struct Downstream: SlabElement {
         case handshaking
         /// HTTP/1, with or without a request in work.
         case http
+        /// HTTP/2: its streams are elements of their own.
+        case http2
         /// Bytes are relayed as they come.
         case tunnel
         /// Bytes go back as they come, or a fixed answer is on its way out.
@@ -24,7 +26,7 @@ struct Downstream: SlabElement {
     }
 
     struct Flags: OptionSet, BitwiseCopyable {
-        let rawValue: UInt16
+        let rawValue: UInt32
         /// Read interest is taken back: nothing may be read now.
         static let readPaused = Flags(rawValue: 1)
         static let writeArmed = Flags(rawValue: 2)
@@ -47,6 +49,12 @@ struct Downstream: SlabElement {
         static let isNoted = Flags(rawValue: 1 << 15)
         /// Nobody: the client's side of a mirrored request. It has no descriptor.
         static let isShadow = Flags(rawValue: 1 << 14)
+        /// The first bytes tell HTTP/1 from HTTP/2.
+        static let mayBeHTTP2 = Flags(rawValue: 2048)
+        /// Streams: the answer has a body, or its head ended it.
+        static let sendsBody = Flags(rawValue: 4096)
+        /// Streams: nothing follows what waits in `output`.
+        static let streamEnds = Flags(rawValue: 8192)
     }
 
     var generation: UInt32 = 0
@@ -57,6 +65,15 @@ struct Downstream: SlabElement {
     var fd: Int32 = -1
     var listener: Int32 = -1
     var callerLabels: Int32 = 0
+    /// The HTTP/2 session that it carries, or whose stream it is; -1 = none.
+    var session: Int32 = -1
+    /// The number of the stream that it is; 0: a connection, with a descriptor.
+    var stream: Int32 = 0
+    /// Neighbours among the streams of the session.
+    var nextStream: Int32 = -1
+    var previousStream: Int32 = -1
+    /// Bytes of the stream's body for which the client's window was not given back.
+    var unconsumed: Int32 = 0
     /// The request in work, or -1.
     var exchange: Int32 = -1
     var requestsServed: UInt32 = 0
@@ -69,6 +86,8 @@ struct Downstream: SlabElement {
     var input = Buffer()
     /// To be sent.
     var output = Buffer()
+    /// Streams: what follows the body.
+    var trailers = Buffer()
     var peer = SocketAddress()
     /// The original destination where it is known, else the local address.
     var destination = SocketAddress()
@@ -78,6 +97,8 @@ struct Downstream: SlabElement {
     var id: UInt64 = 0
 
     init() {}
+
+    @inline(__always) var isStream: Bool { stream > 0 }
 
     var interest: Readiness {
         var wanted: Readiness = []

@@ -39,6 +39,7 @@ extension Worker {
                     readBody(index, place, exchange)
                 }
             }
+        case .http2: readSession(index, place)
         case .tunnel: readTunnel(index, place)
         case .echo: readEcho(index, place)
         case .detecting:
@@ -133,6 +134,16 @@ extension Worker {
         _ count: Int
     ) -> Int {
         guard let chain = place.pointee.chain else { return -1 }
+        if place.pointee.flags.contains(.mayBeHTTP2) {
+            switch sniff(bytes, count) {
+            case .undecided: return 0
+            case .http1: place.pointee.flags.remove(.mayBeHTTP2)
+            case .http2:
+                startSession(index, place, bytes, count)
+                if place.pointee.state == .http2 { buffers.give(&place.pointee.input) }
+                return -1
+            }
+        }
         let generation = place.pointee.generation
         var limits = HeadLimits()
         limits.bytes = chain.pointee.limits.bytes
@@ -192,12 +203,16 @@ extension Worker {
     // MARK: Read interest
 
     func pauseReading(_ index: Int32, _ place: DownstreamPlace) {
-        guard !place.pointee.flags.contains(.readPaused) else { return }
+        guard !place.pointee.flags.contains(.readPaused), !place.pointee.isStream else { return }
         place.pointee.flags.insert(.readPaused)
         updateInterest(index, place)
     }
 
     func resumeReading(_ index: Int32, _ place: DownstreamPlace) {
+        if place.pointee.isStream {
+            resumeStream(index, place)
+            return
+        }
         guard place.pointee.flags.contains(.readPaused), !place.pointee.flags.contains(.readEnded) else { return }
         place.pointee.flags.remove(.readPaused)
         updateInterest(index, place)
@@ -239,6 +254,13 @@ extension Worker {
     func closeDownstream(_ index: Int32, _ place: DownstreamPlace, flags: ResponseFlags) {
         guard place.pointee.isLive else { return }
         if place.pointee.state == .handshaking { handshaking[place.pointee.id] = nil }
+        if place.pointee.session >= 0 {
+            if place.pointee.isStream {
+                closeStream(index, place, flags: flags)
+                return
+            }
+            guard closeSession(place, flags: flags) else { return }
+        }
         if place.pointee.state == .detecting || place.pointee.state == .introducing {
             detecting[place.pointee.id] = nil
         }
@@ -255,7 +277,7 @@ extension Worker {
         }
         if let tls = place.pointee.tls {
             // Declared only where nothing is missing: else it would say that a truncated answer is whole.
-            if flags.isEmpty, place.pointee.state == .http { tls.end() }
+            if flags.isEmpty, place.pointee.state == .http || place.pointee.state == .http2 { tls.end() }
             tls.free()
             place.pointee.tls = nil
             if place.pointee.flags.contains(.checksHost) { secured[place.pointee.id] = nil }

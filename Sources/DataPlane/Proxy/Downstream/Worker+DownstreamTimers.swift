@@ -23,11 +23,16 @@ extension Worker {
         case .tunnel:
             guard place.pointee.exchange >= 0 else { return .max }
             return exchangeDeadline(exchanges.pointer(place.pointee.exchange))
+        case .http2:
+            guard let chain = place.pointee.chain, place.pointee.session >= 0 else { return .max }
+            return sessionDeadline(place, chain)
         case .http:
             guard let chain = place.pointee.chain else { return .max }
             if place.pointee.exchange >= 0 {
                 return exchangeDeadline(exchanges.pointer(place.pointee.exchange))
             }
+            // A stream that is answered: its end waits for the client.
+            if place.pointee.isStream { return Self.after(since, chain.pointee.streamIdleTimeout) }
             if place.pointee.flags.contains(.closesWhenFlushed) { return since &+ Limits.lingerTime &* 5 }
             if place.pointee.flags.contains(.headStarted) { return Self.after(since, chain.pointee.headersTimeout) }
             var deadline = Self.after(since, chain.pointee.idleTimeout)
@@ -78,8 +83,11 @@ extension Worker {
             }
         case .echo: closeDownstream(index, place, flags: [])
         case .tunnel: exchangeTimer(place.pointee.exchange, index, place)
+        case .http2: sessionTimer(index, place)
         case .http:
-            if place.pointee.exchange >= 0 {
+            if place.pointee.isStream, place.pointee.exchange < 0 {
+                closeStream(index, place, flags: .streamIdleTimeout)
+            } else if place.pointee.exchange >= 0 {
                 exchangeTimer(place.pointee.exchange, index, place)
             } else if place.pointee.flags.contains(.headStarted), !place.pointee.flags.contains(.closesWhenFlushed) {
                 metrics.violation(.slowRequest)

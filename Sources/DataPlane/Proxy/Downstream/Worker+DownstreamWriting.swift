@@ -20,6 +20,11 @@ extension Worker {
     ) -> Bool {
         let total = firstCount &+ dataCount &+ lastCount
         guard total > 0, !place.pointee.flags.contains(.isShadow) else { return true }
+        if place.pointee.isStream {
+            return sendStream(index, place, nil, 0, first, firstCount, isDone: false)
+                && sendStream(index, place, nil, 0, data, dataCount, isDone: false)
+                && sendStream(index, place, nil, 0, last, lastCount, isDone: false)
+        }
         var sent = 0
         if place.pointee.output.isEmpty {
             sent = send(place, first, firstCount, data, dataCount, last, lastCount)
@@ -95,6 +100,10 @@ extension Worker {
 
     /// Everything is out: reading on the other side goes on, or the connection ends as it was to end.
     private func downstreamFlushed(_ index: Int32, _ place: DownstreamPlace) {
+        if place.pointee.state == .http2 {
+            touch(sessions.pointer(place.pointee.session))
+            return
+        }
         if place.pointee.flags.contains(.closesWhenFlushed) {
             linger(index, place)
             return

@@ -2,6 +2,7 @@ import Bytes
 import CWeft
 import Glibc
 import Reactor
+import TLS
 
 /// Opens and closes listening sockets.
 extension Worker {
@@ -300,6 +301,13 @@ extension Worker {
         }
     }
 
+    /// Whether a connection speaks HTTP/2 from its first byte; where that byte tells, it is looked at when it comes.
+    private func speaksHTTP2(_ place: DownstreamPlace, _ chain: ChainPlace) -> Bool {
+        if chain.pointee.codec == .http2 || place.pointee.tls?.applicationProtocol == "h2" { return true }
+        if place.pointee.tls?.applicationProtocol == nil { place.pointee.flags.insert(.mayBeHTTP2) }
+        return false
+    }
+
     /// Starts the chain's filter on bytes that can be read.
     func start(_ index: Int32, _ place: DownstreamPlace, _ chain: FilterChainConfiguration?) {
         switch chain?.filter {
@@ -309,6 +317,13 @@ extension Worker {
             place.pointee.chain = chain
             place.pointee.state = .http
             place.pointee.since = now
+            if chain.pointee.codec != .http1, speaksHTTP2(place, chain) {
+                var held = place.pointee.input
+                place.pointee.input = Buffer()
+                startSession(index, place, held.bytes, held.count)
+                buffers.give(&held)
+                return
+            }
             armDownstream(index, place)
             if !place.pointee.input.isEmpty { enqueue(index, place) }
         case .tcp(let configuration): startTunnel(index, place, configuration)

@@ -1,3 +1,4 @@
+import HTTP
 import Telemetry
 import Traffic
 
@@ -44,6 +45,8 @@ struct MetricsSummary {
     private(set) var gauges = [Int64](repeating: 0, count: ProxyGauge.allCases.count)
     private(set) var violations = [UInt64](repeating: 0, count: ProtocolViolation.allCases.count)
 
+    private(set) var http2 = [UInt64](repeating: 0, count: HTTP2Counter.allCases.count)
+
     init(_ copies: [MetricsCopy]) {
         for copy in copies { add(copy) }
     }
@@ -82,6 +85,7 @@ struct MetricsSummary {
         for index in violations.indices where index < copy.violations.count {
             violations[index] &+= copy.violations[index]
         }
+        for index in http2.indices where index < copy.http2.count { http2[index] &+= copy.http2[index] }
     }
 
     /// Adds what is counted outside the workers.

@@ -1,3 +1,4 @@
+import HTTP
 import Telemetry
 import Traffic
 
@@ -73,6 +74,11 @@ struct PrometheusPage {
                 text.sample(family.name, LabelSet(label.map { [$0] } ?? []), UInt64(max(0, summary.gauge(gauge))))
             }
         }
+        for counter in HTTP2Counter.allCases {
+            let name = "http2_\(counter.name)_total"
+            text.family(name, .counter, help: "HTTP/2: Envoy's http2.\(counter.name).")
+            text.sample(name, LabelSet([]), summary.http2[Int(counter.rawValue)])
+        }
         text.family("protocol_violation_total", .counter, help: "What no honest peer does, by kind.")
         for kind in ProtocolViolation.allCases {
             text.sample("protocol_violation_total", LabelSet([("kind", kind.name)]), summary.violations[kind.rawValue])
@@ -128,6 +134,8 @@ private struct ProxyFamily {
 
     static let all: [ProxyFamily] = [
         one("downstream_connections_total", .downstreamConnectionsTotal, "Connections accepted."),
+        one("downstream_http2_connections_total", .downstreamHTTP2Connections, "Connections that spoke HTTP/2."),
+        one("downstream_http2_requests_total", .downstreamHTTP2Requests, "Requests that came over HTTP/2."),
         one("downstream_connections_refused_total", .downstreamConnectionsRefused, "Connections closed by a limit."),
         one("downstream_connections_limited_total", .connectionsLimited, "Connections closed by connection_limit."),
         one("downstream_connections", .downstreamConnections, "Connections from clients open now."),

@@ -3,6 +3,7 @@ enum ProxyCounter: Int, CaseIterable, Sendable {
     // Connections from clients.
     case downstreamConnectionsTotal, downstreamConnectionsRefused, connectionsLimited
     case downstreamRequestsTotal
+    case downstreamHTTP2Connections, downstreamHTTP2Requests
     // Requests that the proxy answered itself.
     case requestsShed, requestsTimedOut, noRoute, noCluster, noHealthyEndpoint
     // Towards endpoints.
@@ -23,7 +24,7 @@ enum ProxyCounter: Int, CaseIterable, Sendable {
 
 /// Gauges of a worker.
 enum ProxyGauge: Int, CaseIterable, Sendable {
-    case downstreamConnections, downstreamRequests, upstreamConnections, upstreamConnectionsIdle
+    case downstreamConnections, downstreamHTTP2Open, downstreamRequests, upstreamConnections, upstreamConnectionsIdle
     case bufferBytes
     /// The longest time between two waits of the loop since the last report, microseconds.
     case loopLagMicroseconds
@@ -32,7 +33,7 @@ enum ProxyGauge: Int, CaseIterable, Sendable {
 /// What a peer did that no honest peer does: each has its counter `protocol_violation_total{kind}`.
 enum ProtocolViolation: Int, CaseIterable, Sendable {
     case badRequestLine, badHeader, badFraming, badChunk, badTarget, badHost, headerTooLarge, tooManyHeaders, uriTooLong
-    case badUpgrade, unsupportedVersion, slowRequest, badProxyHeader, other
+    case badUpgrade, unsupportedVersion, slowRequest, badProxyHeader, http2, other
     case badResponse, unexpectedResponseBytes, tooManyInterimResponses
 
     var name: String {
@@ -50,6 +51,7 @@ enum ProtocolViolation: Int, CaseIterable, Sendable {
         case .unsupportedVersion: "unsupported_version"
         case .slowRequest: "slow_request"
         case .badProxyHeader: "bad_proxy_header"
+        case .http2: "http2"
         case .other: "other"
         case .badResponse: "bad_response"
         case .unexpectedResponseBytes: "unexpected_response_bytes"

@@ -1,3 +1,4 @@
+import HTTP
 import Telemetry
 
 /// What one worker counts. Owned by its thread; others see copies (`copy`).
@@ -11,6 +12,8 @@ final class WorkerMetrics {
     private var rareStatuses: [RareStatus: UInt64] = [:]
     private var counters: [UInt64] = [UInt64](repeating: 0, count: ProxyCounter.allCases.count)
     private var gauges: [Int64] = [Int64](repeating: 0, count: ProxyGauge.allCases.count)
+    /// What its HTTP/2 sessions count, once there are any.
+    var http2: HTTP2Shared?
     private var violations: [UInt64] = [UInt64](repeating: 0, count: ProtocolViolation.allCases.count)
 
     /// Edges beyond this number are counted together as edge 0, so that a flood of labels cannot eat the memory.
@@ -121,7 +124,8 @@ final class WorkerMetrics {
             rareStatuses: rareStatuses,
             counters: counters,
             gauges: gauges,
-            violations: violations
+            violations: violations,
+            http2: HTTP2Counter.allCases.map { http2?[$0] ?? 0 }
         )
     }
 }
@@ -139,4 +143,6 @@ struct MetricsCopy: Sendable {
     var counters: [UInt64]
     var gauges: [Int64]
     var violations: [UInt64]
+    /// By `HTTP2Counter`.
+    var http2: [UInt64]
 }

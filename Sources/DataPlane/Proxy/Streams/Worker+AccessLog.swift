@@ -46,7 +46,8 @@ extension Worker {
         numbers.status = exchange.pointee.status
         numbers.attempts = exchange.pointee.attempts
         let isHTTP = !exchange.pointee.flags.contains(.isTunnelOnly)
-        numbers.version = isHTTP ? (exchange.pointee.flags.contains(.isHTTP10) ? 10 : 11) : 0
+        numbers.version =
+            isHTTP ? (place.pointee.isStream ? 20 : exchange.pointee.flags.contains(.isHTTP10) ? 10 : 11) : 0
         numbers.remote = place.pointee.peer
         numbers.directRemote = place.pointee.peer
         numbers.local = place.pointee.destination

@@ -34,6 +34,10 @@ extension Worker {
         } else {
             body.put(content)
         }
+        if exchange.pointee.flags.contains(.isGRPC), location.isEmpty {
+            answerCall(index, exchange, place, status, body, &writer)
+            return
+        }
         writer.put("HTTP/1.1 ")
         writer.put(decimal: UInt64(status))
         writer.put(byte: 0x20)
@@ -61,11 +65,15 @@ extension Worker {
         var bodyCount = hasBody && exchange.pointee.method != .head ? body.count : 0
         if body.overflowed { bodyCount = 0 }
         exchange.pointee.bytesSent &+= UInt64(writer.count + bodyCount)
-        guard sendDownstream(downstreamIndex, place, writer.base, writer.count, body.base, bodyCount) else { return }
+        let isSent =
+            place.pointee.isStream
+            ? sendStream(downstreamIndex, place, writer.base, writer.count, body.base, bodyCount, isDone: true)
+            : sendDownstream(downstreamIndex, place, writer.base, writer.count, body.base, bodyCount)
+        guard isSent else { return }
         completeExchange(index, exchange)
     }
 
-    private func writeOwnHead(_ exchange: ExchangePlace, _ place: DownstreamPlace, _ writer: inout ByteWriter) {
+    func writeOwnHead(_ exchange: ExchangePlace, _ place: DownstreamPlace, _ writer: inout ByteWriter) {
         if let chain = place.pointee.chain, !chain.pointee.serverName.isEmpty {
             writer.put("server: ")
             writer.put(chain.pointee.serverName)

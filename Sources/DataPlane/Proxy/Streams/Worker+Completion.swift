@@ -62,6 +62,10 @@ extension Worker {
         let isWhole = exchange.pointee.requestBody.isComplete
         countResponse(exchange, flags: [])
         releaseExchange(index, exchange)
+        if place.pointee.isStream {
+            streamAnswered(downstreamIndex, place)
+            return
+        }
         place.pointee.exchange = -1
         place.pointee.since = now
         if place.pointee.flags.contains(.closesAfterResponse) {

@@ -48,6 +48,10 @@ extension Worker {
             exchange.pointee.requestSent = 0
         }
         let place = downstreams.pointer(exchange.pointee.downstream)
+        if place.pointee.isStream {
+            resumeStream(exchange.pointee.downstream, place)
+            return
+        }
         if exchange.pointee.state == .tunnel {
             if place.pointee.flags.contains(.readEnded) {
                 endTunnelDirection(toUpstream: exchange.pointee.downstream, place)
@@ -143,7 +147,7 @@ extension Worker {
     }
 
     /// Brings a piece of the body on its way: into the kept request while that is small enough, else straight on.
-    private func carry(_ index: Int32, _ exchange: ExchangePlace, _ bytes: UnsafeMutableRawPointer, _ step: Body.Step) {
+    func carry(_ index: Int32, _ exchange: ExchangePlace, _ bytes: UnsafeMutableRawPointer, _ step: Body.Step) {
         if exchange.pointee.requestBody.isComplete { requestBecameWhole(exchange) }
         if exchange.pointee.extras != nil { feedShadows(exchange, bytes, step) }
         let fits = exchange.pointee.request.count + step.data + step.trailers + 64 <= replayLimit(exchange)

@@ -348,12 +348,12 @@ extension Worker {
             writer.put("content-length: ")
             writer.put(decimal: count)
             writer.endLine()
-        case .chunked: writer.put("transfer-encoding: chunked\r\n")
+        // Without an end that is declared: the body of a stream of HTTP/2.
+        case .chunked, .untilClose: writer.put("transfer-encoding: chunked\r\n")
         case .none:
             for index in 0..<requestFields.count where requestFields.names[index] == .contentLength {
                 writer.put("content-length: 0\r\n")
             }
-        case .untilClose: break
         }
         if exchange.pointee.flags.contains(.wantsUpgrade) {
             writer.put("connection: upgrade\r\nupgrade: websocket\r\n")

@@ -40,6 +40,7 @@ extension Worker {
         }
         let exchange = exchanges.pointer(exchangeIndex)
         begin(exchangeIndex, exchange, index, place, chain)
+        if place.pointee.isStream, isGRPC(bytes) { exchange.pointee.flags.insert(.isGRPC) }
         if chain.pointee.logs { record(exchange, bytes, length) }
         guard var facts = examine(index, place, exchange, chain, bytes) else { return length }
         if place.pointee.flags.contains(.checksHost), isMisdirected(place, facts.view.authority) {
@@ -109,7 +110,7 @@ extension Worker {
         hold(holder)
         var flags: Exchange.Flags = []
         if head.minorVersion == 0 { flags.insert(.isHTTP10) }
-        if head.framing == .chunked { flags.insert(.requestIsChunked) }
+        if head.framing == .chunked || head.framing == .untilClose { flags.insert(.requestIsChunked) }
         if head.flags.contains(.expectsContinue), head.minorVersion == 1 { flags.insert(.expectsContinue) }
         if head.isUpgrade { flags.insert(.wantsUpgrade) }
         exchange.pointee.flags = flags
@@ -122,6 +123,23 @@ extension Worker {
         if chain.pointee.requestTimeout > 0, head.framing != .none {
             exchange.pointee.bodyDeadline = now &+ chain.pointee.requestTimeout
         }
+    }
+
+    /// Whether the request is a call of gRPC, whose client reads errors from `grpc-status`.
+    private func isGRPC(_ bytes: UnsafeRawPointer) -> Bool {
+        for index in 0..<requestFields.count where requestFields.names[index] == .contentType {
+            let field = requestFields.fields[index]
+            let type: StaticString = "application/grpc"
+            let count = Int(field.valueLength)
+            guard count >= 16, cweft_equals_lower(bytes + Int(field.valueStart), type.utf8Start, 16) != 0 else {
+                return false
+            }
+            guard count > 16 else { return true }
+            // `application/grpc+proto`, `application/grpc;charset`: not `application/grpc-web`.
+            let next = bytes.load(fromByteOffset: Int(field.valueStart) + 16, as: UInt8.self)
+            return next == 0x2B || next == 0x3B
+        }
+        return false
     }
 
     private func record(_ exchange: ExchangePlace, _ bytes: UnsafeMutableRawPointer, _ length: Int) {
@@ -330,7 +348,13 @@ extension Worker {
             requestBecameWhole(exchange)
         }
         guard let extras = forward.extras, !extras.pointee.mirrors.isEmpty else {
-            dispatch(exchangeIndex, exchange)
+            if downstreams.pointer(exchange.pointee.downstream).pointee.isStream,
+                !exchange.pointee.requestBody.isComplete
+            {
+                deferDispatch(exchangeIndex, exchange)
+            } else {
+                dispatch(exchangeIndex, exchange)
+            }
             return taken
         }
         let shadows = makeShadows(exchange, forward, extras.pointee.mirrors, facts)

@@ -135,7 +135,9 @@ extension Worker {
         exchange.pointee.flags.remove(.expectsContinue)
         let text: StaticString = "HTTP/1.1 100 Continue\r\n\r\n"
         let index = exchange.pointee.downstream
-        return sendDownstream(index, downstreams.pointer(index), text.utf8Start, text.utf8CodeUnitCount)
+        let place = downstreams.pointer(index)
+        if place.pointee.isStream { return sendInterim(place, text) }
+        return sendDownstream(index, place, text.utf8Start, text.utf8CodeUnitCount)
     }
 
     /// A final head is complete: it is retried, becomes a tunnel, or goes to the client.
@@ -187,6 +189,7 @@ extension Worker {
 
     /// How the answer is delimited towards this client.
     private func chooseFraming(_ exchange: ExchangePlace, _ place: DownstreamPlace) {
+        guard !place.pointee.isStream else { return }
         let isOld = exchange.pointee.flags.contains(.isHTTP10)
         switch responseHead.framing {
         case .none, .length: break
@@ -263,7 +266,9 @@ extension Worker {
         }
         let isDone = exchange.pointee.responseBody.isComplete
         let isSent: Bool
-        if exchange.pointee.flags.contains(.responseIsChunked) {
+        if downstreams.pointer(exchange.pointee.downstream).pointee.isStream {
+            isSent = carryStreamResponse(exchange, bytes, step, isDone, writer)
+        } else if exchange.pointee.flags.contains(.responseIsChunked) {
             isSent = sendChunk(exchange, bytes, step, isDone, &writer)
         } else {
             isSent = sendPlain(exchange, bytes, step.data, &writer)

@@ -162,14 +162,20 @@ extension Worker {
     ) {
         let downstreamIndex = exchange.pointee.downstream
         let place = downstreams.pointer(downstreamIndex)
-        exchange.pointee.status = 101
+        exchange.pointee.status = place.pointee.isStream ? 200 : 101
         exchange.pointee.tryDeadline = .max
         exchange.pointee.routeDeadline = .max
         var writer = ByteWriter(out, capacity: Limits.outSize)
-        writer.put("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n")
+        writer.put(
+            place.pointee.isStream
+                ? "HTTP/1.1 200 OK\r\n"
+                : "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+        )
         for field in 0..<responseFields.count {
             let name = responseFields.names[field]
             guard !name.isHopByHop, name != .contentLength else { continue }
+            // The key was the proxy's own; a client of HTTP/2 knows nothing of it.
+            if place.pointee.isStream, name == .secWebSocketAccept { continue }
             let entry = responseFields.fields[field]
             writer.put(memory + Int(entry.nameStart), Int(entry.nameLength))
             writer.put(": ")
@@ -182,19 +188,35 @@ extension Worker {
         upstream.pointee.state = .tunnel
         place.pointee.state = .tunnel
         // The answer is counted now: how long the tunnel lives says nothing about response times.
-        metrics.responded(exchange.pointee.edge, status: 101, isFailure: false, time: now &- exchange.pointee.startedAt)
+        metrics.responded(
+            exchange.pointee.edge,
+            status: Int(exchange.pointee.status),
+            isFailure: false,
+            time: now &- exchange.pointee.startedAt
+        )
         exchange.pointee.flags.remove(.countedRequest)
         buffers.give(&exchange.pointee.request)
         exchange.pointee.requestSent = 0
         openTunnel(exchange, place)
-        let isAlive = sendDownstream(
-            downstreamIndex,
-            place,
-            writer.base,
-            writer.count,
-            memory + responseHead.length,
-            max(0, rest)
-        )
+        let isAlive =
+            place.pointee.isStream
+            ? sendStream(
+                downstreamIndex,
+                place,
+                writer.base,
+                writer.count,
+                memory + responseHead.length,
+                max(0, rest),
+                isDone: false
+            )
+            : sendDownstream(
+                downstreamIndex,
+                place,
+                writer.base,
+                writer.count,
+                memory + responseHead.length,
+                max(0, rest)
+            )
         guard isAlive, !writer.overflowed else { return }
         buffers.give(&upstream.pointee.input)
         takeHeldInput(place, exchange)

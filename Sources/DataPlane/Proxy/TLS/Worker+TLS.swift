@@ -47,6 +47,10 @@ extension Worker {
 
     /// Ends the sending direction.
     func endSending(_ place: DownstreamPlace) {
+        if place.pointee.isStream {
+            endStreamSending(place)
+            return
+        }
         place.pointee.tls?.end()
         Socket.shutdownWrite(place.pointee.fd)
     }
@@ -173,7 +177,7 @@ extension Worker {
     }
 
     /// At most one line a second: peers decide how often handshakes fail.
-    private func logHandshake(_ line: @autoclosure () -> String) {
+    func logHandshake(_ line: @autoclosure () -> String) {
         guard now &- lastHandshakeLine >= 1_000_000_000 else { return }
         lastHandshakeLine = now
         control.post(.log(.info, line()))

@@ -60,6 +60,8 @@ struct ChainState {
     let serverName: ByteRun
     let via: ByteRun
     let delayedCloseTimeout: UInt64
+    let codec: HTTPChainConfiguration.Codec
+    let http2: HTTP2Options
     /// Owns the bytes of the runs above.
     private let arena: Arena
 
@@ -107,6 +109,8 @@ struct ChainState {
         serverName = arena.copy(settings.serverName)
         via = arena.copy(settings.via)
         delayedCloseTimeout = settings.delayedCloseTimeout
+        codec = settings.codec
+        http2 = settings.http2
     }
 }
 

@@ -14,6 +14,9 @@ extension Worker {
         loop.timers.set(drainTimer, Instant(nanoseconds: now &+ deadline))
         for index in 0..<downstreams.used {
             let place = downstreams.pointer(index)
+            if place.pointee.isLive, place.pointee.state == .http2 {
+                drainSession(sessions.pointer(place.pointee.session), grace: min(Limits.idleGrace, deadline / 2))
+            }
             guard place.pointee.isLive, place.pointee.state == .http, place.pointee.exchange < 0,
                 !place.pointee.flags.contains(.headStarted), place.pointee.output.isEmpty
             else { continue }

@@ -54,6 +54,7 @@ final class Worker: @unchecked Sendable {
     var downstreams = Slab<Downstream>()
     var upstreams = Slab<Upstream>()
     var exchanges = Slab<Exchange>()
+    var sessions = Slab<ClientSession>()
     var buffers = BufferPool()
     var requestFields = FieldTable()
     var responseFields = FieldTable()
@@ -94,6 +95,19 @@ final class Worker: @unchecked Sendable {
     var lastHandshakeLine: UInt64 = 0
     /// Connections with bytes inside their TLS that no event tells of.
     var heldInside: [UInt64] = []
+
+    /// What HTTP/2 needs; made with its first connection.
+    var http2: HTTP2Shared?
+    var http2Input: UnsafeMutableRawPointer?
+    var http2Output: UnsafeMutableRawPointer?
+    /// Clients' sessions with something to send at the end of this turn.
+    var dirtySessions: [UInt64] = []
+    /// Requests that wait for the rest of the bytes that came with them.
+    var deferred: [UInt64] = []
+    /// Streams that are answered while the client still sends.
+    var halfOpen: [UInt64] = []
+    /// Elements of `downstreams` that are streams.
+    var streamCount = 0
 
     /// Connections whose input wants another look in this turn.
     var queue: [UInt64] = []
@@ -148,6 +162,8 @@ final class Worker: @unchecked Sendable {
     deinit {
         out.deallocate()
         pathSpace.deallocate()
+        http2Input?.deallocate()
+        http2Output?.deallocate()
     }
 
     /// Hands a command to the worker. From any thread.
@@ -184,7 +200,10 @@ final class Worker: @unchecked Sendable {
         runQueue()
         while let token = loop.nextTimer() { timerFired(Token(raw: token)) }
         if loop.wasWoken { for command in commands.take() { obey(command) } }
-        while !queue.isEmpty || !freed.isEmpty { runQueue() }
+        while !queue.isEmpty || !freed.isEmpty || !dirtySessions.isEmpty {
+            runQueue()
+            if !dirtySessions.isEmpty { flushSessions() }
+        }
     }
 
     @inline(__always)
