@@ -86,7 +86,9 @@ extension Worker {
         touch(entry)
         if !goesOn {
             entry.pointee.flags.insert(.isEnding)
+            place.pointee.since = now
             pauseReading(entry.pointee.downstream, place)
+            armDownstream(entry.pointee.downstream, place)
         }
         let wasInHead = entry.pointee.headSince > 0
         if session.isInHead != wasInHead {
@@ -247,23 +249,28 @@ extension Worker {
 
     func sessionDeadline(_ place: DownstreamPlace, _ chain: ChainPlace) -> UInt64 {
         let entry = sessions.pointer(place.pointee.session)
+        // The last frames wait for a client that does not read.
+        if entry.pointee.flags.contains(.isEnding) { return place.pointee.since &+ Limits.lingerTime &* 5 }
         var deadline = min(entry.pointee.goAwayAt, entry.pointee.nextPing, entry.pointee.pongDeadline)
-        if entry.pointee.streams == 0 || !place.pointee.output.isEmpty && entry.pointee.flags.contains(.isEnding) {
+        if entry.pointee.streams == 0 {
             deadline = min(deadline, Self.after(place.pointee.since, chain.pointee.idleTimeout))
         }
         if entry.pointee.headSince > 0 {
             deadline = min(deadline, Self.after(entry.pointee.headSince, chain.pointee.headersTimeout))
         }
-        if !entry.pointee.flags.contains(.sawSettings) {
-            let time = chain.pointee.headersTimeout > 0 ? chain.pointee.headersTimeout : 10_000_000_000
-            deadline = min(deadline, Self.after(place.pointee.since, time))
-        }
+        if !entry.pointee.flags.contains(.sawSettings) { deadline = min(deadline, settingsDeadline(place, chain)) }
         guard !entry.pointee.flags.contains(.announcedEnd) else { return deadline }
         if isDraining || !chain.pointee.isCurrent { return now }
         if chain.pointee.maxConnectionDuration > 0 {
             deadline = min(deadline, place.pointee.acceptedAt &+ chain.pointee.maxConnectionDuration)
         }
         return deadline
+    }
+
+    /// By when the client's first frame, SETTINGS, must have come.
+    private func settingsDeadline(_ place: DownstreamPlace, _ chain: ChainPlace) -> UInt64 {
+        let time = chain.pointee.headersTimeout > 0 ? chain.pointee.headersTimeout : 10_000_000_000
+        return place.pointee.since &+ time
     }
 
     /// A deadline of the connection has passed.
@@ -274,7 +281,7 @@ extension Worker {
         let isSilent = entry.pointee.pongDeadline <= now
         let isSlow =
             entry.pointee.headSince > 0 && Self.after(entry.pointee.headSince, chain.pointee.headersTimeout) <= now
-        let isMute = !entry.pointee.flags.contains(.sawSettings)
+        let isMute = !entry.pointee.flags.contains(.sawSettings) && settingsDeadline(place, chain) <= now
         if isSilent || isSlow || isMute, !entry.pointee.flags.contains(.isEnding) {
             if isSilent { http2?.counters[Int(HTTP2Counter.keepaliveTimeout.rawValue)] &+= 1 }
             if isSlow || isMute { metrics.violation(.slowRequest) }
@@ -282,9 +289,6 @@ extension Worker {
             session.terminate(isSlow || isMute ? 1 : 0)
             touch(entry)
             place.pointee.since = now
-            entry.pointee.pongDeadline = .max
-            entry.pointee.headSince = 0
-            entry.pointee.flags.insert(.sawSettings)
         } else if entry.pointee.flags.contains(.isEnding) {
             closeDownstream(index, place, flags: .localReset)
             return
