@@ -50,7 +50,9 @@ struct DocumentationTests {
         Envoy.CombinedCertificateValidationContext.self, Envoy.SdsSecretConfig.self, Envoy.Secret.self,
         Envoy.SocketOption.self, Envoy.SocketOptionsOverride.self, Envoy.ConnectionLimit.self,
         Envoy.NetworkDirectResponse.self, Envoy.Echo.self, Envoy.OverloadManager.self, Envoy.ResourceMonitor.self,
-        Envoy.DownstreamConnectionsConfig.self,
+        Envoy.DownstreamConnectionsConfig.self, Envoy.ProxyProtocolUpstreamTransport.self,
+        Envoy.ProxyProtocolConfig.self, Envoy.TlvEntry.self, Envoy.Cluster.TransportSocketMatch.self,
+        Envoy.NamingOptions.self, Envoy.HttpConnectionManager.SetCurrentClientCertDetails.self,
     ]
 
     @Test("the list of supported fields is what the tables hold")

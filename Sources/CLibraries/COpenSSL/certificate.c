@@ -49,6 +49,12 @@ int wtls_with_peer(X509 *certificate, const char *wanted, int (*use)(void *, con
     char subject[512];
     name_text(X509_get_subject_name(certificate), subject, sizeof subject);
     uint32_t uses = X509_get_key_usage(certificate);
+    uint8_t digest[EVP_MAX_MD_SIZE] = {0}, key_digest[EVP_MAX_MD_SIZE] = {0};
+    X509_digest(certificate, EVP_sha256(), digest, NULL);
+    uint8_t *key = NULL;
+    int key_length = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &key);
+    if (key_length > 0) EVP_Digest(key, (size_t)key_length, key_digest, NULL, EVP_sha256(), NULL);
+    OPENSSL_free(key);
     struct wtls_peer peer = {
         .names = list,
         .count = count,
@@ -56,6 +62,8 @@ int wtls_with_peer(X509 *certificate, const char *wanted, int (*use)(void *, con
         .may_sign_certificates = uses != UINT32_MAX && (uses & (KU_KEY_CERT_SIGN | KU_CRL_SIGN)) != 0,
         .subject = subject,
         .wanted_name = wanted,
+        .digest = digest,
+        .key_digest = key_digest,
     };
     int result = use(argument, &peer);
     free(list);
@@ -112,21 +120,43 @@ static int judge(void *argument, const struct wtls_peer *peer) {
     return judgement->context->hooks.judge(judgement->context->owner, peer, judgement->reason, judgement->size);
 }
 
+// An RSA key whose certificate names its uses has to be for signatures: nothing else is done with it here.
+static int may_sign(X509 *leaf) {
+    EVP_PKEY *key = X509_get0_pubkey(leaf);
+    uint32_t uses = X509_get_key_usage(leaf);
+    return key == NULL || EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA || uses == UINT32_MAX
+        || (uses & KU_DIGITAL_SIGNATURE) != 0;
+}
+
+static int refuse(X509_STORE_CTX *store, struct wtls_session *session, enum wtls_failure failure) {
+    session->is_untrusted = 1;
+    if (session->context->settings.accepts_untrusted) {
+        session->reason[0] = 0;
+        return 1;
+    }
+    session->failure = (uint8_t)failure;
+    if (failure == wtls_failure_identity) X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
+    return 0;
+}
+
 int wtls_verify_chain(X509_STORE_CTX *store, void *argument) {
     struct wtls_context *context = argument;
     SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct wtls_session *session = ssl ? SSL_get_app_data(ssl) : NULL;
     if (session == NULL) return 0;
-    if (X509_verify_cert(store) <= 0) {
+    if (!context->settings.skips_chain && X509_verify_cert(store) <= 0) {
         explain(store, session->reason, sizeof session->reason);
-        return 0;
+        return refuse(store, session, wtls_failure_chain);
     }
     X509 *leaf = X509_STORE_CTX_get0_cert(store);
     if (leaf == NULL || context->hooks.judge == NULL) return leaf != NULL;
+    if (context->settings.checks_key_usage && !may_sign(leaf)) {
+        snprintf(session->reason, sizeof session->reason, "the certificate's RSA key may not be used for signatures");
+        return refuse(store, session, wtls_failure_chain);
+    }
     struct judgement judgement = {context, session->reason, sizeof session->reason};
     if (wtls_with_peer(leaf, session->wanted, judge, &judgement)) return 1;
-    X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
-    return 0;
+    return refuse(store, session, wtls_failure_identity);
 }
 
 // MARK: Reading

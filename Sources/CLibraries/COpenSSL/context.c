@@ -49,13 +49,21 @@ static SSL_CTX *make(struct wtls_context *context, char *error, size_t size) {
         wtls_error_text(error, size, "OpenSSL makes no context");
         return NULL;
     }
-    SSL_CTX_set_options(made, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_options(made, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    if (!settings->prefers_client_ciphers) SSL_CTX_set_options(made, SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_mode(made,
         SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(made, 1);
     SSL_CTX_set_security_level(made, 2);
     SSL_CTX_set_session_cache_mode(made, SSL_SESS_CACHE_OFF);
-    if (!settings->allows_resumption) {
+    if (!settings->is_server && settings->kept_sessions > 0) {
+        SSL_CTX_set_session_cache_mode(made, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+        SSL_CTX_sess_set_new_cb(made, wtls_keep_session);
+    }
+    if (settings->session_seconds > 0) SSL_CTX_set_timeout(made, settings->session_seconds);
+    if (!settings->is_server) {
+        if (settings->kept_sessions <= 0) SSL_CTX_set_options(made, SSL_OP_NO_TICKET);
+    } else if (!settings->allows_resumption) {
         SSL_CTX_set_options(made, SSL_OP_NO_TICKET);
         SSL_CTX_set_num_tickets(made, 0);
     } else {
@@ -70,6 +78,8 @@ static SSL_CTX *make(struct wtls_context *context, char *error, size_t size) {
         failed = "no usable cipher suite is among those given";
     if (settings->groups != NULL && !SSL_CTX_set1_groups_list(made, settings->groups))
         failed = "an unknown group is among those given";
+    if (settings->signatures != NULL && !SSL_CTX_set1_sigalgs_list(made, settings->signatures))
+        failed = "an unknown signature scheme is among those given";
     if (failed != NULL) {
         wtls_error_text(error, size, failed);
         SSL_CTX_free(made);
@@ -102,6 +112,7 @@ struct wtls_context *wtls_context_new(const struct wtls_settings *settings, cons
         return NULL;
     }
     atomic_init(&context->users, 1);
+    pthread_mutex_init(&context->sessions_lock, NULL);
     context->settings = *settings;
     context->hooks = *hooks;
     context->owner = owner;
@@ -132,6 +143,8 @@ struct wtls_context *wtls_context_new(const struct wtls_settings *settings, cons
     context->settings.protocols = NULL;
     context->ciphers = settings->ciphers ? strdup(settings->ciphers) : NULL;
     context->groups = settings->groups ? strdup(settings->groups) : NULL;
+    context->signatures = settings->signatures ? strdup(settings->signatures) : NULL;
+    context->settings.signatures = context->signatures;
     context->settings.ciphers = context->ciphers;
     context->settings.groups = context->groups;
     return context;
@@ -145,6 +158,9 @@ void wtls_context_free(struct wtls_context *context) {
     free(context->protocols);
     free(context->ciphers);
     free(context->groups);
+    free(context->signatures);
+    wtls_free_sessions(context);
+    pthread_mutex_destroy(&context->sessions_lock);
     if (context->hooks.release != NULL) context->hooks.release(context->owner);
     free(context);
 }
@@ -269,6 +285,8 @@ void wtls_context_finish(struct wtls_context *context) {
     X509_VERIFY_PARAM *rules = X509_STORE_get0_param(context->store);
     X509_VERIFY_PARAM_set_auth_level(rules, 2);
     unsigned long flags = X509_V_FLAG_TRUSTED_FIRST;
-    if (context->settings.checks_revocation) flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
+    if (context->settings.checks_revocation) flags |= X509_V_FLAG_CRL_CHECK;
+    if (context->settings.checks_revocation && !context->settings.revokes_leaf_only) flags |= X509_V_FLAG_CRL_CHECK_ALL;
+    if (context->settings.ignores_dates) flags |= X509_V_FLAG_NO_CHECK_TIME;
     X509_VERIFY_PARAM_set_flags(rules, flags);
 }

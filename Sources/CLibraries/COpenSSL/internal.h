@@ -5,6 +5,7 @@
 
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 struct wtls_context {
@@ -17,14 +18,28 @@ struct wtls_context {
     struct wtls_settings settings;
     char *ciphers;
     char *groups;
+    char *signatures;
+    // Sessions that a client may resume, the newest first.
+    pthread_mutex_t sessions_lock;
+    struct kept_session *sessions;
+    int sessions_count;
     uint8_t *protocols;
     size_t protocols_length;
     struct wtls_hooks hooks;
     void *owner;
 };
 
+struct kept_session {
+    SSL_SESSION *session;
+    // For whom it was made: what was asked for and what had to be proven.
+    char *name;
+    struct kept_session *next;
+};
+
 struct wtls_session {
     SSL *ssl;
+    // What a kept session is found by.
+    char *name;
     struct wtls_context *context;
     char *wanted;
     // Bytes that were read from the socket before the session began.
@@ -33,13 +48,18 @@ struct wtls_session {
     int fd;
     int socket_error;
     uint16_t later_handshakes;
-    uint8_t is_established, has_ended, has_failed, stopped_full;
+    uint8_t is_established, has_ended, has_failed, stopped_full, failure, is_untrusted;
     char reason[256];
 };
 
 // Messages of the handshake after it is over (key updates) that a connection may bring.
 enum { wtls_later_handshakes = 64 };
 
+// Keeps a session that may be resumed; an SSL_CTX calls it.
+int wtls_keep_session(SSL *ssl, SSL_SESSION *session);
+// Gives a new session one to resume, if there is one.
+void wtls_resume_session(struct wtls_session *session);
+void wtls_free_sessions(struct wtls_context *context);
 void wtls_error_text(char *text, size_t size, const char *what);
 int wtls_verify_chain(X509_STORE_CTX *store, void *argument);
 // Calls `use` with what stands in a certificate; answers what it answers.

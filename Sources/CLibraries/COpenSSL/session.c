@@ -124,13 +124,25 @@ struct wtls_session *wtls_session_new(struct wtls_context *context, int fd, cons
     } else {
         if (name != NULL) SSL_set_tlsext_host_name(session->ssl, name);
         SSL_set_connect_state(session->ssl);
+        if (context->settings.kept_sessions > 0) {
+            size_t length = snprintf(NULL, 0, "%s\n%s", name ? name : "", wanted ? wanted : "") + 1u;
+            session->name = malloc(length);
+            if (session->name != NULL)
+                snprintf(session->name, length, "%s\n%s", name ? name : "", wanted ? wanted : "");
+            wtls_resume_session(session);
+        }
     }
     return session;
 }
 
 void wtls_session_free(struct wtls_session *session) {
     if (session == NULL) return;
+    // Without a declared end OpenSSL takes the session for one that must not be resumed; how a connection ends says nothing
+    // about that any more (RFC 5246 section 7.2.1).
+    if (session->name != NULL && session->is_established && !session->has_failed)
+        SSL_set_shutdown(session->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(session->ssl);
+    free(session->name);
     wtls_context_free(session->context);
     free(session->prefix);
     free(session->wanted);
@@ -159,8 +171,10 @@ static const char *known_reason(int reason) {
 // Keeps why the session failed; the `-errno` that stands for it.
 static long fail(struct wtls_session *session) {
     session->has_failed = 1;
+    if (session->failure == wtls_failure_none) session->failure = wtls_failure_other;
     unsigned long code = ERR_peek_last_error();
     int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
+    if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) session->failure = wtls_failure_no_certificate;
     if (session->reason[0] == 0) {
         const char *text = known_reason(reason);
         if (text == NULL && reason > SSL_AD_REASON_OFFSET) {
@@ -329,4 +343,83 @@ const char *wtls_group(const struct wtls_session *session) {
     int group = SSL_get_negotiated_group(session->ssl);
     const char *name = group == 0 ? NULL : SSL_group_to_name(session->ssl, group);
     return name == NULL ? "" : name;
+}
+
+enum wtls_failure wtls_failure(const struct wtls_session *session) { return session->failure; }
+
+int wtls_has_peer(const struct wtls_session *session) { return SSL_get0_peer_certificate(session->ssl) != NULL; }
+
+int wtls_is_verified(const struct wtls_session *session) {
+    return session->context->settings.verify != wtls_verify_none && wtls_has_peer(session) && !session->is_untrusted;
+}
+
+// MARK: Sessions that are resumed
+
+// Nothing of the peer is looked at again when a session is resumed: its certificate must still be good.
+static int is_fresh(SSL_SESSION *session) {
+    X509 *peer = SSL_SESSION_get0_peer(session);
+    return SSL_SESSION_is_resumable(session)
+        && (peer == NULL || X509_cmp_current_time(X509_get0_notAfter(peer)) > 0);
+}
+
+static void forget(struct kept_session *kept) {
+    SSL_SESSION_free(kept->session);
+    free(kept->name);
+    free(kept);
+}
+
+int wtls_keep_session(SSL *ssl, SSL_SESSION *session) {
+    struct wtls_session *own = SSL_get_app_data(ssl);
+    if (own == NULL || own->name == NULL || own->is_untrusted || own->has_failed) return 0;
+    struct wtls_context *context = own->context;
+    struct kept_session *kept = calloc(1, sizeof *kept);
+    char *name = strdup(own->name);
+    if (kept == NULL || name == NULL) {
+        free(kept);
+        free(name);
+        return 0;
+    }
+    kept->session = session;
+    kept->name = name;
+    struct kept_session *oldest = NULL;
+    pthread_mutex_lock(&context->sessions_lock);
+    kept->next = context->sessions;
+    context->sessions = kept;
+    if (++context->sessions_count > context->settings.kept_sessions) {
+        struct kept_session **place = &context->sessions;
+        while ((*place)->next != NULL) place = &(*place)->next;
+        oldest = *place;
+        *place = NULL;
+        context->sessions_count--;
+    }
+    pthread_mutex_unlock(&context->sessions_lock);
+    if (oldest != NULL) forget(oldest);
+    return 1;
+}
+
+void wtls_resume_session(struct wtls_session *session) {
+    struct wtls_context *context = session->context;
+    struct kept_session *found = NULL;
+    if (session->name == NULL) return;
+    pthread_mutex_lock(&context->sessions_lock);
+    for (struct kept_session **place = &context->sessions; *place != NULL; place = &(*place)->next) {
+        if (strcmp((*place)->name, session->name) != 0) continue;
+        // A ticket is used once (RFC 8446 appendix C.4).
+        found = *place;
+        *place = found->next;
+        context->sessions_count--;
+        break;
+    }
+    pthread_mutex_unlock(&context->sessions_lock);
+    if (found == NULL) return;
+    if (is_fresh(found->session)) SSL_set_session(session->ssl, found->session);
+    forget(found);
+}
+
+void wtls_free_sessions(struct wtls_context *context) {
+    while (context->sessions != NULL) {
+        struct kept_session *kept = context->sessions;
+        context->sessions = kept->next;
+        forget(kept);
+    }
 }

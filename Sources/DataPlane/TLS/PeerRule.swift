@@ -61,10 +61,21 @@ package struct PeerRule: Sendable, Equatable {
     package var names: [NameMatcher] = []
     /// The peer is a client: it must not come with an authority's certificate.
     package var isForClients = false
+    /// SHA-256 of certificates, and of public keys with their kind: one of all these has to be the peer's; none: any will do.
+    package var digests: [[UInt8]] = []
+    package var keyDigests: [[UInt8]] = []
 
     package init(names: [NameMatcher] = [], isForClients: Bool = false) {
         self.names = names
         self.isForClients = isForClients
+    }
+
+    /// Why a certificate with these digests is refused; nil: it is accepted.
+    func objection(toDigest digest: UnsafeRawBufferPointer, keyDigest: UnsafeRawBufferPointer) -> String? {
+        guard !digests.isEmpty || !keyDigests.isEmpty else { return nil }
+        if digests.contains(where: { $0.elementsEqual(digest) }) { return nil }
+        if keyDigests.contains(where: { $0.elementsEqual(keyDigest) }) { return nil }
+        return "neither the certificate's nor its key's SHA-256 is among those that are accepted"
     }
 
     /// Why the peer is refused; nil: it is accepted. With `wanted` the certificate has to be for that host, too.

@@ -44,6 +44,21 @@ package struct TLSSettings: Sendable, Equatable {
     /// Tickets, where no certificate of the peer is asked for.
     package var allowsResumption = true
     package var rule = PeerRule()
+    /// Only the peer's own certificate is looked up in `revocations`.
+    package var revokesLeafOnly = false
+    package var ignoresDates = false
+    /// Whatever the peer shows is taken; `TLSSession.isVerified` says what it is worth.
+    package var acceptsUntrusted = false
+    /// The rule's digests say who the peer is; no authority is asked.
+    package var skipsChain = false
+    package var checksKeyUsage = false
+    package var prefersClientCiphers = false
+    /// How long sessions may be resumed; 0 = two hours.
+    package var sessionSeconds = 0
+    /// A client keeps so many sessions for resumption.
+    package var keptSessions = 0
+    /// Names of signature schemes; empty: the safe ones.
+    package var signatures: [String] = []
 
     package init(isServer: Bool) { self.isServer = isServer }
 }
@@ -113,6 +128,7 @@ package final class TLSContext: @unchecked Sendable {
         }
         let ciphers = settings.ciphers.joined(separator: ":")
         let groups = settings.groups.joined(separator: ":")
+        let signatures = settings.signatures.joined(separator: ":")
         var hooks = wtls_hooks()
         hooks.release = { if let owner = $0 { Unmanaged<Owner>.fromOpaque(owner).release() } }
         hooks.choose = { owner, name, length in
@@ -124,7 +140,12 @@ package final class TLSContext: @unchecked Sendable {
             guard let owner, let peer else { return 0 }
             let rule = Unmanaged<Owner>.fromOpaque(owner).takeUnretainedValue().rule
             let wanted = peer.pointee.wanted_name.map { String(cString: $0) }
-            guard let objection = rule.objection(to: PeerIdentity(peer.pointee), wanted: wanted) else { return 1 }
+            let objection =
+                rule.objection(
+                    toDigest: UnsafeRawBufferPointer(start: peer.pointee.digest, count: 32),
+                    keyDigest: UnsafeRawBufferPointer(start: peer.pointee.key_digest, count: 32)
+                ) ?? rule.objection(to: PeerIdentity(peer.pointee), wanted: wanted)
+            guard let objection else { return 1 }
             TLSContext.write(objection, reason, size)
             return 0
         }
@@ -134,25 +155,36 @@ package final class TLSContext: @unchecked Sendable {
             wire.withUnsafeBufferPointer { wire in
                 ciphers.withCString { ciphers in
                     groups.withCString { groups in
-                        var native = wtls_settings()
-                        native.is_server = settings.isServer ? 1 : 0
-                        native.minimum_version = settings.minimum.rawValue
-                        native.maximum_version = settings.maximum.rawValue
-                        native.ciphers = settings.ciphers.isEmpty ? nil : ciphers
-                        native.groups = settings.groups.isEmpty ? nil : groups
-                        native.protocols = wire.baseAddress
-                        native.protocols_length = wire.count
-                        switch settings.verification {
-                        case .none: native.verify = wtls_verify_none
-                        case .optional: native.verify = wtls_verify_optional
-                        case .required: native.verify = wtls_verify_required
+                        signatures.withCString { signatures in
+                            var native = wtls_settings()
+                            native.is_server = settings.isServer ? 1 : 0
+                            native.minimum_version = settings.minimum.rawValue
+                            native.maximum_version = settings.maximum.rawValue
+                            native.ciphers = settings.ciphers.isEmpty ? nil : ciphers
+                            native.groups = settings.groups.isEmpty ? nil : groups
+                            native.protocols = wire.baseAddress
+                            native.protocols_length = wire.count
+                            switch settings.verification {
+                            case .none: native.verify = wtls_verify_none
+                            case .optional: native.verify = wtls_verify_optional
+                            case .required: native.verify = wtls_verify_required
+                            }
+                            // A ticket would carry an identity past the checks of a full handshake.
+                            native.allows_resumption =
+                                settings.isServer && settings.allowsResumption && settings.verification == .none ? 1 : 0
+                            native.revokes_leaf_only = settings.revokesLeafOnly ? 1 : 0
+                            native.ignores_dates = settings.ignoresDates ? 1 : 0
+                            native.accepts_untrusted = settings.acceptsUntrusted ? 1 : 0
+                            native.skips_chain = settings.skipsChain ? 1 : 0
+                            native.checks_key_usage = settings.checksKeyUsage ? 1 : 0
+                            native.prefers_client_ciphers = settings.prefersClientCiphers ? 1 : 0
+                            native.session_seconds = settings.sessionSeconds
+                            native.kept_sessions = Int32(clamping: settings.keptSessions)
+                            native.signatures = settings.signatures.isEmpty ? nil : signatures
+                            native.checks_revocation = settings.revocations == nil ? 0 : 1
+                            native.maximum_depth = Int32(clamping: settings.maximumDepth ?? 0)
+                            made = wtls_context_new(&native, &hooks, retained, text, size)
                         }
-                        // A ticket would carry an identity past the checks of a full handshake.
-                        native.allows_resumption =
-                            settings.isServer && settings.allowsResumption && settings.verification == .none ? 1 : 0
-                        native.checks_revocation = settings.revocations == nil ? 0 : 1
-                        native.maximum_depth = Int32(clamping: settings.maximumDepth ?? 0)
-                        made = wtls_context_new(&native, &hooks, retained, text, size)
                     }
                 }
             }

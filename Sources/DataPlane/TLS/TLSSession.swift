@@ -69,6 +69,23 @@ package struct TLSSession: BitwiseCopyable {
 
     /// Why it failed; empty as long as it did not.
     package var reason: String { String(cString: wtls_reason(handle)) }
+    /// Whether the peer gave a certificate whose chain and names are good.
+    package var isVerified: Bool { wtls_is_verified(handle) != 0 }
+    /// Whether the peer gave a certificate.
+    package var hasPeer: Bool { wtls_has_peer(handle) != 0 }
+
+    package enum Failure: Sendable { case none, other, noCertificate, chain, identity }
+
+    /// What kind of failure it was.
+    package var failure: Failure {
+        switch wtls_failure(handle) {
+        case wtls_failure_other: .other
+        case wtls_failure_no_certificate: .noCertificate
+        case wtls_failure_chain: .chain
+        case wtls_failure_identity: .identity
+        default: .none
+        }
+    }
     package var version: String { String(cString: wtls_version(handle)) }
     package var cipher: String { String(cString: wtls_cipher(handle)) }
     package var wasResumed: Bool { wtls_was_resumed(handle) != 0 }

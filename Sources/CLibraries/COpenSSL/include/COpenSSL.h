@@ -28,6 +28,9 @@ struct wtls_peer {
     const char *subject;
     /// What the session was made with; NULL when nothing was.
     const char *wanted_name;
+    /// SHA-256 of the certificate, and of its public key with the key's kind.
+    const uint8_t *digest;
+    const uint8_t *key_digest;
 };
 
 struct wtls_hooks {
@@ -56,6 +59,23 @@ struct wtls_settings {
     int allows_resumption;
     int checks_revocation;
     int maximum_depth;
+    /// Only the peer's own certificate is looked up in the revocation lists, not those of its authorities.
+    int revokes_leaf_only;
+    /// Dates do not count.
+    int ignores_dates;
+    /// Whatever the peer shows is taken; `wtls_is_verified` says what it is worth.
+    int accepts_untrusted;
+    /// The chain is not looked at: who the peer is the hook tells by the certificate's digests.
+    int skips_chain;
+    /// An RSA certificate that names its key's uses has to name signatures.
+    int checks_key_usage;
+    int prefers_client_ciphers;
+    /// How long sessions may be resumed; 0 = OpenSSL's default.
+    long session_seconds;
+    /// A client keeps so many sessions for resumption.
+    int kept_sessions;
+    /// Names of signature schemes; NULL: OpenSSL's.
+    const char *signatures;
 };
 
 /// A context with no certificate yet; NULL, and why, when a setting is unusable. Owns `owner` from now on, also on failure.
@@ -97,6 +117,15 @@ long wtls_send3(struct wtls_session *session, const void *first, size_t first_le
 int wtls_is_quiet(struct wtls_session *session);
 /// Declares the end of what is sent.
 void wtls_end(struct wtls_session *session);
+
+enum wtls_failure {
+    wtls_failure_none, wtls_failure_other, wtls_failure_no_certificate, wtls_failure_chain, wtls_failure_identity
+};
+/// What kind of failure it was.
+enum wtls_failure wtls_failure(const struct wtls_session *session);
+/// Whether the peer gave a certificate whose chain is good.
+int wtls_is_verified(const struct wtls_session *session);
+int wtls_has_peer(const struct wtls_session *session);
 
 /// Why the session failed; "" as long as it did not.
 const char *wtls_reason(const struct wtls_session *session);

@@ -33,6 +33,8 @@ extension Envoy {
         package var loadBalancingPolicy: LoadBalancingPolicy?
         package var maxRequestsPerConnection: UInt32?
         package var transportSocket: TransportSocket?
+        /// The first whose condition an endpoint's metadata meet takes the place of `transportSocket` for it.
+        package var transportSocketMatches: [Cluster.TransportSocketMatch]
 
         /// One of these.
         package enum LbConfig: Sendable, Equatable {
@@ -67,6 +69,7 @@ extension Envoy {
             ignoreHealthOnHostRemoval: Bool = false,
             loadBalancingPolicy: LoadBalancingPolicy? = nil,
             maxRequestsPerConnection: UInt32? = nil,
+            transportSocketMatches: [Cluster.TransportSocketMatch] = [],
             transportSocket: TransportSocket? = nil
         ) {
             self.name = name
@@ -96,6 +99,7 @@ extension Envoy {
             self.loadBalancingPolicy = loadBalancingPolicy
             self.maxRequestsPerConnection = maxRequestsPerConnection
             self.transportSocket = transportSocket
+            self.transportSocketMatches = transportSocketMatches
         }
 
         package static let schema = MessageSchema<Cluster>(
@@ -140,6 +144,7 @@ extension Envoy {
             schema.optional(41, "load_balancing_policy", \.loadBalancingPolicy, .message)
             schema.optional(9, "max_requests_per_connection", \.maxRequestsPerConnection, .uint32Value)
             schema.optional(24, "transport_socket", \.transportSocket, .message)
+            schema.repeated(43, "transport_socket_matches", \.transportSocketMatches, .message)
             schema.ignored(
                 """
                 wait_for_warm_on_init=54 track_timeout_budgets=47 track_cluster_stats=49
@@ -148,7 +153,7 @@ extension Envoy {
             )
             schema.unsupported(
                 """
-                transport_socket_matches=43 transport_socket_matcher=59 health_checks=8
+                transport_socket_matcher=59 health_checks=8
                 upstream_http_protocol_options=46 http2_protocol_options=14 dns_jitter=58
                 dns_failure_refresh_rate=44 dns_resolvers=18 use_tcp_for_dns_lookups=45
                 dns_resolution_config=53 typed_dns_resolver_config=55 lb_subset_config=22

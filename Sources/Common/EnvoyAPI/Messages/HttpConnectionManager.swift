@@ -45,7 +45,12 @@ extension Envoy {
             case routeConfig(RouteConfiguration)
         }
 
+        package var forwardClientCertDetails: HttpConnectionManager.ForwardClientCertDetails
+        package var setCurrentClientCertDetails: HttpConnectionManager.SetCurrentClientCertDetails?
+
         package init(
+            forwardClientCertDetails: HttpConnectionManager.ForwardClientCertDetails = .sanitize,
+            setCurrentClientCertDetails: HttpConnectionManager.SetCurrentClientCertDetails? = nil,
             codecType: HttpConnectionManager.CodecType = .auto,
             statPrefix: String = "",
             routeSpecifier: RouteSpecifier? = nil,
@@ -83,6 +88,8 @@ extension Envoy {
             appendXForwardedPort: Bool = false,
             internalAddressConfig: HttpConnectionManager.InternalAddressConfig? = nil
         ) {
+            self.forwardClientCertDetails = forwardClientCertDetails
+            self.setCurrentClientCertDetails = setCurrentClientCertDetails
             self.codecType = codecType
             self.statPrefix = statPrefix
             self.routeSpecifier = routeSpecifier
@@ -194,14 +201,15 @@ extension Envoy {
                 add_proxy_protocol_connection_state=53
                 """
             )
+            schema.field(16, "forward_client_cert_details", \.forwardClientCertDetails, .enumeration)
+            schema.optional(17, "set_current_client_cert_details", \.setCurrentClientCertDetails, .message)
             schema.unsupported("scoped_routes=31", of: "route_specifier")
             schema.unsupported(
                 """
                 tracing=7 http1_safe_max_connection_duration=58 scheme_header_transformation=48
                 stream_flush_timeout=59 access_log_flush_interval=54 flush_access_log_on_new_request=55
                 access_log_options=56 original_ip_detection_extensions=46
-                early_header_mutation_extensions=52 forward_client_cert_details=16
-                set_current_client_cert_details=17 forward_client_cert_matcher=60 request_id_extension=36
+                early_header_mutation_extensions=52 forward_client_cert_matcher=60 request_id_extension=36
                 local_reply_config=38 path_normalization_options=43
                 proxy_status_config=49 typed_header_validation_config=50 forward_proto_config=61
                 """

@@ -98,11 +98,14 @@ extension Envoy {
     package struct UpstreamHttpProtocolOptions: EnvoyMessage {
         package var commonHttpProtocolOptions: CommonHttpProtocolOptions?
         package var explicitHttpConfig: UpstreamHttpProtocolOptions.ExplicitHttpConfig?
+        package var upstreamHttpProtocolOptions: NamingOptions?
 
         package init(
             commonHttpProtocolOptions: CommonHttpProtocolOptions? = nil,
-            explicitHttpConfig: UpstreamHttpProtocolOptions.ExplicitHttpConfig? = nil
+            explicitHttpConfig: UpstreamHttpProtocolOptions.ExplicitHttpConfig? = nil,
+            upstreamHttpProtocolOptions: NamingOptions? = nil
         ) {
+            self.upstreamHttpProtocolOptions = upstreamHttpProtocolOptions
             self.commonHttpProtocolOptions = commonHttpProtocolOptions
             self.explicitHttpConfig = explicitHttpConfig
         }
@@ -114,9 +117,10 @@ extension Envoy {
             schema.optional(1, "common_http_protocol_options", \.commonHttpProtocolOptions, .message)
             schema.oneof("upstream_protocol_options", isRequired: true)
             schema.optional(3, "explicit_http_config", of: "upstream_protocol_options", \.explicitHttpConfig, .message)
+            schema.optional(2, "upstream_http_protocol_options", \.upstreamHttpProtocolOptions, .message)
             schema.unsupported(
                 """
-                upstream_http_protocol_options=2 http_filters=6 header_validation_config=7
+                http_filters=6 header_validation_config=7
                 outlier_detection=8 request_mirror_policies=9 hash_policy=10 retry_policy=11
                 """
             )

@@ -22,10 +22,11 @@ extension Envoy {
     }
 
     /// The transport sockets that exist here.
-    package enum TransportSocketConfig: AnyExtension {
+    package indirect enum TransportSocketConfig: AnyExtension {
         case downstreamTls(DownstreamTlsContext)
         case upstreamTls(UpstreamTlsContext)
         case rawBuffer(RawBuffer)
+        case upstreamProxyProtocol(ProxyProtocolUpstreamTransport)
 
         package static let members = AnyMembers<TransportSocketConfig>(
             "transport socket",
@@ -38,6 +39,9 @@ extension Envoy {
                 },
                 AnyMember(RawBuffer.self, wrap: { .rawBuffer($0) }) {
                     if case .rawBuffer(let value) = $0 { value } else { nil }
+                },
+                AnyMember(ProxyProtocolUpstreamTransport.self, wrap: { .upstreamProxyProtocol($0) }) {
+                    if case .upstreamProxyProtocol(let value) = $0 { value } else { nil }
                 },
             ]
         )
@@ -65,8 +69,12 @@ extension Envoy {
             "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
             empty: TlsInspector()
         ) { schema in
-            schema.ignored("initial_read_buffer_size=2")
-            schema.unsupported("enable_ja3_fingerprinting=1 enable_ja4_fingerprinting=3 max_client_hello_size=5")
+            schema.unsupported(
+                """
+                enable_ja3_fingerprinting=1 enable_ja4_fingerprinting=3 max_client_hello_size=5
+                initial_read_buffer_size=2
+                """
+            )
         }
     }
 
@@ -78,13 +86,23 @@ extension Envoy {
         package var requireClientCertificate: Bool?
         package var requireSni: Bool?
         package var disableStatelessSessionResumption: Bool?
+        /// There is no session state on this side, whatever stands here.
+        package var disableStatefulSessionResumption: Bool
+        package var sessionTimeout: Duration?
+        package var preferClientCiphers: Bool
 
         package init(
             commonTlsContext: CommonTlsContext? = nil,
             requireClientCertificate: Bool? = nil,
             requireSni: Bool? = nil,
-            disableStatelessSessionResumption: Bool? = nil
+            disableStatelessSessionResumption: Bool? = nil,
+            disableStatefulSessionResumption: Bool = false,
+            sessionTimeout: Duration? = nil,
+            preferClientCiphers: Bool = false
         ) {
+            self.disableStatefulSessionResumption = disableStatefulSessionResumption
+            self.sessionTimeout = sessionTimeout
+            self.preferClientCiphers = preferClientCiphers
             self.commonTlsContext = commonTlsContext
             self.requireClientCertificate = requireClientCertificate
             self.requireSni = requireSni
@@ -106,10 +124,16 @@ extension Envoy {
                 \.disableStatelessSessionResumption,
                 .bool
             )
-            schema.ignored("disable_stateful_session_resumption=10")
-            schema.unsupported(
-                "session_timeout=6 ocsp_staple_policy=8 full_scan_certs_on_sni_mismatch=9 prefer_client_ciphers=11"
+            schema.field(10, "disable_stateful_session_resumption", \.disableStatefulSessionResumption, .bool)
+            schema.optional(
+                6,
+                "session_timeout",
+                \.sessionTimeout,
+                .duration,
+                [.durationBelow(.seconds(4_294_967_296))]
             )
+            schema.field(11, "prefer_client_ciphers", \.preferClientCiphers, .bool)
+            schema.unsupported("ocsp_staple_policy=8 full_scan_certs_on_sni_mismatch=9")
             schema.unsupported(
                 "session_ticket_keys=4 session_ticket_keys_sds_secret_config=5",
                 of: "session_ticket_keys_type"
@@ -125,13 +149,20 @@ extension Envoy {
         package var sni: String
         package var autoHostSni: Bool
         package var autoSniSanValidation: Bool
+        /// Sessions that are kept for resumption; nil is one.
+        package var maxSessionKeys: UInt32?
+        package var enforceRsaKeyUsage: Bool?
 
         package init(
             commonTlsContext: CommonTlsContext? = nil,
             sni: String = "",
             autoHostSni: Bool = false,
-            autoSniSanValidation: Bool = false
+            autoSniSanValidation: Bool = false,
+            maxSessionKeys: UInt32? = nil,
+            enforceRsaKeyUsage: Bool? = nil
         ) {
+            self.maxSessionKeys = maxSessionKeys
+            self.enforceRsaKeyUsage = enforceRsaKeyUsage
             self.commonTlsContext = commonTlsContext
             self.sni = sni
             self.autoHostSni = autoHostSni
@@ -146,8 +177,9 @@ extension Envoy {
             schema.field(2, "sni", \.sni, .string, [.maxBytes(255)])
             schema.field(6, "auto_host_sni", \.autoHostSni, .bool)
             schema.field(7, "auto_sni_san_validation", \.autoSniSanValidation, .bool)
-            schema.ignored("max_session_keys=4")
-            schema.unsupported("allow_renegotiation=3 enforce_rsa_key_usage=5")
+            schema.optional(4, "max_session_keys", \.maxSessionKeys, .uint32Value)
+            schema.optional(5, "enforce_rsa_key_usage", \.enforceRsaKeyUsage, .boolValue)
+            schema.unsupported("allow_renegotiation=3")
         }
     }
 
@@ -252,13 +284,16 @@ extension Envoy {
         package var tlsMaximumProtocolVersion: TlsParameters.TlsProtocol
         package var cipherSuites: [String]
         package var ecdhCurves: [String]
+        package var signatureAlgorithms: [String]
 
         package init(
             tlsMinimumProtocolVersion: TlsParameters.TlsProtocol = .auto,
             tlsMaximumProtocolVersion: TlsParameters.TlsProtocol = .auto,
             cipherSuites: [String] = [],
-            ecdhCurves: [String] = []
+            ecdhCurves: [String] = [],
+            signatureAlgorithms: [String] = []
         ) {
+            self.signatureAlgorithms = signatureAlgorithms
             self.tlsMinimumProtocolVersion = tlsMinimumProtocolVersion
             self.tlsMaximumProtocolVersion = tlsMaximumProtocolVersion
             self.cipherSuites = cipherSuites
@@ -273,7 +308,8 @@ extension Envoy {
             schema.field(2, "tls_maximum_protocol_version", \.tlsMaximumProtocolVersion, .enumeration)
             schema.repeated(3, "cipher_suites", \.cipherSuites, .string)
             schema.repeated(4, "ecdh_curves", \.ecdhCurves, .string)
-            schema.unsupported("signature_algorithms=5 compliance_policies=6")
+            schema.repeated(5, "signature_algorithms", \.signatureAlgorithms, .string, [.minLength(1)])
+            schema.unsupported("compliance_policies=6")
         }
 
         /// Values of `envoy.extensions.transport_sockets.tls.v3.TlsParameters.TlsProtocol`.
@@ -336,6 +372,13 @@ extension Envoy {
         package var matchSubjectAltNames: [StringMatcher]
         package var crl: DataSource?
         package var maxVerifyDepth: UInt32?
+        /// SHA-256 of certificates in hexadecimal digits, with or without colons.
+        package var verifyCertificateHash: [String]
+        /// SHA-256 of public keys in base64.
+        package var verifyCertificateSpki: [String]
+        package var allowExpiredCertificate: Bool
+        package var trustChainVerification: CertificateValidationContext.TrustChainVerification
+        package var onlyVerifyLeafCertCrl: Bool
 
         package init(
             trustedCa: DataSource? = nil,
@@ -344,8 +387,18 @@ extension Envoy {
             matchTypedSubjectAltNames: [SubjectAltNameMatcher] = [],
             matchSubjectAltNames: [StringMatcher] = [],
             crl: DataSource? = nil,
-            maxVerifyDepth: UInt32? = nil
+            maxVerifyDepth: UInt32? = nil,
+            verifyCertificateHash: [String] = [],
+            verifyCertificateSpki: [String] = [],
+            allowExpiredCertificate: Bool = false,
+            trustChainVerification: CertificateValidationContext.TrustChainVerification = .verifyTrustChain,
+            onlyVerifyLeafCertCrl: Bool = false
         ) {
+            self.verifyCertificateHash = verifyCertificateHash
+            self.verifyCertificateSpki = verifyCertificateSpki
+            self.allowExpiredCertificate = allowExpiredCertificate
+            self.trustChainVerification = trustChainVerification
+            self.onlyVerifyLeafCertCrl = onlyVerifyLeafCertCrl
             self.trustedCa = trustedCa
             self.systemRootCerts = systemRootCerts
             self.watchedDirectory = watchedDirectory
@@ -366,12 +419,39 @@ extension Envoy {
             schema.repeated(9, "match_subject_alt_names", \.matchSubjectAltNames, .message)
             schema.optional(7, "crl", \.crl, .message)
             schema.optional(16, "max_verify_depth", \.maxVerifyDepth, .uint32Value, [.atMost(100)])
+            schema.repeated(
+                2,
+                "verify_certificate_hash",
+                \.verifyCertificateHash,
+                .string,
+                [.minLength(64), .maxBytes(95)]
+            )
+            schema.repeated(
+                3,
+                "verify_certificate_spki",
+                \.verifyCertificateSpki,
+                .string,
+                [.minLength(44), .maxBytes(44)]
+            )
+            schema.field(8, "allow_expired_certificate", \.allowExpiredCertificate, .bool)
+            schema.field(10, "trust_chain_verification", \.trustChainVerification, .enumeration)
+            schema.field(14, "only_verify_leaf_cert_crl", \.onlyVerifyLeafCertCrl, .bool)
             schema.unsupported(
                 """
-                verify_certificate_hash=2 verify_certificate_spki=3 require_signed_certificate_timestamp=6
-                allow_expired_certificate=8 trust_chain_verification=10 custom_validator_config=12
-                ca_certificate_provider_instance=13 only_verify_leaf_cert_crl=14
+                require_signed_certificate_timestamp=6 custom_validator_config=12
+                ca_certificate_provider_instance=13
                 """
+            )
+        }
+
+        /// Values of `envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext.TrustChainVerification`.
+        package enum TrustChainVerification: Int32, EnvoyEnum {
+            case verifyTrustChain = 0
+            case acceptUntrusted = 1
+
+            package static let names = EnumNames(
+                "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext.TrustChainVerification",
+                "VERIFY_TRUST_CHAIN=0 ACCEPT_UNTRUSTED=1"
             )
         }
 

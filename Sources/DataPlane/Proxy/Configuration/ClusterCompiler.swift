@@ -1,4 +1,5 @@
 import EnvoyAPI
+import Reactor
 import Telemetry
 import Traffic
 import Wire
@@ -21,16 +22,54 @@ struct ClusterCompiler {
             settings.source = context.at("upstream_bind_config.source_address") { context.literal(source) }
         }
         if let keepalive = cluster.upstreamConnectionOptions?.tcpKeepalive {
-            settings.keepalive = .init(
-                probes: keepalive.keepaliveProbes ?? 0,
-                time: keepalive.keepaliveTime ?? 0,
-                interval: keepalive.keepaliveInterval ?? 0
+            settings.socketOptions += SocketOption.keepalive(
+                probes: keepalive.keepaliveProbes,
+                idleSeconds: keepalive.keepaliveTime,
+                intervalSeconds: keepalive.keepaliveInterval
             )
+        }
+        if let bind = cluster.upstreamBindConfig {
+            context.at("upstream_bind_config") {
+                let options = context.options("socket_options", bind.socketOptions)
+                if options.contains(where: { $0.stage != .prebind }) {
+                    context.report("socket_options: sockets towards endpoints have options of STATE_PREBIND only")
+                }
+                settings.socketOptions += options
+            }
+            if bind.freebind ?? false {
+                var isIPv6 = false
+                if case .ipv6 = settings.source?.host { isIPv6 = true }
+                settings.socketOptions.append(.freebind(isIPv6: isIPv6))
+            }
         }
         settings.labels = context.labels.number(of: labels(cluster))
         settings.endpointWait = endpointWait(cluster.metadata)
-        settings.tls = TLSCompiler(context: context).client(cluster.transportSocket, owner: "cluster \(cluster.name)")
+        transports(cluster, &settings)
         return settings
+    }
+
+    /// How the endpoints are spoken to.
+    private func transports(_ cluster: Envoy.Cluster, _ settings: inout ClusterConfiguration.Settings) {
+        for case .http(let options) in cluster.typedExtensionProtocolOptions.values {
+            guard let wanted = options.upstreamHttpProtocolOptions else { continue }
+            if wanted.autoSni { settings.naming.insert(.sni) }
+            if wanted.autoSanValidation { settings.naming.insert(.san) }
+        }
+        let owner = "cluster \(cluster.name)"
+        let compiler = TLSCompiler(context: context)
+        let own = compiler.transport(cluster.transportSocket, owner: owner, names: settings.naming)
+        settings.tls = own.tls
+        settings.introduction = own.introduction
+        settings.transports = context.each("transport_socket_matches", cluster.transportSocketMatches) { match in
+            TransportMatch(
+                fields: match.match?.fields ?? Fields(),
+                transport: compiler.transport(
+                    match.transportSocket,
+                    owner: "\(owner)/\(match.name)",
+                    names: settings.naming
+                )
+            )
+        }
     }
 
     /// Ours: `weft.dev/endpoints: {wait: 3s}` in the cluster's metadata.
@@ -158,6 +197,7 @@ struct ClusterCompiler {
         _ assignment: Envoy.ClusterLoadAssignment?,
         cluster: UInt64,
         base: LabelSetIndex,
+        transports: [TransportMatch] = [],
         resolve: ((_ name: String) -> [Address])?
     ) -> [EndpointConfiguration] {
         var endpoints: [EndpointConfiguration] = []
@@ -170,6 +210,9 @@ struct ClusterCompiler {
                     for address in addresses(endpoint, resolve) {
                         var made = make(endpoint, address, cluster: cluster, labels: clusterLabels)
                         made.priority = UInt8(clamping: locality.priority)
+                        made.transport =
+                            transports.first { $0.accepts(endpoint.metadata) || $0.accepts(locality.metadata) }?
+                            .transport
                         if seen.insert(made.identity).inserted { endpoints.append(made) }
                     }
                 }

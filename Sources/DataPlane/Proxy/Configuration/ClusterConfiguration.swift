@@ -1,4 +1,7 @@
+import EnvoyAPI
+import Reactor
 import Traffic
+import Wire
 
 /// One cluster, compiled. Immutable: an update makes a new object in the same place of the snapshot.
 ///
@@ -40,9 +43,16 @@ final class ClusterConfiguration: Sendable {
         /// 0 = no limit.
         var maxRequestsPerConnection: UInt32 = 0
         var perConnectionBufferLimit = 1 << 20
-        var keepalive: Keepalive?
         /// nil: endpoints are spoken to in the clear.
         var tls: TLSHolder?
+        /// What endpoints are told first; nil: nothing.
+        var introduction: ProxyIntroduction?
+        /// Some endpoints are spoken to in another way.
+        var transports: [TransportMatch] = []
+        /// What of a request's host goes into TLS.
+        var naming: TransportConfiguration.Naming = []
+        /// Set on sockets before they connect.
+        var socketOptions: [SocketOption] = []
         /// Local address to bind to before connecting, and with ORIGINAL_DST the namespace in which is dialled.
         var source: Address?
         /// Interned in `Snapshot.labels`: what the cluster says of all its endpoints.
@@ -67,13 +77,6 @@ final class ClusterConfiguration: Sendable {
             limits.retries = part(limits.retries)
             return limits
         }
-    }
-
-    /// SO_KEEPALIVE for upstream connections, in seconds; 0 = the kernel's.
-    struct Keepalive: Sendable {
-        var probes: UInt32 = 0
-        var time: UInt32 = 0
-        var interval: UInt32 = 0
     }
 
     init(
@@ -125,6 +128,21 @@ struct EndpointConfiguration: Sendable {
     var isCanary = false
     /// The cluster's and the endpoint's labels together; what edges are counted by.
     var labels: LabelSetIndex = 0
+    /// nil: as the cluster says.
+    var transport: TransportConfiguration?
     /// `address:port`, as logs and `/clusters` show it.
     var display: String
+}
+
+/// How endpoints are spoken to whose metadata hold all of these fields under `envoy.transport_socket_match`.
+struct TransportMatch: Sendable {
+    var fields: Fields
+    var transport: TransportConfiguration
+
+    static let section = "envoy.transport_socket_match"
+
+    func accepts(_ metadata: Envoy.Metadata?) -> Bool {
+        let own = metadata?.filterMetadata[Self.section]?.fields
+        return fields.allSatisfy { name, value in own?[name] == value }
+    }
 }

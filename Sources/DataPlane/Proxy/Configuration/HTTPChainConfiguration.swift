@@ -55,9 +55,26 @@ final class HTTPChainConfiguration: Sendable {
         var proxiesContinue = false
         /// `x-envoy-upstream-service-time` in answers.
         var addsUpstreamTime = true
+        var clientCertificate = ClientCertificate()
         var accessLogs: [AccessLogIndex] = []
 
         init() {}
+    }
+
+    /// What becomes of `x-forwarded-client-cert`.
+    struct ClientCertificate: Sendable {
+        enum Mode: UInt8, Sendable { case remove, forward, append, set, forwardAlways }
+
+        struct Parts: OptionSet, Sendable {
+            let rawValue: UInt8
+            static let certificate = Parts(rawValue: 1)
+            static let chain = Parts(rawValue: 2)
+            static let subject = Parts(rawValue: 4)
+            static let uri = Parts(rawValue: 8)
+            static let dns = Parts(rawValue: 16)
+        }
+        var mode = Mode.remove
+        var parts: Parts = []
     }
 
     enum Codec: Sendable { case auto, http1, http2 }

@@ -415,6 +415,30 @@ struct ListenerCompiler {
         settings.keepsExternalRequestID = message.preserveExternalRequestId
         settings.setsRequestIDInResponse = message.alwaysSetRequestIdInResponse
         settings.proxiesContinue = message.proxy100Continue
+        settings.clientCertificate = clientCertificate(message)
+    }
+
+    private func clientCertificate(_ message: Envoy.HttpConnectionManager) -> HTTPChainConfiguration.ClientCertificate {
+        var rule = HTTPChainConfiguration.ClientCertificate()
+        switch message.forwardClientCertDetails {
+        case .sanitize: rule.mode = .remove
+        case .forwardOnly: rule.mode = .forward
+        case .appendForward: rule.mode = .append
+        case .sanitizeSet: rule.mode = .set
+        case .alwaysForwardOnly: rule.mode = .forwardAlways
+        }
+        guard let wanted = message.setCurrentClientCertDetails else { return rule }
+        if rule.mode != .append, rule.mode != .set {
+            context.report(
+                "set_current_client_cert_details: forward_client_cert_details has to be APPEND_FORWARD or SANITIZE_SET for it"
+            )
+        }
+        if wanted.cert { rule.parts.insert(.certificate) }
+        if wanted.chain { rule.parts.insert(.chain) }
+        if wanted.subject ?? false { rule.parts.insert(.subject) }
+        if wanted.uri { rule.parts.insert(.uri) }
+        if wanted.dns { rule.parts.insert(.dns) }
+        return rule
     }
 
     private func paths(_ message: Envoy.HttpConnectionManager, _ settings: inout HTTPChainConfiguration.Settings) {

@@ -19,12 +19,19 @@ struct TLSCompiler {
                 source.requiresPeer = message.requireClientCertificate ?? false
                 source.requiresName = message.requireSni ?? false
                 source.allowsResumption = !(message.disableStatelessSessionResumption ?? false)
+                source.sessionSeconds = Int((nanoseconds(message.sessionTimeout) ?? 0) / 1_000_000_000)
+                source.prefersClientCiphers = message.preferClientCiphers
                 source.protocols = protocols(common, isHTTP1: isHTTP1)
                 if common.tlsCertificates.isEmpty, common.tlsCertificateSdsSecretConfigs.isEmpty {
                     context.report("common_tls_context.tls_certificates: a server needs at least one certificate")
                     return nil
                 }
                 return make(source)
+            case .upstreamProxyProtocol:
+                context.report(
+                    "ProxyProtocolUpstreamTransport is for clusters; a listener has the filter proxy_protocol"
+                )
+                return nil
             case .upstreamTls:
                 context.report("UpstreamTlsContext is for clusters; a filter chain has DownstreamTlsContext")
                 return nil
@@ -37,7 +44,9 @@ struct TLSCompiler {
     }
 
     /// The TLS of a cluster.
-    func client(_ socket: Envoy.TransportSocket?, owner: String) -> TLSHolder? {
+    func client(_ socket: Envoy.TransportSocket?, owner: String, names: TransportConfiguration.Naming = [])
+        -> TLSHolder?
+    {
         guard let socket else { return nil }
         return context.at("transport_socket.typed_config") {
             switch socket.typedConfig {
@@ -47,14 +56,21 @@ struct TLSCompiler {
                 source.name = message.sni
                 source.usesHostName = message.autoHostSni
                 source.checksName = message.autoSniSanValidation
+                source.keptSessions = Int(min(1024, message.maxSessionKeys ?? 1))
+                source.checksKeyUsage = message.enforceRsaKeyUsage ?? false
                 source.protocols = protocols(common, isHTTP1: true)
                 if source.usesHostName, !source.name.isEmpty {
                     context.report("auto_host_sni: sni stands here, too; give one of them")
+                }
+                if names.contains(.san), common.validationContextType == nil {
+                    context.report("auto_san_validation: needs a validation context with trusted_ca")
                 }
                 if source.checksName, common.validationContextType == nil {
                     context.report("auto_sni_san_validation: needs a validation context with trusted_ca")
                 }
                 return make(source)
+            case .upstreamProxyProtocol(let message):
+                return client(message.transportSocket, owner: owner, names: names)
             case .downstreamTls:
                 context.report("DownstreamTlsContext is for filter chains; a cluster has UpstreamTlsContext")
                 return nil
@@ -64,6 +80,33 @@ struct TLSCompiler {
                 return nil
             }
         }
+    }
+
+    /// How endpoints are spoken to; nil: in the clear and without a word before.
+    func transport(
+        _ socket: Envoy.TransportSocket?,
+        owner: String,
+        names: TransportConfiguration.Naming = []
+    ) -> TransportConfiguration {
+        let tls = client(socket, owner: owner, names: names)
+        guard case .upstreamProxyProtocol(let message) = socket?.typedConfig else {
+            return TransportConfiguration(tls: tls, introduction: nil)
+        }
+        if case .upstreamProxyProtocol = message.transportSocket?.typedConfig {
+            context.report("transport_socket.typed_config.transport_socket: the header is sent once")
+        }
+        let config = message.config ?? Envoy.ProxyProtocolConfig()
+        if config.version == .v1, !config.addedTlvs.isEmpty {
+            context.report("transport_socket.typed_config.config.added_tlvs: are for version V2")
+        }
+        var introduction = ProxyIntroduction(version: config.version == .v1 ? .text : .binary)
+        for value in config.addedTlvs { introduction.add(UInt8(truncatingIfNeeded: value.type), value.value) }
+        if introduction.values.count > ProxyIntroduction.valuesLimit {
+            context.report(
+                "transport_socket.typed_config.config.added_tlvs: at most \(ProxyIntroduction.valuesLimit) bytes together"
+            )
+        }
+        return TransportConfiguration(tls: tls, introduction: introduction)
     }
 
     /// What ALPN offers. HTTP/2 is left out where only HTTP/1 is spoken.

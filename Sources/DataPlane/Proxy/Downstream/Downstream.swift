@@ -26,7 +26,7 @@ struct Downstream: SlabElement {
     }
 
     struct Flags: OptionSet, BitwiseCopyable {
-        let rawValue: UInt32
+        let rawValue: UInt16
         /// Read interest is taken back: nothing may be read now.
         static let readPaused = Flags(rawValue: 1)
         static let writeArmed = Flags(rawValue: 2)

@@ -7,6 +7,8 @@ struct ConnectionNotes {
     var limits: [ConnectionLimit] = []
     /// Whoever opened the connection, where a balancer in front named another client.
     var directPeer: SocketAddress?
+    /// What endpoints are told of the client's certificate; empty where they are told nothing of it. nil: it gave none.
+    var clientCertificate: [UInt8]?
     /// The name in a TLS hello that was only looked at.
     var serverName: String?
 }

@@ -1,3 +1,4 @@
+import CWeft
 import Glibc
 import Synchronization
 
@@ -53,9 +54,5 @@ final class ProcessLog: Sendable {
 /// The clock on the wall.
 enum WallClock {
     /// Nanoseconds since 1970.
-    static func now() -> UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return UInt64(max(0, time.tv_sec)) * 1_000_000_000 + UInt64(max(0, time.tv_nsec))
-    }
+    static func now() -> UInt64 { cweft_wall_clock() }
 }

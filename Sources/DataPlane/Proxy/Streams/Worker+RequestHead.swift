@@ -203,6 +203,10 @@ extension Worker {
         var hasProto = false
         var hasRequestID = false
         let replacesHost = appendsForwardedHost(facts, exchange, route)
+        let certificate = chain.pointee.clientCertificate
+        let forwardsCertificate =
+            certificate != .remove
+            && passesClientCertificate(downstreams.pointer(exchange.pointee.downstream), chain)
         var run = FieldRun(base)
         for index in 0..<requestFields.count {
             let name = requestFields.names[index]
@@ -210,8 +214,9 @@ extension Worker {
             var passes = true
             switch name {
             case .other: if hasAliases { passes = !isAlias(base, field) }
-            // Who the client is by its certificate is nothing that it may say itself.
-            case .host, .contentLength, .forwardedClientCert: passes = false
+            case .host, .contentLength: passes = false
+            // Who the client is by its certificate is nothing that it may say itself, unless it is trusted to.
+            case .forwardedClientCert: passes = forwardsCertificate
             case .forwardedFor:
                 forwardedFor = index
                 passes = !usesRemote || !chain.pointee.appendsForwardedFor
@@ -235,6 +240,9 @@ extension Worker {
         }
         run.flush(&writer)
         writeOwnFields(facts, exchange, chain, forwardedFor, hasProto, hasRequestID, &writer)
+        if certificate == .append || certificate == .set {
+            writeClientCertificate(downstreams.pointer(exchange.pointee.downstream), chain, base, &writer)
+        }
         if replacesHost {
             writer.put("x-forwarded-host: ")
             writer.put(facts.view.authority)

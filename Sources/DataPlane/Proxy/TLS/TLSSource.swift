@@ -1,6 +1,7 @@
 import EnvoyAPI
 import Glibc
 import TLS
+import Wire
 
 /// What a context is made of: the message, and the files that it names.
 struct TLSSource: Sendable {
@@ -17,6 +18,11 @@ struct TLSSource: Sendable {
     var usesHostName = false
     /// The endpoint's certificate has to be for the name that was asked for.
     var checksName = false
+    /// What the direction's own context says beside the common one.
+    var sessionSeconds = 0
+    var keptSessions = 0
+    var prefersClientCiphers = false
+    var checksKeyUsage = false
 
     /// A file of PEM larger than this is refused.
     static let fileLimit = 4 << 20
@@ -93,6 +99,11 @@ struct TLSSource: Sendable {
         settings.groups = parameters.ecdhCurves
         settings.protocols = protocols
         settings.allowsResumption = allowsResumption
+        settings.sessionSeconds = sessionSeconds
+        settings.keptSessions = keptSessions
+        settings.prefersClientCiphers = prefersClientCiphers
+        settings.checksKeyUsage = checksKeyUsage
+        settings.signatures = parameters.signatureAlgorithms
         for certificate in common.tlsCertificates { settings.certificates.append(try Self.certificate(certificate)) }
         for secret in common.tlsCertificateSdsSecretConfigs {
             guard case .tlsCertificate(let certificate) = try Self.secret(secret).get().type else {
@@ -110,13 +121,16 @@ struct TLSSource: Sendable {
                 validation.trustedCa = dynamic.trustedCa ?? validation.trustedCa
                 validation.crl = dynamic.crl ?? validation.crl
                 validation.matchTypedSubjectAltNames += dynamic.matchTypedSubjectAltNames
+                validation.verifyCertificateHash += dynamic.verifyCertificateHash
+                validation.verifyCertificateSpki += dynamic.verifyCertificateSpki
             }
             try apply(validation, &settings)
         case nil: break
         }
         settings.rule.isForClients = isServer
         if requiresPeer { settings.verification = .required }
-        if requiresPeer, settings.authorities.isEmpty, !settings.trustsSystem {
+        let isPinned = !settings.rule.digests.isEmpty || !settings.rule.keyDigests.isEmpty
+        if requiresPeer, settings.authorities.isEmpty, !settings.trustsSystem, !isPinned, !settings.acceptsUntrusted {
             throw TLSError("require_client_certificate needs a validation context with trusted_ca")
         }
         return settings
@@ -135,11 +149,46 @@ struct TLSSource: Sendable {
                 settings.rule.names.append(NameMatcher(kind, pattern.0, ignoresCase: pattern.1))
             }
         }
+        settings.rule.digests = try validation.verifyCertificateHash.map(Self.digest)
+        settings.rule.keyDigests = try validation.verifyCertificateSpki.map(Self.keyDigest)
+        settings.revokesLeafOnly = validation.onlyVerifyLeafCertCrl
+        settings.ignoresDates = validation.allowExpiredCertificate
+        settings.acceptsUntrusted = validation.trustChainVerification == .acceptUntrusted
         let isTrusting = !settings.authorities.isEmpty || settings.trustsSystem
-        if !isTrusting, !settings.rule.names.isEmpty {
+        let isPinned = !settings.rule.digests.isEmpty || !settings.rule.keyDigests.isEmpty
+        settings.skipsChain = isPinned && !isTrusting
+        if !isTrusting, !isPinned, !settings.rule.names.isEmpty {
             throw TLSError("names are matched, but without trusted_ca any peer could claim them")
         }
-        if isTrusting { settings.verification = isServer ? .optional : .required }
+        if validation.onlyVerifyLeafCertCrl, validation.crl == nil {
+            throw TLSError("only_verify_leaf_cert_crl needs crl")
+        }
+        if isTrusting || isPinned || settings.acceptsUntrusted {
+            settings.verification = isServer ? .optional : .required
+        }
+    }
+
+    /// 32 bytes from hexadecimal digits, with or without colons between the bytes.
+    static func digest(_ text: String) throws(TLSError) -> [UInt8] {
+        let digits = text.utf8.filter { $0 != 0x3A }.compactMap { byte -> UInt8? in
+            switch byte {
+            case 0x30...0x39: byte - 0x30
+            case 0x41...0x46, 0x61...0x66: (byte | 0x20) - 0x57
+            default: nil
+            }
+        }
+        guard digits.count == 64, text.utf8.count == 64 || text.utf8.count == 95 else {
+            throw TLSError("verify_certificate_hash: \"\(text)\" is no SHA-256 in hexadecimal digits")
+        }
+        return stride(from: 0, to: 64, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
+    }
+
+    /// 32 bytes from base64.
+    static func keyDigest(_ text: String) throws(TLSError) -> [UInt8] {
+        guard let bytes = Base64.decode(text), bytes.count == 32 else {
+            throw TLSError("verify_certificate_spki: \"\(text)\" is no SHA-256 in base64")
+        }
+        return bytes
     }
 
     /// Names of cipher suites: `A:B`, and `[A|B]` for equally good ones.

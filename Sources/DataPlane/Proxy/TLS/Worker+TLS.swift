@@ -160,6 +160,7 @@ extension Worker {
             return
         }
         metrics.count(.tlsHandshakes)
+        noteClientCertificate(place, session, chain)
         let generation = place.pointee.generation
         if known.listener != nil {
             place.pointee.flags.insert(.checksHost)
@@ -207,9 +208,17 @@ extension Worker {
     /// The TCP connection is there: TLS begins. False: it goes on later, or failed.
     func startHandshake(_ index: Int32, _ upstream: UpstreamPlace, _ holder: TLSHolder) -> Bool {
         var name = holder.source.name
+        var wanted: String?
         let slot = Int(upstream.pointee.endpoint)
         if holder.source.usesHostName, slot >= 0 {
             name = String(decoding: upstream.pointee.cluster.pointee.targets[slot].hostname, as: UTF8.self)
+        }
+        var checksName = holder.source.checksName
+        let naming = upstream.pointee.cluster.pointee.naming
+        if !naming.isEmpty, let host = keyed[index]?.name, !host.isEmpty {
+            let text = ServerName.normalized(host) ?? String(decoding: host, as: UTF8.self)
+            if naming.contains(.sni) { name = text }
+            if naming.contains(.san) { (checksName, wanted) = (true, text) }
         }
         let asked = name.isEmpty ? nil : name
         guard let context = holder.context,
@@ -217,7 +226,7 @@ extension Worker {
                 context,
                 fd: upstream.pointee.fd,
                 name: asked,
-                wanted: holder.source.checksName ? name : nil
+                wanted: checksName ? wanted ?? name : nil
             )
         else {
             upstreamHandshakeFailed(index, upstream, holder.report.error ?? "there is no TLS context")

@@ -44,6 +44,12 @@ struct ClusterState {
     var source: EndpointTarget
     /// nil: endpoints are spoken to in the clear.
     var tls: TLSHolder?
+    /// What endpoints are told first; nil: nothing.
+    var introduction: ProxyIntroduction?
+    var naming: TransportConfiguration.Naming = []
+    var socketOptions: [SocketOption] = []
+    /// A connection serves requests of one client, or for one host, only.
+    var keysConnections = false
     /// Why the last handshake failed, printable.
     var tlsFailure: [UInt8] = []
     /// Owns the bytes of `name`.
@@ -118,6 +124,8 @@ struct EndpointTarget {
     var hostname: [UInt8] = []
     /// Its metadata say `envoy.lb: {canary: true}`.
     var isCanary = false
+    /// nil: as the cluster says.
+    var transport: TransportConfiguration?
 
     var network: Socket.Network { place?.network ?? .own }
 }

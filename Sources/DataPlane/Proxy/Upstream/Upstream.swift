@@ -21,6 +21,8 @@ struct Upstream: SlabElement {
         /// Taken out of epoll while paused, because a broken connection reports itself without end.
         static let isUnwatched = Flags(rawValue: 128)
         static let closesAfterResponse = Flags(rawValue: 256)
+        /// It serves one client, or one host, only: the worker's `keyed` says which.
+        static let isKeyed = Flags(rawValue: 1 << 15)
     }
 
     var generation: UInt32 = 0

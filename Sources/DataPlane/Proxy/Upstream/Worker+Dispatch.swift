@@ -117,7 +117,7 @@ extension Worker {
     private func connect(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace, _ slot: Int32) {
         let target = target(exchange, cluster, slot)
         metrics.count(.upstreamConnectionsTotal)
-        let fd = target.isUnreachable ? -ENOENT : open(target, cluster.pointee.source)
+        let fd = target.isUnreachable ? -ENOENT : open(target, cluster)
         guard fd >= 0, let upstreamIndex = upstreams.take() else {
             if fd >= 0 { Socket.close(fd) }
             cluster.pointee.giveBack(.connections, exchange.pointee.priority)
@@ -143,7 +143,9 @@ extension Worker {
         )
         exchange.pointee.state = .connecting
         attach(upstreamIndex, upstream, index, exchange)
-        let waits = exchange.pointee.request.isEmpty || cluster.pointee.tls != nil
+        if cluster.pointee.keysConnections { noteKey(upstreamIndex, upstream, exchange) }
+        let waits =
+            exchange.pointee.request.isEmpty || tls(of: cluster, slot) != nil || introduction(of: cluster, slot) != nil
         if waits { upstream.pointee.flags.insert(.writeArmed) }
         guard loop.tryWatch(fd, upstream.pointee.interest, token: token.raw) else {
             upstreamFailed(upstreamIndex, upstream, code: EMFILE)
@@ -162,12 +164,17 @@ extension Worker {
         return target
     }
 
-    private func open(_ target: EndpointTarget, _ source: EndpointTarget) -> Int32 {
+    private func open(_ target: EndpointTarget, _ cluster: ClusterPlace) -> Int32 {
         if let path = target.pipe {
             return cweft_connect_unix(path, Int32(SOCK_STREAM.rawValue), 1)
         }
-        let from = source.address.family == target.address.family ? source.address : nil
-        return Socket.connect(target.address, network: target.network, from: from)
+        let source = cluster.pointee.source.address
+        return Socket.connect(
+            target.address,
+            network: target.network,
+            from: source.family == target.address.family ? source : nil,
+            options: cluster.pointee.socketOptions
+        )
     }
 
     /// No connection came to be: counts it and lets the request go elsewhere.

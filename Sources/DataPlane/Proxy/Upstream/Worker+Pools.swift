@@ -9,6 +9,7 @@ import Traffic
 extension Worker {
     /// Takes an idle connection of an endpoint; -1 when there is none.
     func takeIdle(_ cluster: ClusterPlace, _ slot: Int32, _ exchange: ExchangePlace) -> Int32 {
+        guard !cluster.pointee.keysConnections else { return takeIdleKeyed(cluster, slot, exchange) }
         guard slot >= 0 else {
             let destination = downstreams.pointer(exchange.pointee.downstream).pointee.destination
             return takeIdleOriginal(cluster, destination)
@@ -54,6 +55,10 @@ extension Worker {
         upstream.pointee.exchange = -1
         upstream.pointee.state = .idle
         let slot = upstream.pointee.endpoint
+        guard !upstream.pointee.flags.contains(.isKeyed) else {
+            putIdleKeyed(index, upstream)
+            return
+        }
         guard slot >= 0 else {
             putIdleOriginal(index, upstream)
             return
@@ -70,7 +75,7 @@ extension Worker {
     }
 
     @inline(__always)
-    private func armIdle(_ upstream: UpstreamPlace) {
+    func armIdle(_ upstream: UpstreamPlace) {
         let cluster = upstream.pointee.cluster
         var deadline = Self.after(now, cluster.pointee.idleTimeout)
         if cluster.pointee.maxConnectionDuration > 0 {
@@ -103,6 +108,7 @@ extension Worker {
 
     /// Closes all idle connections of an endpoint.
     func closeIdle(_ cluster: ClusterPlace, _ slot: Int32) {
+        if cluster.pointee.keysConnections { closeIdleKeyed(cluster, slot) }
         guard slot >= 0, Int(slot) < cluster.pointee.poolCount else { return }
         while cluster.pointee.pools[Int(slot)].top >= 0 {
             let index = cluster.pointee.pools[Int(slot)].top
@@ -151,7 +157,9 @@ extension Worker {
         guard upstream.pointee.isLive else { return }
         let cluster = upstream.pointee.cluster
         let slot = upstream.pointee.endpoint
-        if upstream.pointee.state == .idle {
+        if upstream.pointee.flags.contains(.isKeyed) {
+            removeKeyed(index)
+        } else if upstream.pointee.state == .idle {
             if slot >= 0 {
                 unlinkIdle(index, upstream, cluster.pointee.pools + Int(slot))
             } else {

@@ -55,7 +55,10 @@ extension Worker {
             upstreamFailed(index, upstream, code: -error)
             return false
         }
-        if let holder = upstream.pointee.cluster.pointee.tls { return startHandshake(index, upstream, holder) }
+        guard introduce(index, upstream) else { return false }
+        if let holder = tls(of: upstream.pointee.cluster, upstream.pointee.endpoint) {
+            return startHandshake(index, upstream, holder)
+        }
         connected(index, upstream)
         return upstream.pointee.isLive
     }

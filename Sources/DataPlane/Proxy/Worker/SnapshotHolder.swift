@@ -57,6 +57,7 @@ struct ChainState {
     let allowsWebSocket: Bool
     let acceptsHTTP10: Bool
     let serverHeader: HTTPChainConfiguration.ServerHeader
+    let clientCertificate: HTTPChainConfiguration.ClientCertificate.Mode
     let serverName: ByteRun
     let via: ByteRun
     let delayedCloseTimeout: UInt64
@@ -106,6 +107,7 @@ struct ChainState {
         allowsWebSocket = settings.allowsWebSocket
         acceptsHTTP10 = settings.acceptsHTTP10
         serverHeader = settings.serverHeader
+        clientCertificate = settings.clientCertificate.mode
         serverName = arena.copy(settings.serverName)
         via = arena.copy(settings.via)
         delayedCloseTimeout = settings.delayedCloseTimeout

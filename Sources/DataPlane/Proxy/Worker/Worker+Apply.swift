@@ -137,6 +137,12 @@ extension Worker {
         place.pointee.labels = settings.labels
         place.pointee.endpointWait = settings.endpointWait
         place.pointee.tls = settings.tls
+        place.pointee.introduction = settings.introduction
+        place.pointee.naming = settings.naming
+        place.pointee.socketOptions = settings.socketOptions
+        place.pointee.keysConnections =
+            settings.introduction != nil || !settings.naming.isEmpty
+            || settings.transports.contains { $0.transport.introduction != nil }
         place.pointee.source = settings.source.map { target(for: $0) } ?? EndpointTarget()
         if case .originalDestination = settings.discovery { place.pointee.isOriginalDestination = true }
         updateEndpoints(place, configuration)
@@ -158,6 +164,7 @@ extension Worker {
             let slot = Int(changes.slots[position])
             position += 1
             place.pointee.targets[slot] = target(for: endpoint.address)
+            place.pointee.targets[slot].transport = endpoint.transport
             place.pointee.targets[slot].hostname = Array((endpoint.hostname ?? "").utf8)
             place.pointee.targets[slot].isCanary = endpoint.isCanary
             place.pointee.pools[slot].labels = endpoint.labels
@@ -230,6 +237,7 @@ extension Worker {
         _ = place.pointee.set.update([])
         for slot in 0..<Int32(place.pointee.poolCount) { closeIdle(place, slot) }
         closeIdleOriginals(place)
+        closeIdleKeyed(place, nil)
         failPending(place)
         letGo(place)
     }

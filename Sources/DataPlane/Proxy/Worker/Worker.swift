@@ -81,6 +81,9 @@ final class Worker: @unchecked Sendable {
     var places: [String: NetworkPlace] = [:]
     /// Idle connections of ORIGINAL_DST clusters.
     var idleOriginals: [OriginalKey: [Int32]] = [:]
+    /// Whom connections to endpoints serve that do not serve everybody, and those of them that are idle.
+    var keyed: [Int32: PoolKey] = [:]
+    var keyedIdle: [PoolKey.Client: [PoolKey: [Int32]]] = [:]
     var reserve = ReserveDescriptor()
     /// Connections whose protocol is not known yet, by their number, with the listener that waits to know it.
     var detecting: [UInt64: ListenerConfiguration] = [:]

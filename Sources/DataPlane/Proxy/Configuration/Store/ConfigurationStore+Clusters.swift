@@ -98,6 +98,7 @@ extension ConfigurationStore {
             assignment,
             cluster: context.clusters.identity(entry.index),
             base: entry.settings.labels,
+            transports: entry.settings.transports,
             resolve: isResolved ? { Self.usable(self.resolved[$0] ?? [], message) } : nil
         )
     }
