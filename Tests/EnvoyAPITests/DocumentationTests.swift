@@ -27,7 +27,7 @@ struct DocumentationTests {
         Envoy.HeaderMatcher.self, Envoy.QueryParameterMatcher.self, Envoy.RouteAction.self,
         Envoy.RouteAction.UpgradeConfig.self, Envoy.WeightedCluster.self, Envoy.WeightedCluster.ClusterWeight.self,
         Envoy.RetryPolicy.self, Envoy.RetryPolicy.RetryBackOff.self, Envoy.RetryPolicy.RetryHostPredicate.self,
-        Envoy.PreviousHostsPredicate.self, Envoy.OmitCanaryHostsPredicate.self,
+        Envoy.PreviousHostsPredicate.self, Envoy.TcpProxy.TunnelingConfig.self, Envoy.OmitCanaryHostsPredicate.self,
         Envoy.RetryPolicy.RateLimitedRetryBackOff.self, Envoy.RetryPolicy.ResetHeader.self,
         Envoy.RouteAction.RequestMirrorPolicy.self, Envoy.RouteAction.ConnectConfig.self,
         Envoy.InternalRedirectPolicy.self, Envoy.NonForwardingAction.self,

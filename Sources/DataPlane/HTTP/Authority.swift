@@ -32,7 +32,8 @@ public enum Authority {
         return port <= 65_535
     }
 
-    static func hasPort(_ start: UnsafeRawPointer, count: Int) -> Bool {
+    /// Whether a valid authority names a port.
+    public static func hasPort(_ start: UnsafeRawPointer, count: Int) -> Bool {
         let colon = cweft_find_last(start, count, 0x3A)
         guard colon >= 0, colon < count - 1 else { return false }
         return start.load(fromByteOffset: count - 1, as: UInt8.self) != 0x5D

@@ -329,3 +329,35 @@ extension Envoy {
         ) { _ in }
     }
 }
+
+extension Envoy.TcpProxy {
+    /// The bytes go through a proxy behind the cluster, which is asked with CONNECT.
+    ///
+    /// `envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TunnelingConfig`
+    package struct TunnelingConfig: EnvoyMessage {
+        package var hostname: String
+        package var headersToAdd: [Envoy.HeaderValueOption]
+
+        package init(
+            hostname: String = "",
+            headersToAdd: [Envoy.HeaderValueOption] = []
+        ) {
+            self.hostname = hostname
+            self.headersToAdd = headersToAdd
+        }
+
+        package static let schema = MessageSchema<TunnelingConfig>(
+            "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TunnelingConfig",
+            empty: TunnelingConfig()
+        ) { schema in
+            schema.field(1, "hostname", \.hostname, .string, [.minLength(1)])
+            schema.repeated(3, "headers_to_add", \.headersToAdd, .message, [.maxItems(1000)])
+            schema.unsupported(
+                """
+                use_post=2 propagate_response_headers=4 post_path=5 propagate_response_trailers=6 request_id_extension=7
+                request_id_header=8 request_id_metadata_key=9
+                """
+            )
+        }
+    }
+}

@@ -10,6 +10,7 @@ extension Envoy {
         package var accessLog: [AccessLog]
         package var maxConnectAttempts: UInt32?
         package var maxDownstreamConnectionDuration: Duration?
+        package var tunnelingConfig: TcpProxy.TunnelingConfig?
 
         /// One of these.
         package enum ClusterSpecifier: Sendable, Equatable {
@@ -23,7 +24,8 @@ extension Envoy {
             idleTimeout: Duration? = nil,
             accessLog: [AccessLog] = [],
             maxConnectAttempts: UInt32? = nil,
-            maxDownstreamConnectionDuration: Duration? = nil
+            maxDownstreamConnectionDuration: Duration? = nil,
+            tunnelingConfig: TcpProxy.TunnelingConfig? = nil
         ) {
             self.statPrefix = statPrefix
             self.clusterSpecifier = clusterSpecifier
@@ -31,6 +33,7 @@ extension Envoy {
             self.accessLog = accessLog
             self.maxConnectAttempts = maxConnectAttempts
             self.maxDownstreamConnectionDuration = maxDownstreamConnectionDuration
+            self.tunnelingConfig = tunnelingConfig
         }
 
         package static let schema = MessageSchema<TcpProxy>(
@@ -59,10 +62,11 @@ extension Envoy {
                 .duration,
                 [.durationAtLeast(.milliseconds(1))]
             )
+            schema.optional(12, "tunneling_config", \.tunnelingConfig, .message)
             schema.unsupported(
                 """
                 on_demand=14 metadata_match=9 downstream_idle_timeout=3 upstream_idle_timeout=4
-                backoff_options=18 hash_policy=11 tunneling_config=12
+                backoff_options=18 hash_policy=11 
                 max_downstream_connection_duration_jitter_percentage=20 access_log_flush_interval=15
                 flush_access_log_on_connected=16 access_log_options=17 proxy_protocol_tlvs=19
                 upstream_connect_mode=21 max_early_data_bytes=22

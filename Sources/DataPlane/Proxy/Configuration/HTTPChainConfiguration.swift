@@ -33,6 +33,8 @@ final class HTTPChainConfiguration: Sendable {
         /// 0 = no limit.
         var maxRequestsPerConnection: UInt32 = 0
         var allowsWebSocket = false
+        /// CONNECT requests are passed on where the route says nothing about them.
+        var allowsConnect = false
         /// The peer's address is the client's: X-Forwarded-For gets it appended and what came is not trusted.
         var usesRemoteAddress = false
         var trustedHops: UInt32 = 0

@@ -289,8 +289,36 @@ struct ListenerCompiler {
             idleTimeout: nanoseconds(message.idleTimeout) ?? 3_600_000_000_000,
             maxConnectAttempts: max(1, message.maxConnectAttempts ?? 1),
             maxConnectionDuration: nanoseconds(message.maxDownstreamConnectionDuration) ?? 0,
-            accessLogs: accessLogs("access_log", message.accessLog)
+            accessLogs: accessLogs("access_log", message.accessLog),
+            connectHead: message.tunnelingConfig.map { config in context.at("tunneling_config") { connectHead(config) }
+            } ?? []
         )
+    }
+
+    /// What an endpoint is asked before it gets a connection's bytes.
+    private func connectHead(_ message: Envoy.TcpProxy.TunnelingConfig) -> [UInt8] {
+        var text = "CONNECT \(message.hostname) HTTP/1.1\r\nhost: \(message.hostname)\r\n"
+        let isHost = Array(message.hostname.utf8).withUnsafeBytes { bytes in
+            bytes.baseAddress.map {
+                Authority.isValid($0, count: bytes.count) && Authority.hasPort($0, count: bytes.count)
+            }
+        }
+        if isHost != true {
+            context.report(
+                "hostname: \"\(message.hostname)\" is no host with a port; command operators are not supported"
+            )
+        }
+        for (index, option) in message.headersToAdd.enumerated() {
+            guard let header = option.header else { continue }
+            let name = RouteCompiler.lowercased(header.key)
+            let isOwn = ["host", "content-length", "transfer-encoding", "connection", "upgrade"].contains(name)
+            let isToken = !name.isEmpty && name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x3A }
+            if isOwn || !isToken || header.value.contains("%") || header.value.utf8.contains(where: { $0 < 0x20 }) {
+                context.report("headers_to_add[\(index)]: only plain values without command operators are supported")
+            }
+            text += "\(name): \(header.value)\r\n"
+        }
+        return Array((text + "\r\n").utf8)
     }
 
     private func http(_ message: Envoy.HttpConnectionManager, owner: String) -> HTTPChainConfiguration.Settings {
@@ -319,11 +347,14 @@ struct ListenerCompiler {
         identity(message, &settings)
         paths(message, &settings)
         settings.accessLogs = accessLogs("access_log", message.accessLog)
-        for upgrade in message.upgradeConfigs {
-            if RouteCompiler.lowercased(upgrade.upgradeType) == "websocket" {
-                settings.allowsWebSocket = upgrade.enabled ?? true
-            } else {
-                context.report("upgrade_configs: only \"websocket\" is supported, not \"\(upgrade.upgradeType)\"")
+        for (index, upgrade) in message.upgradeConfigs.enumerated() {
+            switch RouteCompiler.lowercased(upgrade.upgradeType) {
+            case "websocket": settings.allowsWebSocket = upgrade.enabled ?? true
+            case "connect": settings.allowsConnect = upgrade.enabled ?? true
+            default:
+                context.report(
+                    "upgrade_configs[\(index)].upgrade_type: \"\(upgrade.upgradeType)\" is not supported; use websocket or CONNECT"
+                )
             }
         }
         return settings

@@ -133,6 +133,8 @@ final class TCPChainConfiguration: Sendable {
     /// Whole life; 0 = no limit.
     let maxConnectionDuration: UInt64
     let accessLogs: [AccessLogIndex]
+    /// The request after whose answer the endpoint relays; empty: it does so at once.
+    let connectHead: [UInt8]
 
     init(
         statPrefix: String,
@@ -140,7 +142,8 @@ final class TCPChainConfiguration: Sendable {
         idleTimeout: UInt64 = 3_600_000_000_000,
         maxConnectAttempts: UInt32 = 1,
         maxConnectionDuration: UInt64 = 0,
-        accessLogs: [AccessLogIndex] = []
+        accessLogs: [AccessLogIndex] = [],
+        connectHead: [UInt8] = []
     ) {
         self.statPrefix = statPrefix
         self.clusters = clusters
@@ -148,6 +151,7 @@ final class TCPChainConfiguration: Sendable {
         self.maxConnectAttempts = maxConnectAttempts
         self.maxConnectionDuration = maxConnectionDuration
         self.accessLogs = accessLogs
+        self.connectHead = connectHead
     }
 
     /// The cluster for one connection.

@@ -37,7 +37,7 @@ extension RouteCompiler {
         extras.tellsTimeoutRetries = host.includeIsTimeoutRetryHeader
         isUsed =
             isUsed || !extras.mirrors.isEmpty || extras.drawHeader != nil || extras.internalRedirect != nil
-            || extras.replayLimit != nil || extras.connect != .refuse || extras.tellsTimeoutRetries
+            || extras.replayLimit != nil || extras.connect != nil || extras.tellsTimeoutRetries
         return isUsed ? builder.arena.copy([extras]).pointer(at: 0) : nil
     }
 
@@ -92,12 +92,15 @@ extension RouteCompiler {
         return (own ?? shared).map { Int(min($0, UInt64(Worker.Limits.largestReplay))) }
     }
 
-    private func connect(_ message: Envoy.RouteAction) -> ConnectRule {
-        var rule = ConnectRule.refuse
+    private func connect(_ message: Envoy.RouteAction) -> ConnectRule? {
+        var rule: ConnectRule?
         for (index, upgrade) in message.upgradeConfigs.enumerated() {
             switch Self.lowercased(upgrade.upgradeType) {
             case "connect":
-                guard upgrade.enabled ?? true else { continue }
+                guard upgrade.enabled ?? true else {
+                    rule = .refuse
+                    continue
+                }
                 rule = upgrade.connectConfig == nil ? .passOn : .terminate
             case "websocket":
                 if upgrade.connectConfig != nil {

@@ -107,6 +107,9 @@ struct RouteCompiler {
         route.requestEdits = edits(levels.map(\.request))
         route.responseEdits = edits(levels.map(\.response))
         route.remembersRequest = remembersRequest(route.responseEdits)
+        if case .route(let action) = message.action, action.internalRedirectPolicy != nil {
+            route.remembersRequest = true
+        }
         switch message.action {
         case .route(let action):
             route.action = .forward(context.at("route") { forward(action, message, host, levels, &route) })

@@ -88,7 +88,7 @@ extension Worker {
         place.pointee.flags.insert(.isQuietOver)
         guard let configuration = detecting[place.pointee.id],
             let chain = configuration.chainWithoutProtocol(for: facts(place)), case .tcp(let tcp) = chain.filter,
-            chain.tls == nil
+            chain.tls == nil, tcp.connectHead.isEmpty
         else {
             armDownstream(index, place)
             return

@@ -171,6 +171,7 @@ private struct ProxyFamily {
                 (("outcome", "over_budget"), .retriesOverBudget), (("outcome", "limit_reached"), .retriesLimitReached),
             ]
         ),
+        one("internal_redirects_total", .redirectsFollowed, "Redirects of endpoints that were followed here."),
         ProxyFamily(
             name: "mirror_total",
             kind: .counter,

@@ -11,6 +11,7 @@ enum ProxyCounter: Int, CaseIterable, Sendable {
     case retriesTotal, retriesOverBudget, retriesLimitReached, retriesSucceeded
     case endpointWaits
     case mirrorsTotal, mirrorsRefused, mirrorsGivenUp
+    case redirectsFollowed
     case breakerConnections, breakerPending, breakerRequests
     case ejectionsConsecutive5xx, ejectionsConsecutiveGateway, ejectionsConsecutiveLocal, ejectionsSuccessRate
     case ejectionsEnded

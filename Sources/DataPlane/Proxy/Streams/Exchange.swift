@@ -48,6 +48,10 @@ struct Exchange: SlabElement {
         static let awaitsBudget = Flags(rawValue: 1 << 20)
         /// It waited for a first endpoint.
         static let awaitedEndpoint = Flags(rawValue: 1 << 21)
+        /// A CONNECT request that ends here: the endpoint gets the bytes alone.
+        static let terminatesConnect = Flags(rawValue: 1 << 26)
+        /// Redirects of the endpoint may be followed here.
+        static let followsRedirects = Flags(rawValue: 1 << 25)
         /// A copy of another request: nobody waits for its answer.
         static let isShadow = Flags(rawValue: 1 << 31)
         /// Answers below 400 may be retried too.
@@ -129,6 +133,8 @@ struct Exchange: SlabElement {
     init() {}
 
     var isTunnel: Bool { state == .tunnel || flags.contains(.isTunnelOnly) }
+    /// The endpoint gets the client's bytes as they are, so no pooled connection will do.
+    var isRaw: Bool { !flags.isDisjoint(with: [.isTunnelOnly, .terminatesConnect]) }
 }
 
 typealias ExchangePlace = UnsafeMutablePointer<Exchange>

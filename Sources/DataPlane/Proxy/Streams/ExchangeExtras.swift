@@ -15,6 +15,10 @@ struct ExchangeExtras {
     var isInternal = false
     /// Names of answers' fields that make a retry (`x-envoy-retriable-header-names`), in lower case.
     var retriableNames: [[UInt8]] = []
+    /// Redirects followed, the URL that the last of them came from, and the one that it led to.
+    var redirects: UInt32 = 0
+    var originalURL: [UInt8] = []
+    var redirectedURL: [UInt8] = []
 }
 
 /// What the fields of a request ask for.

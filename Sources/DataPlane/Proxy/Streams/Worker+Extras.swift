@@ -57,6 +57,7 @@ extension Worker {
         if isOwn { extras(exchange).pointee.retry = policy }
         if isOwn ? policy.judgesEveryAnswer : policy.examinesAll { exchange.pointee.flags.insert(.judgesEveryAnswer) }
         if policy.perTryIdleTimeout > 0 { exchange.pointee.flags.insert(.hasTryIdleTimeout) }
+        if forward.extras?.pointee.internalRedirect != nil { exchange.pointee.flags.insert(.followsRedirects) }
         if forward.extras?.pointee.replayLimit != nil { exchange.pointee.flags.insert(.hasReplayLimit) }
     }
 

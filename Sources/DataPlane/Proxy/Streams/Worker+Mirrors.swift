@@ -137,6 +137,11 @@ extension Worker {
             shadow.pointee.requestSent = 0
             shadow.pointee.requestBody = exchange.pointee.requestBody
             shadow.pointee.lastActivity = now
+            if exchange.pointee.requestBody.isComplete, shadow.pointee.trailers.isEmpty, step.trailers == 0,
+                let raw = exchange.pointee.trailers.bytes
+            {
+                _ = buffers.append(&shadow.pointee.trailers, raw, exchange.pointee.trailers.count)
+            }
             if exchange.pointee.requestBody.isComplete, let forward { limitShadow(handle.exchange, forward) }
             guard appendBody(shadow, bytes, step) else {
                 giveUp(handle)

@@ -86,6 +86,10 @@ extension Worker {
             armWriting(upstreamIndex, upstream, false)
             pauseReading(exchange.pointee.downstream, downstreams.pointer(exchange.pointee.downstream))
         case .awaitingResponse, .waiting:
+            guard !exchange.pointee.flags.contains(.isTunnelOnly) else {
+                upstreamBroke(index, exchange, upstreamIndex, upstream, .resetBeforeRequest)
+                return
+            }
             // An answer may lie in the receive buffer (413 before the body's end): reading tells.
             if upstream.pointee.flags.contains(.isReused), !exchange.pointee.flags.contains(.sentBytes) {
                 upstreamBroke(index, exchange, upstreamIndex, upstream, .closedBeforeResponse)

@@ -58,6 +58,8 @@ extension Worker {
                 writer.overflowed = writer.overflowed || sink.overflowed
                 writer.count += sink.overflowed ? 0 : sink.count
             }
+        } else if exchange.pointee.method == .connect {
+            writer.put(host(facts, exchange, forward))
         } else {
             writer.put(facts.target)
         }
@@ -90,6 +92,11 @@ extension Worker {
             if forward.rewritesPath {
                 writer.put("x-envoy-original-path: ")
                 writer.put(facts.target)
+                writer.endLine()
+            }
+            if let url = exchange.pointee.extras?.pointee.originalURL, !url.isEmpty {
+                writer.put("x-envoy-original-url: ")
+                url.withUnsafeBytes { writer.put(ByteRun($0)) }
                 writer.endLine()
             }
             if rewritesHost(facts, exchange, forward) {

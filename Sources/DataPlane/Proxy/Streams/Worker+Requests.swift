@@ -54,7 +54,10 @@ extension Worker {
                     "the host wants another TLS than this connection has"
                 )
         }
-        if exchange.pointee.method == .connect {
+        let route = exchange.pointee.snapshot?.pointee.views._withUnsafeGuaranteedRef { $0[chain.pointee.routeTable] }
+        let isConnect = exchange.pointee.method == .connect
+        if isConnect { place.pointee.flags.insert(.closesAfterResponse) }
+        if isConnect, !(chain.pointee.allowsConnect || route?.takesConnect ?? false) || head.framing != .none {
             // What follows is meant for a tunnel that does not open: no byte of it is a request.
             exchange.pointee.requestBody = Body(.untilClose)
             return length
@@ -67,7 +70,6 @@ extension Worker {
                     "CONNECT is not allowed here"
                 )
         }
-        let route = exchange.pointee.snapshot?.pointee.views._withUnsafeGuaranteedRef { $0[chain.pointee.routeTable] }
         guard let route else {
             exchange.pointee.responseFlags.insert(.noRoute)
             return length
@@ -76,7 +78,7 @@ extension Worker {
         if head.flags.contains(.hasEnvoyFields) || !route.internalOnly.isEmpty {
             readHouseFields(exchange, chain, place, bytes, route.internalOnly)
         }
-        if route.asksForCertificate { facts.view.hasCertificate = place.pointee.tls?.peer != nil }
+        if route.asksForCertificate { facts.view.hasCertificate = hasCertificate(place) }
         return length
             + follow(
                 route.match(facts.view, random: random.next()),
@@ -88,6 +90,9 @@ extension Worker {
                 count - length
             )
     }
+
+    /// Whether the client presented a certificate; one that is not found good ends the handshake.
+    func hasCertificate(_ place: DownstreamPlace) -> Bool { place.pointee.tls?.peer != nil }
 
     private func begin(
         _ exchangeIndex: Int32,
@@ -142,7 +147,7 @@ extension Worker {
         return false
     }
 
-    private func record(_ exchange: ExchangePlace, _ bytes: UnsafeMutableRawPointer, _ length: Int) {
+    func record(_ exchange: ExchangePlace, _ bytes: UnsafeMutableRawPointer, _ length: Int) {
         _ = buffers.append(&exchange.pointee.record, bytes, length)
     }
 
@@ -159,7 +164,9 @@ extension Worker {
             return nil
         }
         var target = ByteRun(start: bytes + Int(head.pathStart), count: Int(head.pathLength))
-        if target.isEmpty { target = exchange.pointee.method == .options ? Self.asterisk : Self.slash }
+        if target.isEmpty, exchange.pointee.method != .connect {
+            target = exchange.pointee.method == .options ? Self.asterisk : Self.slash
+        }
         if chain.pointee.normalizesPath, target[0] == 0x2F, let start = target.start,
             !PathNormalizer.isNormal(start, count: target.count)
         {
@@ -204,7 +211,7 @@ extension Worker {
     static func run(_ text: StaticString) -> ByteRun { ByteRun(start: text.utf8Start, count: text.utf8CodeUnitCount) }
 
     /// Acts on the outcome of routing; the bytes of the body that were taken.
-    private func follow(
+    func follow(
         _ match: RouteMatch,
         _ facts: RequestFacts,
         _ exchangeIndex: Int32,
@@ -285,7 +292,7 @@ extension Worker {
     }
 
     /// Chooses the cluster, writes the request as it goes upstream, and sends it on its way.
-    private func forward(
+    func forward(
         _ facts: RequestFacts,
         _ exchangeIndex: Int32,
         _ exchange: ExchangePlace,
@@ -297,6 +304,10 @@ extension Worker {
         guard case .forward(let forward) = route.pointee.action else { return 0 }
         if exchange.pointee.flags.contains(.wantsUpgrade), !(forward.allowsWebSocket ?? chain.pointee.allowsWebSocket) {
             return reject(exchangeIndex, exchange, body, count, status: 403, "WebSocket is not allowed on this route")
+        }
+        let connect = forward.extras?.pointee.connect ?? (chain.pointee.allowsConnect ? .passOn : .refuse)
+        if exchange.pointee.method == .connect, connect == .refuse {
+            return reject(exchangeIndex, exchange, body, count, status: 403, "CONNECT is not allowed on this route")
         }
         guard let cluster = cluster(for: forward, facts, exchange) else {
             exchange.pointee.responseFlags.insert(.noCluster)
@@ -333,6 +344,12 @@ extension Worker {
                 status: 503,
                 "the cluster's limit of requests is reached"
             )
+        }
+        if exchange.pointee.method == .connect, connect == .terminate {
+            exchange.pointee.flags.insert(.terminatesConnect)
+            requestBecameWhole(exchange)
+            dispatch(exchangeIndex, exchange)
+            return 0
         }
         guard writeRequestHead(facts, exchange, chain, route, forward) else {
             return reject(exchangeIndex, exchange, body, count, status: 431, "the head would be too large to forward")

@@ -158,6 +158,15 @@ extension Worker {
             switchProtocols(index, upstream, exchangeIndex, exchange, memory, count)
             return
         }
+        if exchange.pointee.flags.contains(.followsRedirects), (300...399).contains(status),
+            follows(exchangeIndex, exchange, status, index, upstream, memory)
+        {
+            return
+        }
+        if exchange.pointee.method == .connect, status < 300 {
+            openConnect(index, upstream, exchangeIndex, exchange, memory, count)
+            return
+        }
         if status >= 400 || exchange.pointee.flags.contains(.judgesEveryAnswer),
             isRetried(exchangeIndex, exchange, status, memory, index, upstream)
         {

@@ -44,12 +44,12 @@ extension Worker {
         }
         exchange.pointee.cluster = cluster
         hold(cluster)
-        if !speculates { takeHeldInput(place, exchange) }
+        if !speculates, chain.connectHead.isEmpty { takeHeldInput(place, exchange) }
         dispatch(exchangeIndex, exchange)
     }
 
     /// What detection read goes first.
-    private func takeHeldInput(_ place: DownstreamPlace, _ exchange: ExchangePlace) {
+    func takeHeldInput(_ place: DownstreamPlace, _ exchange: ExchangePlace) {
         guard !place.pointee.input.isEmpty else { return }
         exchange.pointee.bytesReceived &+= UInt64(place.pointee.input.count)
         metrics.tcpMoved(exchange.pointee.edge, read: place.pointee.input.count, written: 0)
@@ -61,14 +61,18 @@ extension Worker {
     /// The endpoint's connection is there.
     func tunnelConnected(_ upstreamIndex: Int32, _ upstream: UpstreamPlace, _ index: Int32, _ exchange: ExchangePlace) {
         let place = downstreams.pointer(exchange.pointee.downstream)
-        upstream.pointee.state = .tunnel
         exchange.pointee.lastActivity = now
+        if let chain = exchange.pointee.tcp?.takeUnretainedValue(), !chain.connectHead.isEmpty {
+            askForTunnel(upstreamIndex, upstream, index, exchange, chain)
+            return
+        }
+        upstream.pointee.state = .tunnel
         if exchange.pointee.request.isEmpty { armWriting(upstreamIndex, upstream, false) }
         guard !exchange.pointee.flags.contains(.speculates) else { return }
         openTunnel(exchange, place)
     }
 
-    private func openTunnel(_ exchange: ExchangePlace, _ place: DownstreamPlace) {
+    func openTunnel(_ exchange: ExchangePlace, _ place: DownstreamPlace) {
         exchange.pointee.state = .tunnel
         exchange.pointee.flags.insert(.isNotReplayable)
         exchange.pointee.respondedAt = now

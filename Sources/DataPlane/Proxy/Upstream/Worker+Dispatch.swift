@@ -34,7 +34,7 @@ extension Worker {
             }
         }
         beginTry(exchange, cluster, slot)
-        let idle = exchange.pointee.flags.contains(.isTunnelOnly) ? -1 : takeIdle(cluster, slot, exchange)
+        let idle = exchange.pointee.isRaw ? -1 : takeIdle(cluster, slot, exchange)
         if idle >= 0 {
             attach(idle, upstreams.pointer(idle), index, exchange)
             pump(index, exchange)
@@ -204,7 +204,9 @@ extension Worker {
         loop.timers.set(upstream.pointee.timer, Instant(nanoseconds: Self.after(now, duration)))
         guard upstream.pointee.exchange >= 0 else { return }
         let exchange = exchanges.pointer(upstream.pointee.exchange)
-        if exchange.pointee.isTunnel {
+        if exchange.pointee.flags.contains(.terminatesConnect) {
+            connectTerminated(upstreamIndex, upstream, upstream.pointee.exchange, exchange)
+        } else if exchange.pointee.isTunnel {
             tunnelConnected(upstreamIndex, upstream, upstream.pointee.exchange, exchange)
         } else {
             exchange.pointee.state = .awaitingResponse

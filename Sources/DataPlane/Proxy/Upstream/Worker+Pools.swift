@@ -89,7 +89,7 @@ extension Worker {
         let waiting = cluster.pointee.firstPending
         let exchange = exchanges.pointer(waiting)
         removePending(waiting, exchange)
-        guard !exchange.pointee.flags.contains(.isTunnelOnly) else {
+        guard !exchange.pointee.isRaw else {
             dispatch(waiting, exchange)
             return
         }

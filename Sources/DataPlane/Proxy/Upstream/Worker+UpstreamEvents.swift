@@ -33,6 +33,9 @@ extension Worker {
         if upstream.pointee.state == .tunnel {
             readTunnel(upstream: index, upstream, upstream.pointee.exchange, exchange)
         } else if exchange.pointee.flags.contains(.isTunnelOnly) {
+            if exchange.pointee.state == .awaitingResponse {
+                readConnectAnswer(index, upstream, upstream.pointee.exchange, exchange)
+            }
             return
         } else {
             readResponse(index, upstream, upstream.pointee.exchange, exchange)

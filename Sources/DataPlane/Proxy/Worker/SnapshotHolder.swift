@@ -55,6 +55,7 @@ struct ChainState {
     let suppressesEnvoyFields: Bool
     let repeatsRequestID: Bool
     let allowsWebSocket: Bool
+    let allowsConnect: Bool
     let acceptsHTTP10: Bool
     let serverHeader: HTTPChainConfiguration.ServerHeader
     let clientCertificate: HTTPChainConfiguration.ClientCertificate.Mode
@@ -105,6 +106,7 @@ struct ChainState {
         suppressesEnvoyFields = !settings.addsUpstreamTime
         repeatsRequestID = settings.setsRequestIDInResponse
         allowsWebSocket = settings.allowsWebSocket
+        allowsConnect = settings.allowsConnect
         acceptsHTTP10 = settings.acceptsHTTP10
         serverHeader = settings.serverHeader
         clientCertificate = settings.clientCertificate.mode

@@ -15,7 +15,8 @@ public struct ForwardExtras: BitwiseCopyable, @unchecked Sendable {
     public var drawHeader: ByteRun?
     /// Bytes of a request that are kept for another try.
     public var replayLimit: Int?
-    public var connect = ConnectRule.refuse
+    /// nil: as the connection manager says, which passes on or refuses.
+    public var connect: ConnectRule?
     /// `x-envoy-is-timeout-retry` on tries that follow a time-out.
     public var tellsTimeoutRetries = false
 
@@ -59,12 +60,11 @@ public struct InternalRedirect: BitwiseCopyable, Sendable {
 
     public init() {}
 
-    /// Where a `Location` leads: an authority (empty: the same as before) and a path with its query. Nil when the redirect is not
-    /// followed: no HTTP, another scheme than the request's where that is not allowed, or no absolute path.
+    /// Where a `Location` leads: an authority and a path with its query. Nil when the redirect is not followed: no whole URL, no
+    /// HTTP, or another scheme than the request's where that is not allowed.
     package func target(of location: ByteRun, isTLS: Bool) -> (authority: ByteRun, path: ByteRun)? {
         var rest = location
         if let end = rest.firstIndex(of: 0x23) { rest = rest.first(end) }
-        if rest[0] == 0x2F, rest[1] != 0x2F { return (.empty, rest) }
         let isSecure: Bool
         if rest.first(7).equalsIgnoringCase(StaticRun("http://").run) {
             isSecure = false

@@ -48,6 +48,8 @@ package struct RouteTableView: BitwiseCopyable, @unchecked Sendable {
     var ignoresPort = false
     /// Match paths up to the first `;` (`ignore_path_parameters_in_path_matching`).
     var ignoresParameters = false
+    /// A route takes CONNECT requests.
+    package var takesConnect = false
     /// A route asks for the client's certificate.
     package var asksForCertificate = false
     /// Fields (lower case) that only the house itself may send (`internal_only_headers`).

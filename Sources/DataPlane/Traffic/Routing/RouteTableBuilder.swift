@@ -35,6 +35,7 @@ package struct RouteTableBuilder {
         view.ignoresPort = ignoresPort
         view.ignoresParameters = ignoresParameters
         view.internalOnly = arena.copy(internalOnly.map { arena.copy(Self.lowercased($0)) })
+        view.takesConnect = hosts.contains { $0.routes.contains { $0.path.kind == .connect } }
         view.asksForCertificate = hosts.contains {
             $0.routes.contains { !$0.demands.isDisjoint(with: [.certificate, .noCertificate]) }
         }
