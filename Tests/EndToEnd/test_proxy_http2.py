@@ -196,7 +196,8 @@ def test_a_reset_cancels_the_work_behind(served, origin):
 def websocket_origin(peer):
     head = peer.until(b"\r\n\r\n")
     key = re.search(rb"sec-websocket-key: (\S+)", head).group(1)
-    accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    guid = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11" if b" /chat " in head else b""
+    accept = base64.b64encode(hashlib.sha1(key + guid).digest())
     peer.send(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
               b"sec-websocket-accept: %s\r\nsec-websocket-protocol: chat\r\n\r\nwelcome" % accept)
     while piece := peer.connection.recv(65536):
@@ -219,6 +220,9 @@ def test_websockets_come_by_extended_connect():
         client.until(lambda: found.body == b"welcome" + b"A" * 10_000)
         client.data(stream, b"", ends=True)
         assert client.answer(stream).body.endswith(b"bye")
+        # The answer to another key.
+        assert client.get("/forged", method="CONNECT", ends=False, fields=[
+            (":protocol", "websocket"), ("sec-websocket-version", "13")]).status == 502
         other = client.request("/", method="CONNECT", fields=[(":protocol", "connect-udp")])
         assert client.answer(other).status == 501
 

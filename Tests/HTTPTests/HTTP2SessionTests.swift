@@ -264,6 +264,12 @@ let smallHead: [UInt8] = [0x82, 0x84, 0x86, 0x41, 1, 0x78]
         #expect(parsed.isUpgrade)
     }
 
+    @Test func `a WebSocket's key has one answer`() {
+        // RFC 6455 section 1.3.
+        let key = Array("dGhlIHNhbXBsZSBub25jZQ==".utf8)
+        #expect(WebSocketKey.accept(key, key.count) == Array("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".utf8))
+    }
+
     @Test func `pings are answered, shutdown is announced and streams end in order`() throws {
         let client = try HTTP2Peer(.client)
         let server = try HTTP2Peer(.server)

@@ -272,30 +272,3 @@ struct HeadCollector {
         text.put("\r\n")
     }
 }
-
-/// The key of a WebSocket's handshake that the proxy makes itself.
-enum WebSocketKey {
-    /// Sixteen bytes in base64.
-    static func write(_ key: (UInt64, UInt64), _ body: (UnsafePointer<UInt8>) -> Void) {
-        let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 24) { text in
-            guard let base = text.baseAddress else { return }
-            func byte(_ index: Int) -> UInt32 {
-                guard index < 16 else { return 0 }
-                let word = index < 8 ? key.0 : key.1
-                return UInt32(UInt8(truncatingIfNeeded: word >> UInt64((index & 7) * 8)))
-            }
-            var position = 0
-            for index in stride(from: 0, to: 16, by: 3) {
-                let group = byte(index) << 16 | byte(index + 1) << 8 | byte(index + 2)
-                for shift in [18, 12, 6, 0] as [UInt32] {
-                    base[position] = alphabet.utf8Start[Int(group >> shift & 63)]
-                    position += 1
-                }
-            }
-            base[22] = 0x3D
-            base[23] = 0x3D
-            body(base)
-        }
-    }
-}

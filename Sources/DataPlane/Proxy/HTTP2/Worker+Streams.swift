@@ -1,4 +1,5 @@
 import Bytes
+import CWeft
 import Glibc
 import HTTP
 import Reactor
@@ -404,6 +405,25 @@ extension Worker {
         } else {
             resumeReading(exchange.pointee.upstream, upstream)
         }
+    }
+
+    /// Whether the endpoint answered the key that the proxy made for a stream's WebSocket.
+    func isAccepted(_ exchange: ExchangePlace, _ memory: UnsafeRawPointer) -> Bool {
+        let name: StaticString = "\r\nsec-websocket-key: "
+        guard let text = exchange.pointee.request.bytes,
+            let found = memmem(text, exchange.pointee.request.count, name.utf8Start, name.utf8CodeUnitCount)
+        else { return false }
+        let start = UnsafeRawPointer(found) + name.utf8CodeUnitCount
+        guard start + WebSocketKey.count <= UnsafeRawPointer(text) + exchange.pointee.request.count else {
+            return false
+        }
+        let wanted = WebSocketKey.accept(start, WebSocketKey.count)
+        for index in 0..<responseFields.count where responseFields.names[index] == .secWebSocketAccept {
+            let field = responseFields.fields[index]
+            return Int(field.valueLength) == wanted.count
+                && cweft_same(memory + Int(field.valueStart), wanted, wanted.count) != 0
+        }
+        return false
     }
 
     /// Nothing more is sent on a stream that relays bytes.

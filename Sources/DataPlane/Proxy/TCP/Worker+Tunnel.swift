@@ -166,6 +166,11 @@ extension Worker {
     ) {
         let downstreamIndex = exchange.pointee.downstream
         let place = downstreams.pointer(downstreamIndex)
+        guard !place.pointee.isStream || isAccepted(exchange, memory) else {
+            metrics.violation(.badResponse)
+            upstreamBroke(index, exchange, upstreamIndex, upstream, .badResponse)
+            return
+        }
         exchange.pointee.status = place.pointee.isStream ? 200 : 101
         exchange.pointee.tryDeadline = .max
         exchange.pointee.routeDeadline = .max

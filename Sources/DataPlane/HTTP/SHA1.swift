@@ -1,6 +1,7 @@
 /// SHA-1 (RFC 3174), for the handshake of WebSockets alone, where it protects nothing.
-enum SHA1 {
-    static func digest(_ message: [UInt8]) -> [UInt8] {
+public enum SHA1 {
+    /// The twenty bytes that stand for a message.
+    public static func digest(_ message: [UInt8]) -> [UInt8] {
         var state: [UInt32] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0]
         var padded = message + [0x80]
         while padded.count % 64 != 56 { padded.append(0) }
