@@ -1,6 +1,6 @@
 /// What a name of a peer's certificate must look like.
-package struct NameMatcher: Sendable, Equatable {
-    package enum Pattern: Sendable, Equatable {
+package struct NameMatcher: Sendable, Hashable {
+    package enum Pattern: Sendable, Hashable {
         case exact(String)
         case prefix(String)
         case suffix(String)
@@ -56,7 +56,7 @@ package struct NameMatcher: Sendable, Equatable {
 }
 
 /// What a peer's certificate must say, beyond that an authority vouches for it.
-package struct PeerRule: Sendable, Equatable {
+package struct PeerRule: Sendable, Hashable {
     /// One of them has to hold for one of the names; none: any name will do.
     package var names: [NameMatcher] = []
     /// The peer is a client: it must not come with an authority's certificate.

@@ -10,7 +10,7 @@ package struct TLSError: Error, Sendable, Equatable, CustomStringConvertible {
 package enum TLSVersion: Int32, Sendable { case v12 = 0x0303, v13 = 0x0304 }
 
 /// A certificate with its chain and its key, in PEM.
-package struct TLSCertificate: Sendable, Equatable {
+package struct TLSCertificate: Sendable, Hashable {
     package var chain: [UInt8]
     package var key: [UInt8]
     package var password: String?
@@ -23,7 +23,7 @@ package struct TLSCertificate: Sendable, Equatable {
 }
 
 /// What a context is made of. The defaults are safe: TLS 1.2 and 1.3, forward secrecy, authenticated encryption.
-package struct TLSSettings: Sendable, Equatable {
+package struct TLSSettings: Sendable, Hashable {
     package enum Verification: Sendable { case none, optional, required }
 
     package var isServer: Bool

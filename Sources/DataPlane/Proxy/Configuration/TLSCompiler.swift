@@ -126,7 +126,7 @@ struct TLSCompiler {
         guard context.isSound else { return nil }
         let holder: TLSHolder
         switch source.load() {
-        case .success(let made): holder = TLSHolder(source, context: made)
+        case .success(let made): holder = TLSHolder(source, context: made?.context, hash: made?.hash)
         case .failure(let error):
             guard source.mayComeLater else {
                 context.report("common_tls_context: \(error)")

@@ -136,11 +136,12 @@ final class ProxyProcess: EventHandler {
         store.setClock()
         for path in paths.sorted() { store.read(path) }
         store.readWanted()
-        store.context.tls.filesChanged(paths) { [log] holder, error in
-            if let error {
+        store.context.tls.filesChanged(paths) { [log] holder, result in
+            switch result {
+            case .unchanged: break
+            case .loaded: log.info("certificates loaded", ["for": holder.source.owner])
+            case .refused(let error):
                 log.warning("the certificates of \(holder.source.owner) are refused, those before stay: \(error)")
-            } else {
-                log.info("certificates loaded", ["for": holder.source.owner])
             }
         }
         publish()

@@ -10,15 +10,17 @@ final class TLSHolder: Sendable {
     struct State {
         /// nil: the files of secrets did not come yet.
         var context: TLSContext?
+        /// Of what the context was made of.
+        var hash: Int?
         /// Why the newest contents of the files were refused; nil when they are in force.
         var error: String?
         var rejections = 0
         var reloads = 0
     }
 
-    init(_ source: TLSSource, context: TLSContext?, error: String? = nil) {
+    init(_ source: TLSSource, context: TLSContext?, hash: Int? = nil, error: String? = nil) {
         self.source = source
-        state = Lock(State(context: context, error: error))
+        state = Lock(State(context: context, hash: hash, error: error))
     }
 
     /// Whether clients have to show the same for both: certificates asked for, trust and names.
@@ -32,22 +34,29 @@ final class TLSHolder: Sendable {
     var context: TLSContext? { state.withLock { $0.context } }
     var report: State { state.withLock { $0 } }
 
+    enum Reloading { case unchanged, loaded, refused(String) }
+
     /// Takes over what the files say now, or keeps what is in force and says why.
-    func reload() -> String? {
-        switch source.load() {
-        case .success(let context):
+    func reload() -> Reloading {
+        // What is in force stays where nothing is new: sessions that may be resumed are kept with it.
+        switch source.load(unless: report.hash) {
+        case .success(nil):
+            state.withLock { $0.error = nil }
+            return .unchanged
+        case .success(let made?):
             state.withLock {
-                $0.context = context
+                $0.context = made.context
+                $0.hash = made.hash
                 $0.error = nil
                 $0.reloads += 1
             }
-            return nil
+            return .loaded
         case .failure(let error):
             state.withLock {
                 $0.error = error.description
                 $0.rejections += 1
             }
-            return error.description
+            return .refused(error.description)
         }
     }
 }
@@ -78,7 +87,7 @@ final class TLSBook {
     var files: [(path: String, directory: String)] { holders.flatMap(\.source.files) }
 
     /// Loads again whatever uses one of these files; calls back with what came of it.
-    func filesChanged(_ paths: Set<String>, _ report: (_ holder: TLSHolder, _ error: String?) -> Void) {
+    func filesChanged(_ paths: Set<String>, _ report: (_ holder: TLSHolder, _ result: TLSHolder.Reloading) -> Void) {
         for holder in holders where holder.source.files.contains(where: { paths.contains($0.path) }) {
             report(holder, holder.reload())
         }

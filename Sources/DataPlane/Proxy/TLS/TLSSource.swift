@@ -83,10 +83,12 @@ struct TLSSource: Sendable {
         return found
     }
 
-    /// Reads everything and makes a context of it.
-    func load() -> Result<TLSContext, TLSError> {
+    /// Reads everything and makes a context of it; nil: it would be the one whose settings had this hash.
+    func load(unless known: Int? = nil) -> Result<(context: TLSContext, hash: Int)?, TLSError> {
         do throws(TLSError) {
-            return .success(try TLSContext(try settings()))
+            let settings = try settings()
+            let hash = settings.hashValue
+            return .success(hash == known ? nil : (try TLSContext(settings), hash))
         } catch { return .failure(error) }
     }
 
