@@ -6,13 +6,16 @@ extension Envoy {
     /// `envoy.config.accesslog.v3.AccessLog`
     package struct AccessLog: EnvoyMessage {
         package var name: String
+        package var filter: AccessLogFilter?
         package var typedConfig: AccessLogConfig?
 
         package init(
             name: String = "",
+            filter: AccessLogFilter? = nil,
             typedConfig: AccessLogConfig? = nil
         ) {
             self.name = name
+            self.filter = filter
             self.typedConfig = typedConfig
         }
 
@@ -23,7 +26,7 @@ extension Envoy {
             schema.field(1, "name", \.name, .string)
             schema.oneof("config_type")
             schema.optional(4, "typed_config", of: "config_type", \.typedConfig, .any)
-            schema.unsupported("filter=2")
+            schema.optional(2, "filter", \.filter, .message)
         }
     }
 }

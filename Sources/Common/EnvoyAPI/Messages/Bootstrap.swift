@@ -41,11 +41,19 @@ extension Envoy {
             schema.optional(15, "overload_manager", \.overloadManager, .message)
             schema.optional(17, "layered_runtime", \.layeredRuntime, .message)
             schema.ignored(
-                """
-                flags_path=5 stats_flush_interval=7 stats_flush_on_admin=29 watchdog=8 watchdogs=27
-                enable_dispatcher_stats=16 header_prefix=18
-                stats_server_version_override=19 default_socket_interface=24
-                """
+                "stats_flush_interval=7 stats_flush_on_admin=29",
+                why: "numbers are read when they are asked for, and there are no sinks to flush them to"
+            )
+            schema.ignored(
+                "enable_dispatcher_stats=16",
+                why: "loop_iterations_total and loop_lag_microseconds are always there"
+            )
+            schema.unsupported(
+                "watchdog=8 watchdogs=27",
+                why: "there is no watchdog; loop_lag_microseconds shows a worker that hangs"
+            )
+            schema.unsupported(
+                "flags_path=5 header_prefix=18 stats_server_version_override=19 default_socket_interface=24"
             )
             schema.unsupported(
                 """
@@ -139,8 +147,15 @@ extension Envoy {
         ) { schema in
             schema.repeated(5, "access_log", \.accessLog, .message)
             schema.optional(3, "address", \.address, .message)
-            schema.ignored("access_log_path=1 profile_path=2 ignore_global_conn_limit=6")
-            schema.unsupported("socket_options=4 allow_paths=7")
+            schema.ignored(
+                "profile_path=2",
+                why: "there is no profiler"
+            )
+            schema.ignored(
+                "ignore_global_conn_limit=6",
+                why: "connections to the admin count for no limit of others"
+            )
+            schema.unsupported("access_log_path=1 socket_options=4 allow_paths=7")
         }
     }
 }
@@ -180,7 +195,8 @@ extension Envoy {
                 """
                 dynamic_parameters=12 user_agent_name=6 user_agent_version=7 user_agent_build_version=8
                 extensions=9 client_features=10 listening_addresses=11
-                """
+                """,
+                why: "they are for a control plane, and nobody is told of them"
             )
         }
     }

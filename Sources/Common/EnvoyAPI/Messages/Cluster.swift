@@ -146,11 +146,11 @@ extension Envoy {
             schema.optional(24, "transport_socket", \.transportSocket, .message)
             schema.repeated(43, "transport_socket_matches", \.transportSocketMatches, .message)
             schema.ignored(
-                """
-                wait_for_warm_on_init=54 track_timeout_budgets=47 track_cluster_stats=49
-                preconnect_policy=50
-                """
+                "wait_for_warm_on_init=54",
+                why:
+                    "clusters are in force as soon as they are read, and requests wait for a first lookup of their names"
             )
+            schema.unsupported("track_timeout_budgets=47 track_cluster_stats=49 preconnect_policy=50")
             schema.unsupported(
                 """
                 transport_socket_matcher=59 health_checks=8
@@ -268,7 +268,10 @@ extension Envoy.Cluster {
         ) { schema in
             schema.optional(1, "healthy_panic_threshold", \.healthyPanicThreshold, .message)
             schema.field(6, "close_connections_on_host_set_change", \.closeConnectionsOnHostSetChange, .bool)
-            schema.ignored("update_merge_window=4")
+            schema.ignored(
+                "update_merge_window=4",
+                why: "changes of endpoints are in force at once, which costs no more than to merge them"
+            )
             schema.unsupported(
                 """
                 zone_aware_lb_config=2 locality_weighted_lb_config=3 ignore_new_hosts_until_first_hc=5
@@ -341,7 +344,7 @@ extension Envoy {
             empty: UpstreamConnectionOptions()
         ) { schema in
             schema.optional(1, "tcp_keepalive", \.tcpKeepalive, .message)
-            schema.ignored("set_local_interface_name_on_upstream_connections=2 happy_eyeballs_config=3")
+            schema.unsupported("set_local_interface_name_on_upstream_connections=2 happy_eyeballs_config=3")
         }
     }
 }

@@ -248,7 +248,7 @@ extension Envoy {
             schema.optional(21, "max_ejection_time", \.maxEjectionTime, .duration, [.durationAbove(.zero)])
             schema.optional(22, "max_ejection_time_jitter", \.maxEjectionTimeJitter, .duration)
             schema.optional(25, "always_eject_one_host", \.alwaysEjectOneHost, .boolValue)
-            schema.ignored("successful_active_health_check_uneject_host=23")
+            schema.unsupported("successful_active_health_check_uneject_host=23")
             schema.unsupported("monitors=24")
         }
     }

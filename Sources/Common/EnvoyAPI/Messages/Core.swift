@@ -455,6 +455,7 @@ extension Envoy {
         package var format: Format?
         package var omitEmptyValues: Bool
         package var contentType: String
+        package var jsonFormatOptions: JsonFormatOptions?
 
         /// One of these.
         package enum Format: Sendable, Equatable {
@@ -466,11 +467,13 @@ extension Envoy {
         package init(
             format: Format? = nil,
             omitEmptyValues: Bool = false,
-            contentType: String = ""
+            contentType: String = "",
+            jsonFormatOptions: JsonFormatOptions? = nil
         ) {
             self.format = format
             self.omitEmptyValues = omitEmptyValues
             self.contentType = contentType
+            self.jsonFormatOptions = jsonFormatOptions
         }
 
         package static let schema = MessageSchema<SubstitutionFormatString>(
@@ -495,7 +498,7 @@ extension Envoy {
             }
             schema.field(3, "omit_empty_values", \.omitEmptyValues, .bool)
             schema.field(4, "content_type", \.contentType, .string, [.headerValue])
-            schema.ignored("json_format_options=7")
+            schema.optional(7, "json_format_options", \.jsonFormatOptions, .message)
             schema.unsupported("formatters=6")
         }
     }

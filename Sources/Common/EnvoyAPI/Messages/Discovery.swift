@@ -35,7 +35,10 @@ extension Envoy {
             schema.field(4, "type_url", \.typeUrl, .string)
             schema.field(5, "nonce", \.nonce, .string)
             schema.optional(6, "control_plane", \.controlPlane, .message)
-            schema.ignored("canary=3")
+            schema.ignored(
+                "canary=3",
+                why: "nobody reads it"
+            )
             schema.unsupported("resource_errors=7")
         }
     }

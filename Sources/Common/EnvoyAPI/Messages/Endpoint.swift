@@ -47,7 +47,7 @@ extension Envoy.ClusterLoadAssignment {
             empty: Policy()
         ) { schema in
             schema.optional(3, "overprovisioning_factor", \.overprovisioningFactor, .uint32Value, [.above(0)])
-            schema.ignored("endpoint_stale_after=4 weighted_priority_health=6")
+            schema.unsupported("endpoint_stale_after=4 weighted_priority_health=6")
             schema.unsupported("drop_overloads=2")
         }
     }
@@ -87,7 +87,10 @@ extension Envoy {
             schema.optional(3, "load_balancing_weight", \.loadBalancingWeight, .uint32Value, [.atLeast(1)])
             schema.field(5, "priority", \.priority, .uint32, [.atMost(128)])
             schema.optional(9, "metadata", \.metadata, .message)
-            schema.ignored("proximity=6")
+            schema.ignored(
+                "proximity=6",
+                why: "no load balancer, nor any of Envoy's, reads it"
+            )
             schema.unsupported("load_balancer_endpoints=7 leds_cluster_locality_config=8")
         }
     }
@@ -151,7 +154,7 @@ extension Envoy {
         ) { schema in
             schema.optional(1, "address", \.address, .message)
             schema.field(3, "hostname", \.hostname, .string)
-            schema.ignored("health_check_config=2")
+            schema.unsupported("health_check_config=2")
             schema.unsupported("additional_addresses=4")
         }
     }

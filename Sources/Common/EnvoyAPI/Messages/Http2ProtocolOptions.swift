@@ -108,7 +108,7 @@ extension Envoy {
                 .boolValue
             )
             schema.optional(15, "connection_keepalive", \.connectionKeepalive, .message)
-            schema.ignored("use_oghttp2_codec=16")
+            schema.ignored("use_oghttp2_codec=16", why: "HTTP/2 has one codec, which is nghttp2")
             schema.unsupported(
                 "allow_metadata=6 custom_settings_parameters=13 max_metadata_size=17 enable_huffman_encoding=18"
             )

@@ -195,14 +195,16 @@ extension Envoy {
             schema.field(51, "append_x_forwarded_port", \.appendXForwardedPort, .bool)
             schema.optional(25, "internal_address_config", \.internalAddressConfig, .message)
             schema.ignored(
-                """
-                http3_protocol_options=44
-                represent_ipv4_remote_address_as_ipv4_mapped_ipv6=20 append_local_overload=57
-                add_proxy_protocol_connection_state=53
-                """
+                "http3_protocol_options=44",
+                why: "no listener of this proxy speaks HTTP/3"
             )
             schema.field(16, "forward_client_cert_details", \.forwardClientCertDetails, .enumeration)
             schema.optional(17, "set_current_client_cert_details", \.setCurrentClientCertDetails, .message)
+            schema.ignored(
+                "add_proxy_protocol_connection_state=53",
+                why: "there is no filter state that it could go to"
+            )
+            schema.unsupported("represent_ipv4_remote_address_as_ipv4_mapped_ipv6=20 append_local_overload=57")
             schema.unsupported("scoped_routes=31", of: "route_specifier")
             schema.unsupported(
                 """
@@ -325,7 +327,14 @@ extension Envoy {
             empty: Router()
         ) { schema in
             schema.field(4, "suppress_envoy_headers", \.suppressEnvoyHeaders, .bool)
-            schema.ignored("dynamic_stats=1 start_child_span=2")
+            schema.ignored(
+                "dynamic_stats=1",
+                why: "the numbers of answers are plain counters that cost nothing"
+            )
+            schema.ignored(
+                "start_child_span=2",
+                why: "nothing is traced"
+            )
             schema.unsupported(
                 """
                 upstream_log=3 upstream_log_options=9 strict_check_headers=5 respect_expected_rq_timeout=6

@@ -147,7 +147,10 @@ extension Envoy {
             schema.optional(36, "max_stream_duration", \.maxStreamDuration, .message)
             schema.repeated(30, "request_mirror_policies", \.requestMirrorPolicies, .message)
             schema.optional(34, "internal_redirect_policy", \.internalRedirectPolicy, .message)
-            schema.ignored("early_data_policy=40")
+            schema.ignored(
+                "early_data_policy=40",
+                why: "early data of TLS is never accepted"
+            )
             schema.unsupported(
                 "cluster_specifier_plugin=37 inline_cluster_specifier_plugin=39",
                 of: "cluster_specifier"

@@ -170,7 +170,7 @@ extension Envoy {
             schema.optional(18, "per_request_buffer_limit_bytes", \.perRequestBufferLimitBytes, .uint32Value)
             schema.optional(25, "request_body_buffer_limit", \.requestBodyBufferLimit, .uint64Value)
             schema.field(23, "include_is_timeout_retry_header", \.includeIsTimeoutRetryHeader, .bool)
-            schema.ignored("virtual_clusters=5")
+            schema.unsupported("virtual_clusters=5")
             schema.unsupported(
                 """
                 matcher=21 rate_limits=6 cors=8 typed_per_filter_config=15 retry_policy_typed_config=20
@@ -280,7 +280,10 @@ extension Envoy {
             schema.field(19, "stat_prefix", \.statPrefix, .string)
             schema.optional(16, "per_request_buffer_limit_bytes", \.perRequestBufferLimitBytes, .uint32Value)
             schema.optional(20, "request_body_buffer_limit", \.requestBodyBufferLimit, .uint64Value)
-            schema.ignored("decorator=5")
+            schema.ignored(
+                "decorator=5",
+                why: "it names spans, and nothing is traced"
+            )
             schema.unsupported("filter_action=17 ", of: "action")
             schema.unsupported(
                 """

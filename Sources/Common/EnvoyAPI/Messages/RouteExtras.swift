@@ -31,7 +31,10 @@ extension Envoy.RouteAction {
             schema.field(5, "cluster_header", \.clusterHeader, .string, [.headerName])
             schema.optional(3, "runtime_fraction", \.runtimeFraction, .message)
             schema.field(6, "disable_shadow_host_suffix_append", \.disableShadowHostSuffixAppend, .bool)
-            schema.ignored("trace_sampled=4")
+            schema.ignored(
+                "trace_sampled=4",
+                why: "nothing is traced"
+            )
             schema.unsupported("request_headers_mutations=7 host_rewrite_literal=8")
         }
 

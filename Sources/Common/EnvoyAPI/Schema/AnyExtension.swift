@@ -28,6 +28,7 @@ package struct AnyMember<Extension: AnyExtension>: Sendable {
     let decode: @Sendable (ArraySlice<UInt8>, inout SchemaReader) -> Extension
     let encode: @Sendable (Extension) -> [UInt8]?
     let check: @Sendable (Extension, inout SchemaReader) -> Void
+    let outline: @Sendable () -> MessageOutline
 
     /// `wrap` makes the case with this message; `unwrap` gives the message of that case, and nil for another case.
     package init<Message: EnvoyMessage>(
@@ -41,6 +42,7 @@ package struct AnyMember<Extension: AnyExtension>: Sendable {
         decode = { wrap(Message.schema.decode($0, &$1)) }
         encode = { unwrap($0)?.protobufBytes }
         check = { if let message = unwrap($0) { Message.schema.check(message, &$1) } }
+        outline = { Message.schema.outline }
     }
 }
 
@@ -77,7 +79,12 @@ extension Codec where T: AnyExtension {
             },
             check: { value, reader in
                 for member in T.members.members { member.check(value, &reader) }
-            }
+            },
+            outline: .extensions(
+                label: T.members.label,
+                isTolerant: T.members.isTolerant,
+                T.members.members.map(\.outline)
+            )
         )
     }
 

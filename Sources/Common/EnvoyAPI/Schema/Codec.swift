@@ -16,6 +16,8 @@ package struct Codec<T: Sendable & Equatable>: Sendable {
     var varint: (@Sendable (T) -> UInt64)?
     /// Whether two occurrences of a field are one message in two parts.
     var isMergeable = false
+    /// What stands in it, for pages about the API.
+    var outline = FieldOutline.plain
 }
 
 extension Codec where T == String {
@@ -207,7 +209,8 @@ extension Codec where T: EnvoyEnum {
                 reader.varint(content).flatMap { known(Int64(truncatingIfNeeded: $0), &reader) }
             },
             encode: { $2.varint($1, UInt64(truncatingIfNeeded: $0.rawValue)) },
-            varint: { UInt64(truncatingIfNeeded: $0.rawValue) }
+            varint: { UInt64(truncatingIfNeeded: $0.rawValue) },
+            outline: .enumeration(T.names)
         )
     }
 
@@ -235,7 +238,8 @@ extension Codec where T: EnvoyMessage {
                 writer.run(number, inner.bytes)
             },
             check: { T.schema.check($0, &$1) },
-            isMergeable: true
+            isMergeable: true,
+            outline: .message { T.schema.outline }
         )
     }
 }

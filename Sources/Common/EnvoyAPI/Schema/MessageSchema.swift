@@ -44,6 +44,27 @@ package struct MessageSchema<Message: Sendable & Equatable>: Sendable {
     /// The names of the fields that are accepted without effect.
     package var ignoredFields: [String] { fields.filter { $0.support == .ignored }.map(\.name) }
 
+    /// The table as a page shows it.
+    package var outline: MessageOutline {
+        MessageOutline(
+            name: name,
+            fields: fields.map { field in
+                let support: MessageOutline.Support =
+                    switch field.support {
+                    case .full: .full
+                    case .ignored: .meaningless(field.why)
+                    case .none: .none(field.why)
+                    }
+                return MessageOutline.Row(
+                    name: field.name,
+                    number: field.number,
+                    support: support,
+                    content: field.outline
+                )
+            }
+        )
+    }
+
     // MARK: JSON
 
     func read(_ value: Value, _ reader: inout SchemaReader) -> Message {
@@ -193,6 +214,8 @@ struct Field<Message: Sendable>: Sendable {
     let name: String
     var oneof: String?
     var support = Support.full
+    /// Why it has no meaning here, or what to use instead.
+    var why = ""
     let read: @Sendable (Value, inout Message, inout SchemaReader) -> Void
     /// nil when there is nothing to write.
     let write: @Sendable (Message) -> Value?
@@ -201,6 +224,8 @@ struct Field<Message: Sendable>: Sendable {
     /// With `true` the messages inside are checked too.
     let check: @Sendable (Message, Bool, inout SchemaReader) -> Void
     let isSet: @Sendable (Message) -> Bool
+    /// What stands in it.
+    var outline: FieldOutline = .plain
 }
 
 /// `filter_chains` -> `filterChains`: the name that proto3's JSON has beside the original one.

@@ -29,7 +29,8 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
                     if value != codec.zero { codec.encode(value, number, &writer) }
                 },
                 check: { message, _, reader in reader.apply(rules, codec.subject(message[keyPath: path])) },
-                isSet: { $0[keyPath: path] != codec.zero }
+                isSet: { $0[keyPath: path] != codec.zero },
+                outline: codec.outline
             )
         )
     }
@@ -109,7 +110,8 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
                     reader.apply(rules, codec.subject(value))
                     if isDeep { codec.check?(value, &reader) }
                 },
-                isSet: { get($0) != nil }
+                isSet: { get($0) != nil },
+                outline: codec.outline
             )
         )
     }
@@ -158,7 +160,8 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
                         }
                     }
                 },
-                isSet: { !$0[keyPath: path].isEmpty }
+                isSet: { !$0[keyPath: path].isEmpty },
+                outline: codec.outline
             )
         )
     }
@@ -207,7 +210,8 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
                         reader.within(key: key) { check(value, &$0) }
                     }
                 },
-                isSet: { !$0[keyPath: path].isEmpty }
+                isSet: { !$0[keyPath: path].isEmpty },
+                outline: codec.outline
             )
         )
     }
@@ -217,17 +221,19 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
         oneofs.append(Oneof(name: name, isRequired: isRequired))
     }
 
-    /// Fields that Envoy has and weft-proxy has not, as `name=number name=number`.
-    package mutating func unsupported(_ table: String, of oneof: String? = nil) {
+    /// Fields that Envoy has and weft-proxy has not, as `name=number name=number`; `why` says what to do instead.
+    package mutating func unsupported(_ table: String, of oneof: String? = nil, why: String = "") {
+        let message = why.isEmpty ? "not supported by weft-proxy" : "not supported by weft-proxy: \(why)"
         for (name, number) in numbered(table) {
-            appendEmpty(number, name, of: oneof, .none) { $0.report(.unsupported, "not supported by weft-proxy") }
+            appendEmpty(number, name, of: oneof, .none, why) { $0.report(.unsupported, message) }
         }
     }
 
-    /// Fields that are accepted and have no effect, in the same way.
-    package mutating func ignored(_ table: String) {
+    /// Fields that are accepted, with a warning, because there is nothing here that they could change; `why` says so after
+    /// "has no meaning here: ".
+    package mutating func ignored(_ table: String, why: String) {
         for (name, number) in numbered(table) {
-            appendEmpty(number, name, of: nil, .ignored) { $0.report(.ignored, "has no effect in weft-proxy") }
+            appendEmpty(number, name, of: nil, .ignored, why) { $0.report(.ignored, "has no meaning here: \(why)") }
         }
     }
 
@@ -236,6 +242,7 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
         _ name: String,
         of oneof: String?,
         _ support: Field<Message>.Support,
+        _ why: String,
         _ report: @escaping @Sendable (inout SchemaReader) -> Void
     ) {
         fields.append(
@@ -244,6 +251,7 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
                 name: name,
                 oneof: oneof,
                 support: support,
+                why: why,
                 read: { value, _, reader in if value != .array([]) { report(&reader) } },
                 write: { _ in nil },
                 decode: { _, _, reader in report(&reader) },

@@ -144,11 +144,16 @@ final class PlaceBook {
 final class AccessLogBook {
     private(set) var logs: [AccessLogConfiguration] = []
 
-    func number(_ sink: AccessLogConfiguration.Sink, _ format: AccessLogFormat) -> AccessLogIndex {
-        if let known = logs.firstIndex(where: { $0.sink == sink && $0.format == format }) {
-            return AccessLogIndex(known)
+    func number(
+        _ sink: AccessLogConfiguration.Sink,
+        _ format: AccessLogFormat,
+        _ filter: AccessLogFilter?
+    ) -> AccessLogIndex {
+        let known = logs.firstIndex {
+            $0.sink == sink && $0.format == format && $0.filter?.source == filter?.source
         }
-        logs.append(AccessLogConfiguration(sink: sink, format: format))
+        if let known { return AccessLogIndex(known) }
+        logs.append(AccessLogConfiguration(sink: sink, format: format, filter: filter))
         return AccessLogIndex(logs.count - 1)
     }
 }

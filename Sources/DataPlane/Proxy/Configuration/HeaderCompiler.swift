@@ -72,27 +72,28 @@ struct HeaderCompiler {
         func plain(_ kind: ValuePart.Kind) -> ValuePart { ValuePart(kind: kind, bytes: .empty) }
         switch part {
         case .literal(let text): return ValuePart(kind: .literal, bytes: arena.copy(text))
-        case .downstreamRemoteAddress(let withPort), .downstreamDirectRemoteAddress(let withPort):
-            return plain(withPort ? .downstreamRemoteAddress : .downstreamRemoteAddressWithoutPort)
-        case .downstreamLocalAddress(let withPort):
-            return plain(withPort ? .downstreamLocalAddress : .downstreamLocalAddressWithoutPort)
-        case .downstreamLocalPort: return plain(.downstreamLocalPort)
-        case .upstreamHost: return plain(.upstreamHost)
-        case .upstreamCluster: return plain(.upstreamCluster)
-        case .upstreamRequestAttempts: return plain(.attempts)
-        case .routeName: return plain(.routeName)
-        case .protocol: return plain(.protocolName)
-        case .responseCode: return plain(.responseCode)
-        case .responseFlags: return plain(.responseFlags)
-        case .connectionID: return plain(.connectionID)
-        case .requestedServerName: return plain(.serverName)
-        case .startTime(let pattern): return ValuePart(kind: .startTime, bytes: arena.copy(pattern ?? ""))
-        case .hostname: return plain(.hostname)
-        case .request(let name, let alternative, let limit):
-            return field(.requestHeader, name, alternative, limit)
-        case .response(let name, let alternative, let limit):
-            return field(.responseHeader, name, alternative, limit)
-        default: return nil
+        case .field(.downstreamDirectRemoteAddress): return plain(.downstreamRemoteAddress)
+        case .field(.downstreamDirectRemoteAddressWithoutPort): return plain(.downstreamRemoteAddressWithoutPort)
+        case .field(.downstreamLocalAddress): return plain(.downstreamLocalAddress)
+        case .field(.downstreamLocalAddressWithoutPort): return plain(.downstreamLocalAddressWithoutPort)
+        case .field(.downstreamLocalPort): return plain(.downstreamLocalPort)
+        case .field(.upstreamHost), .field(.upstreamRemoteAddress): return plain(.upstreamHost)
+        case .field(.upstreamRemoteAddressWithoutPort): return plain(.upstreamHostWithoutPort)
+        case .field(.upstreamCluster): return plain(.upstreamCluster)
+        case .field(.upstreamRequestAttemptCount): return plain(.attempts)
+        case .field(.routeName): return plain(.routeName)
+        case .field(.responseCode): return plain(.responseCode)
+        case .field(.responseFlags): return plain(.responseFlags)
+        case .field(.connectionID): return plain(.connectionID)
+        case .field(.hostname): return plain(.hostname)
+        case .time(let pattern, isLocal: false, isEnd: false):
+            return ValuePart(kind: .startTime, bytes: arena.copy(pattern ?? ""))
+        case .header(.request, let pick): return field(.requestHeader, pick.name, pick.alternative, pick.limit)
+        case .header(.response, let pick): return field(.responseHeader, pick.name, pick.alternative, pick.limit)
+        default:
+            let value = FormattedValue(AccessLogFormat(.text([part]), omitsEmpty: true))
+            let kind: ValuePart.Kind = value.format.needs.contains(.request) ? .formattedWithRequest : .formatted
+            return ValuePart(kind: kind, bytes: arena.keep(value))
         }
     }
 
@@ -104,4 +105,11 @@ struct HeaderCompiler {
             limit: limit ?? .max
         )
     }
+}
+
+/// One command operator of a header's value, for the worker's slow way.
+final class FormattedValue: Sendable {
+    let format: AccessLogFormat
+
+    init(_ format: AccessLogFormat) { self.format = format }
 }

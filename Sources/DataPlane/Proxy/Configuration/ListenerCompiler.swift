@@ -489,30 +489,4 @@ struct ListenerCompiler {
         }
         settings.stripsTrailingHostDot = message.stripTrailingHostDot
     }
-
-    // MARK: Access logs
-
-    func accessLogs(_ step: String, _ messages: [Envoy.AccessLog]) -> [AccessLogIndex] {
-        context.each(step, messages) { message in
-            context.at("typed_config") {
-                switch message.typedConfig {
-                case .file(let file):
-                    let sink: AccessLogConfiguration.Sink
-                    switch file.path {
-                    case "/dev/stdout": sink = .standardOutput
-                    case "/dev/stderr": sink = .standardError
-                    default: sink = .file(file.path)
-                    }
-                    return self.format(file.accessLogFormat).map { context.accessLogs.number(sink, $0) }
-                case .stdout(let log):
-                    return self.format(log.logFormat).map { context.accessLogs.number(.standardOutput, $0) }
-                case .stderr(let log):
-                    return self.format(log.logFormat).map { context.accessLogs.number(.standardError, $0) }
-                case nil:
-                    context.report("is required")
-                    return nil
-                }
-            }
-        }.compactMap { $0 }
-    }
 }

@@ -200,7 +200,9 @@ extension RouteCompiler {
     func remembersRequest(_ edits: ArenaArray<HeaderEdit>) -> Bool {
         for index in 0..<edits.count {
             let value = edits[index].value
-            for part in 0..<value.count where value[part].kind == .requestHeader { return true }
+            for part in 0..<value.count {
+                if value[part].kind == .requestHeader || value[part].kind == .formattedWithRequest { return true }
+            }
         }
         return false
     }

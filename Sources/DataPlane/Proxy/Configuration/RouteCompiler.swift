@@ -8,7 +8,7 @@ struct RouteCompiler {
     let headers: HeaderCompiler
     let configuration: Envoy.RouteConfiguration
 
-    private init(_ configuration: Envoy.RouteConfiguration, _ context: CompileContext) {
+    init(_ configuration: Envoy.RouteConfiguration, _ context: CompileContext) {
         self.context = context
         self.configuration = configuration
         headers = HeaderCompiler(context: context, arena: builder.arena)

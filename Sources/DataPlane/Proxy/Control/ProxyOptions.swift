@@ -1,6 +1,10 @@
 /// The command line of weft-proxy.
 struct ProxyOptions: Sendable {
-    enum Mode: String, Sendable { case serve, validate }
+    enum Mode: String, Sendable {
+        case serve, validate
+        /// Prints docs/envoy-compatibility.md: for those who change the tables.
+        case compatibility
+    }
 
     var configPath: String?
     /// Inline configuration, merged over nothing: used instead of a file.

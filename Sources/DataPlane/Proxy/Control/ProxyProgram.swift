@@ -22,6 +22,10 @@ package enum ProxyProgram {
             write(1, "weft-proxy \(ProxyProcess.version)\n")
             return 0
         }
+        if options.mode == .compatibility {
+            write(1, CompatibilityPage.text())
+            return 0
+        }
         guard options.configPath != nil || options.configText != nil else {
             write(2, "weft-proxy: a configuration is required: -c FILE\n")
             return 2
@@ -95,9 +99,13 @@ package enum ProxyProgram {
 
     private static func write(_ fd: Int32, _ text: String) {
         let bytes = Array(text.utf8)
-        bytes.withUnsafeBytes { raw in
-            guard let start = raw.baseAddress else { return }
-            _ = Glibc.write(fd, start, raw.count)
+        var done = 0
+        while done < bytes.count {
+            let count = bytes.withUnsafeBytes { raw in
+                raw.baseAddress.map { Glibc.write(fd, $0 + done, raw.count - done) } ?? 0
+            }
+            guard count > 0 else { return }
+            done += count
         }
     }
 }

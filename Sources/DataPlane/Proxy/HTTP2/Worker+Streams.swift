@@ -323,6 +323,7 @@ extension Worker {
     private func moveTrailers(_ exchange: ExchangePlace, _ place: DownstreamPlace) {
         guard let raw = exchange.pointee.trailers.bytes, !exchange.pointee.trailers.isEmpty else { return }
         let count = exchange.pointee.trailers.count
+        keepTrailersForLog(exchange, raw, count)
         if buffers.reserve(&place.pointee.trailers, count + 512), let tail = place.pointee.trailers.tail {
             var writer = ByteWriter(tail, capacity: place.pointee.trailers.room)
             if writeTrailers(raw, count, &writer, &responseFields) {

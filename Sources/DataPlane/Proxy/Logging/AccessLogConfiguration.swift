@@ -1,12 +1,18 @@
-/// One access log of the configuration: where lines go and how they look. Immutable.
+/// One access log of the configuration: where lines go, how they look, and what is logged. Immutable.
 final class AccessLogConfiguration: Sendable {
     enum Sink: Hashable, Sendable { case standardOutput, standardError, file(String) }
 
     let sink: Sink
     let format: AccessLogFormat
+    /// nil: everything.
+    let filter: AccessLogFilter?
 
-    init(sink: Sink, format: AccessLogFormat) {
+    init(sink: Sink, format: AccessLogFormat, filter: AccessLogFilter? = nil) {
         self.sink = sink
         self.format = format
+        self.filter = filter
     }
+
+    /// What has to be kept of a request for this log.
+    var needs: AccessLogFormat.Needs { format.needs.union(filter?.needs ?? []) }
 }

@@ -1,69 +1,61 @@
 import Reactor
 import Traffic
 
-/// Why an answer is not simply the upstream's: Envoy's response flags.
-struct ResponseFlags: OptionSet, BitwiseCopyable, Sendable {
-    let rawValue: UInt32
-
-    static let noHealthyUpstream = ResponseFlags(rawValue: 1 << 0)
-    static let upstreamConnectionFailure = ResponseFlags(rawValue: 1 << 1)
-    static let upstreamOverflow = ResponseFlags(rawValue: 1 << 2)
-    static let noRoute = ResponseFlags(rawValue: 1 << 3)
-    static let upstreamRetryLimit = ResponseFlags(rawValue: 1 << 4)
-    static let noCluster = ResponseFlags(rawValue: 1 << 5)
-    static let upstreamTimeout = ResponseFlags(rawValue: 1 << 6)
-    static let upstreamConnectionTermination = ResponseFlags(rawValue: 1 << 7)
-    static let upstreamRemoteReset = ResponseFlags(rawValue: 1 << 8)
-    static let localReset = ResponseFlags(rawValue: 1 << 9)
-    static let downstreamTermination = ResponseFlags(rawValue: 1 << 10)
-    static let downstreamProtocolError = ResponseFlags(rawValue: 1 << 11)
-    static let upstreamProtocolError = ResponseFlags(rawValue: 1 << 12)
-    static let streamIdleTimeout = ResponseFlags(rawValue: 1 << 13)
-    static let durationTimeout = ResponseFlags(rawValue: 1 << 14)
-    static let overloadManager = ResponseFlags(rawValue: 1 << 15)
-    static let delayInjected = ResponseFlags(rawValue: 1 << 16)
-    static let faultInjected = ResponseFlags(rawValue: 1 << 17)
-    static let rateLimited = ResponseFlags(rawValue: 1 << 18)
-
-    /// Short names as in Envoy's logs, by bit.
-    static let names = [
-        "UH", "UF", "UO", "NR", "URX", "NC", "UT", "UC", "UR", "LR", "DC", "DPE", "UPE", "SI", "DT", "OM", "DI", "FI",
-        "RL",
-    ]
-
-    var text: String {
-        guard rawValue != 0 else { return "-" }
-        return Self.names.indices.filter { rawValue & (1 << UInt32($0)) != 0 }.map { Self.names[$0] }
-            .joined(separator: ",")
-    }
-}
-
 /// The numbers of one finished request or TCP connection.
 struct AccessLogNumbers: BitwiseCopyable, Sendable {
     /// Wall clock at the start, nanoseconds since 1970.
     var startTime: UInt64 = 0
-    /// From the start, nanoseconds: to the last byte received, to the first byte of the response's head from upstream
-    /// (0 = none came), to the end.
+    /// From the start, nanoseconds: to the last byte received, to the last try, to the first byte of the response's head from
+    /// upstream (0 = none came), to the end.
     var requestTime: UInt64 = 0
+    var tryTime: UInt64 = 0
     var responseTime: UInt64 = 0
     var duration: UInt64 = 0
+    /// Bytes of bodies; of a TCP connection all.
     var bytesReceived: UInt64 = 0
     var bytesSent: UInt64 = 0
+    /// With heads and framing.
+    var wireReceived: UInt64 = 0
+    var wireSent: UInt64 = 0
+    var requestHeaders: UInt32 = 0
+    var responseHeaders: UInt32 = 0
+    var responseTrailers: UInt32 = 0
     var connectionID: UInt64 = 0
     var flags: ResponseFlags = []
     /// 0 = none was sent.
     var status: UInt16 = 0
     var attempts: UInt16 = 0
-    /// 10, 11, 20; 0 = not HTTP.
+    /// 10, 11, 20; 0 = not HTTP, or none was reached.
     var version: UInt8 = 0
+    var upstreamVersion: UInt8 = 0
+    /// `grpc-status` of a gRPC call; -1 = none.
+    var grpcStatus: Int32 = -1
     /// The client, as far as trusted headers tell; and the peer of the connection.
     var remote = SocketAddress()
     var directRemote = SocketAddress()
     var local = SocketAddress()
+    var directLocal = SocketAddress()
     /// Family 0 = no endpoint was reached.
     var upstream = SocketAddress()
+    var upstreamLocal = SocketAddress()
 
     init() {}
+}
+
+/// A text of an entry that is no header.
+enum LogText: Int, CaseIterable, Sendable {
+    /// Path with query, as it went upstream.
+    case method, authority, path, scheme
+    case routeName, virtualHost, cluster, filterChain
+    /// The endpoint's address where it is no IP address; its host name.
+    case upstreamName, upstreamHostname
+    case details, failure, termination, requestID
+    /// The body of the proxy's own answer.
+    case localReply
+    case serverName, tlsVersion, tlsCipher, tlsGroup, tlsSessionID
+    case peerSubject, peerIssuer, peerSerial, peerURIs, peerDNSNames, peerAddresses, peerEmails
+    case peerDigest, peerShortDigest, peerCertificate, peerNotBefore, peerNotAfter
+    case ownSubject, ownURIs, ownDNSNames, ownAddresses, ownEmails
 }
 
 /// All that an access log may tell of one request or connection. Read during the call only; nothing of it is kept.
@@ -73,13 +65,65 @@ struct AccessLogEntry {
     var request = RequestView(method: .empty, authority: .empty, path: .empty)
     /// Places of the response's headers, as in `RequestView`.
     var response = RequestView(method: .empty, authority: .empty, path: .empty)
+    /// Raw lines `name: value` of the response's trailers.
+    var trailers: ByteRun = .empty
     var routeName: ByteRun = .empty
     var virtualHost: ByteRun = .empty
     var cluster: ByteRun = .empty
-    /// The endpoint's address where it is no IP address.
-    var upstreamName: ByteRun = .empty
-    var listener: ByteRun = .empty
-    /// Plain words: `via_upstream`, `route_not_found`, `upstream connect refused (3 attempts)`.
+    var filterChain: ByteRun = .empty
+    /// Plain words: `via_upstream`, `route_not_found`.
     var details: ByteRun = .empty
     var failure: ByteRun = .empty
+    var termination: ByteRun = .empty
+    var localReply: ByteRun = .empty
+    var isTLS = false
+    /// Texts that were made for this entry: only those that some format wants.
+    var made: [LogText: [UInt8]] = [:]
+
+    /// Calls `body` with the text, or with nil where there is none.
+    func withText<Result>(_ text: LogText, _ body: (ByteRun?) -> Result) -> Result {
+        func plain(_ run: ByteRun) -> Result { body(run.isEmpty ? nil : run) }
+        if let bytes = made[text] {
+            guard !bytes.isEmpty else { return body(nil) }
+            return bytes.withUnsafeBytes { body(ByteRun($0)) }
+        }
+        switch text {
+        case .method: return plain(request.method)
+        case .authority: return plain(request.authority)
+        case .path: return plain(request.pathAndQuery)
+        case .scheme: return plain(request.method.isEmpty ? .empty : isTLS ? Self.https : Self.http)
+        case .routeName: return plain(routeName)
+        case .virtualHost: return plain(virtualHost)
+        case .cluster: return plain(cluster)
+        case .filterChain: return plain(filterChain)
+        case .details: return plain(details)
+        case .failure: return plain(failure)
+        case .termination: return plain(termination)
+        case .localReply: return plain(localReply)
+        case .requestID: return body(request.value(of: Self.requestIDName))
+        default: return body(nil)
+        }
+    }
+
+    /// The value of a trailer, or nil.
+    func trailer(_ name: ByteRun) -> ByteRun? {
+        var rest = trailers
+        while !rest.isEmpty {
+            let end = rest.firstIndex(of: 0x0A) ?? rest.count
+            var line = rest.first(end)
+            rest = rest.dropping(end + 1)
+            guard let colon = line.firstIndex(of: 0x3A), line.first(colon).equalsIgnoringCase(name) else { continue }
+            line = line.dropping(colon + 1)
+            while line[0] == 0x20 || line[0] == 0x09 { line = line.dropping(1) }
+            while line.count > 0, let last = line[line.count - 1], last == 0x0D || last == 0x20 || last == 0x09 {
+                line = line.first(line.count - 1)
+            }
+            return line
+        }
+        return nil
+    }
+
+    private static let http = Worker.run("http")
+    private static let https = Worker.run("https")
+    private static let requestIDName = Worker.run("x-request-id")
 }

@@ -12,72 +12,100 @@ final class HeaderNameRuns: Sendable {
     }
 }
 
-/// The compiled form of an access log's line: literals and command operators in order.
+/// The compiled form of an access log's line or of a header's value: literals and command operators in order.
 struct AccessLogFormat: Sendable, Equatable {
     enum Operator: Sendable, Equatable {
         case literal(String)
-        case startTime(String?)
-        case duration, responseDuration, requestDuration
-        case responseCode, responseCodeDetails, responseFlags
-        case bytesReceived, bytesSent, `protocol`
-        case upstreamHost, upstreamCluster, upstreamRequestAttempts, upstreamFailure
-        case downstreamRemoteAddress(withPort: Bool), downstreamLocalAddress(withPort: Bool), downstreamLocalPort
-        case downstreamDirectRemoteAddress(withPort: Bool)
-        case routeName, virtualHost, requestedServerName, connectionID, hostname, listener
-        /// Header names in lower case: the second one is used when the first is missing.
-        case request(String, alternative: String?, limit: Int?)
-        case response(String, alternative: String?, limit: Int?)
+        case field(LogField)
+        /// With a pattern as strftime has it; `isEnd`: the time when the entry is written.
+        case time(String?, isLocal: Bool, isEnd: Bool)
+        case commonDuration(from: TimePoint, to: TimePoint, TimeUnit)
+        case header(Origin, HeaderPick)
+        case grpcStatus(GRPCFormat)
+        /// A parameter of the request's query; all of them without a name.
+        case query(String?, limit: Int?)
+        case path(withQuery: Bool, original: Bool, limit: Int?)
+        /// Never has a value here.
+        case nothing
+    }
+
+    enum Origin: Int, Sendable, Equatable { case request, response, trailer }
+
+    /// A header by its name in lower case: the second one is used when the first is missing.
+    struct HeaderPick: Sendable, Equatable {
+        var name: String
+        var alternative: String?
+        var limit: Int?
+    }
+
+    enum TimePoint: String, Sendable { case start, requestEnd, lastTry, responseStart, end }
+    enum TimeUnit: String, Sendable { case milliseconds = "ms", microseconds = "us", nanoseconds = "ns" }
+    enum GRPCFormat: String, Sendable { case camel = "CAMEL_STRING", snake = "SNAKE_STRING", number = "NUMBER" }
+
+    /// A JSON document whose texts hold operators.
+    indirect enum Node: Sendable, Equatable {
+        case object([Member])
+        case array([Node])
+        /// A text that is one numeric operator gives a number.
+        case text([Operator])
+        /// As it is, in JSON.
+        case constant(String)
+    }
+
+    struct Member: Sendable, Equatable {
+        var name: String
+        var node: Node
     }
 
     enum Style: Sendable, Equatable {
         case text([Operator])
-        /// One JSON object per line; numbers where a field is a single numeric operator.
-        case json([JSONField])
-    }
-
-    struct JSONField: Sendable, Equatable {
-        var name: String
-        var parts: [Operator]
+        /// One JSON object per line.
+        case json(Node)
     }
 
     let style: Style
-    /// The request and response headers that the operators name: what a worker copies into its ring, in this order.
-    let requestHeaders: [String]
-    let responseHeaders: [String]
+    /// What has no value is left out, instead of `-` or null.
+    let omitsEmpty: Bool
+    /// The headers that the operators name: what a worker copies into its ring, in the order of `Origin`.
+    let names: [[String]]
     /// The same names as runs, for the worker's look-up.
-    let requestHeaderRuns: HeaderNameRuns
-    let responseHeaderRuns: HeaderNameRuns
+    let nameRuns: [HeaderNameRuns]
+    /// The other texts that the operators want; by `LogText.rawValue` their places, or -1.
+    let texts: [LogText]
+    let textPlaces: [Int]
+    /// Whether heads, trailers or sockets have to be kept for it while a request is in work.
+    let needs: Needs
 
-    static func == (left: AccessLogFormat, right: AccessLogFormat) -> Bool { left.style == right.style }
-
-    init(_ style: Style) {
-        self.style = style
-        let operators: [Operator]
-        switch style {
-        case .text(let parts): operators = parts
-        case .json(let fields): operators = fields.flatMap(\.parts)
-        }
-        var request: [String] = []
-        var response: [String] = []
-        func add(_ name: String?, to list: inout [String]) {
-            if let name, !name.hasPrefix(":"), !list.contains(name) { list.append(name) }
-        }
-        for part in operators {
-            switch part {
-            case .request(let name, let other, _):
-                add(name, to: &request)
-                add(other, to: &request)
-            case .response(let name, let other, _):
-                add(name, to: &response)
-                add(other, to: &response)
-            default: break
-            }
-        }
-        requestHeaders = request
-        responseHeaders = response
-        requestHeaderRuns = HeaderNameRuns(request)
-        responseHeaderRuns = HeaderNameRuns(response)
+    struct Needs: OptionSet, Sendable {
+        let rawValue: Int
+        static let request = Needs(rawValue: 1)
+        static let response = Needs(rawValue: 2)
+        static let upstreamSocket = Needs(rawValue: 4)
     }
+
+    static func == (left: AccessLogFormat, right: AccessLogFormat) -> Bool {
+        left.style == right.style && left.omitsEmpty == right.omitsEmpty
+    }
+
+    init(_ style: Style, omitsEmpty: Bool = false) {
+        self.style = style
+        self.omitsEmpty = omitsEmpty
+        var collector = Collector()
+        switch style {
+        case .text(let parts): collector.add(parts)
+        case .json(let node): collector.add(node)
+        }
+        names = collector.names
+        nameRuns = collector.names.map { HeaderNameRuns($0) }
+        texts = collector.texts
+        var places = [Int](repeating: -1, count: LogText.allCases.count)
+        for (index, text) in collector.texts.enumerated() { places[text.rawValue] = index }
+        textPlaces = places
+        needs = collector.needs
+    }
+
+    var headerCount: Int { names.reduce(0) { $0 + $1.count } }
+    var isJSON: Bool { if case .json = style { true } else { false } }
 
     /// Envoy's default line.
     static let standardText =
@@ -87,99 +115,73 @@ struct AccessLogFormat: Sendable, Equatable {
         + "\"%UPSTREAM_HOST%\"\n"
 }
 
+/// Gathers what the operators of a format read.
+private struct Collector {
+    var names: [[String]] = [[], [], []]
+    var texts: [LogText] = []
+    var needs: AccessLogFormat.Needs = []
+
+    mutating func add(_ node: AccessLogFormat.Node) {
+        switch node {
+        case .object(let members): for member in members { add(member.node) }
+        case .array(let nodes): for node in nodes { add(node) }
+        case .text(let parts): add(parts)
+        case .constant: break
+        }
+    }
+
+    mutating func add(_ parts: [AccessLogFormat.Operator]) {
+        for part in parts {
+            switch part {
+            case .header(let origin, let pick):
+                add(pick.name, origin)
+                if let other = pick.alternative { add(other, origin) }
+                needs.insert(origin == .request ? .request : .response)
+            case .field(let field): add(field)
+            case .grpcStatus:
+                add("grpc-status", .response)
+                add("grpc-status", .trailer)
+                needs.formUnion([.request, .response])
+            case .query: add(text: .path)
+            case .path:
+                add(text: .path)
+                add("x-envoy-original-path", .request)
+            case .literal, .time, .commonDuration, .nothing: break
+            }
+        }
+    }
+
+    private mutating func add(_ field: LogField) {
+        if let text = field.text { add(text: text) }
+        switch field {
+        case .grpcStatusNumber, .responseHeadersBytes, .responseTrailersBytes: needs.formUnion([.request, .response])
+        case .requestHeadersBytes: needs.insert(.request)
+        case .upstreamLocalAddress, .upstreamLocalAddressWithoutPort, .upstreamLocalPort: needs.insert(.upstreamSocket)
+        default: break
+        }
+    }
+
+    private mutating func add(text: LogText) {
+        if !texts.contains(text) { texts.append(text) }
+        switch text {
+        case .method, .authority, .path, .scheme, .requestID: needs.insert(.request)
+        default: break
+        }
+    }
+
+    private mutating func add(_ name: String, _ origin: AccessLogFormat.Origin) {
+        switch (origin, name) {
+        case (.request, ":method"): add(text: .method)
+        case (.request, ":authority"), (.request, "host"): add(text: .authority)
+        case (.request, ":path"): add(text: .path)
+        case (.request, ":scheme"): add(text: .scheme)
+        case _ where name.hasPrefix(":"): break
+        default: if !names[origin.rawValue].contains(name) { names[origin.rawValue].append(name) }
+        }
+    }
+}
+
 /// A command operator that cannot be used; the text names it.
 struct AccessLogFormatError: Error, Equatable {
     let message: String
-}
-
-extension AccessLogFormat {
-    /// The operators of a format text such as `%START_TIME% %REQ(:METHOD)%`; `%%` is a per cent sign.
-    static func parse(_ text: String) throws(AccessLogFormatError) -> [Operator] {
-        var parts: [Operator] = []
-        var literal: [UInt8] = []
-        let bytes = Array(text.utf8)
-        var index = 0
-        while index < bytes.count {
-            guard bytes[index] == 0x25 else {
-                literal.append(bytes[index])
-                index += 1
-                continue
-            }
-            guard let end = endOfCommand(bytes, from: index + 1) else {
-                throw AccessLogFormatError(
-                    message: "the command operator that begins at byte \(index) has no closing %"
-                )
-            }
-            if end == index + 1 {
-                literal.append(0x25)
-            } else {
-                if !literal.isEmpty { parts.append(.literal(String(decoding: literal, as: UTF8.self))) }
-                literal = []
-                parts.append(try parseOperator(String(decoding: bytes[(index + 1)..<end], as: UTF8.self)))
-            }
-            index = end + 1
-        }
-        if !literal.isEmpty { parts.append(.literal(String(decoding: literal, as: UTF8.self))) }
-        return parts
-    }
-
-    /// The closing per cent sign; one between parentheses (`START_TIME(%Y)`) does not close.
-    private static func endOfCommand(_ bytes: [UInt8], from start: Int) -> Int? {
-        var depth = 0
-        for index in start..<max(start, bytes.count) {
-            switch bytes[index] {
-            case 0x28: depth += 1
-            case 0x29: depth = max(0, depth - 1)
-            case 0x25 where depth == 0: return index
-            default: break
-            }
-        }
-        return nil
-    }
-
-    private static func parseOperator(_ command: String) throws(AccessLogFormatError) -> Operator {
-        let name = String(command.prefix { $0 != "(" && $0 != ":" })
-        var argument: String?
-        var limit: Int?
-        if let open = command.firstIndex(of: "("), let close = command.lastIndex(of: ")"), open < close {
-            argument = String(command[command.index(after: open)..<close])
-        }
-        let tail = command[(command.lastIndex(of: ")") ?? command.startIndex)...]
-        if let colon = tail.lastIndex(of: ":") { limit = Int(tail[tail.index(after: colon)...]) }
-        if let simple = simpleOperators[name] { return simple }
-        switch name {
-        case "START_TIME": return .startTime(argument)
-        case "REQ", "RESP":
-            guard let argument, !argument.isEmpty else {
-                throw AccessLogFormatError(message: "%\(command)% names no header")
-            }
-            let names = argument.split(separator: "?", maxSplits: 1).map { $0.lowercased() }
-            guard let first = names.first else {
-                throw AccessLogFormatError(message: "%\(command)% names no header")
-            }
-            let other = names.count > 1 ? names[1] : nil
-            return name == "REQ"
-                ? .request(first, alternative: other, limit: limit) : .response(first, alternative: other, limit: limit)
-        default:
-            throw AccessLogFormatError(message: "the command operator %\(command)% is not supported")
-        }
-    }
-
-    private static let simpleOperators: [String: Operator] = [
-        "DURATION": .duration, "RESPONSE_DURATION": .responseDuration, "REQUEST_DURATION": .requestDuration,
-        "RESPONSE_CODE": .responseCode, "RESPONSE_CODE_DETAILS": .responseCodeDetails, "RESPONSE_FLAGS": .responseFlags,
-        "BYTES_RECEIVED": .bytesReceived, "BYTES_SENT": .bytesSent, "PROTOCOL": .protocol,
-        "UPSTREAM_HOST": .upstreamHost, "UPSTREAM_REMOTE_ADDRESS": .upstreamHost, "UPSTREAM_CLUSTER": .upstreamCluster,
-        "UPSTREAM_REQUEST_ATTEMPT_COUNT": .upstreamRequestAttempts,
-        "UPSTREAM_TRANSPORT_FAILURE_REASON": .upstreamFailure,
-        "DOWNSTREAM_REMOTE_ADDRESS": .downstreamRemoteAddress(withPort: true),
-        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": .downstreamRemoteAddress(withPort: false),
-        "DOWNSTREAM_DIRECT_REMOTE_ADDRESS": .downstreamDirectRemoteAddress(withPort: true),
-        "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT": .downstreamDirectRemoteAddress(withPort: false),
-        "DOWNSTREAM_LOCAL_ADDRESS": .downstreamLocalAddress(withPort: true),
-        "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT": .downstreamLocalAddress(withPort: false),
-        "DOWNSTREAM_LOCAL_PORT": .downstreamLocalPort,
-        "ROUTE_NAME": .routeName, "VIRTUAL_CLUSTER_NAME": .virtualHost, "REQUESTED_SERVER_NAME": .requestedServerName,
-        "CONNECTION_ID": .connectionID, "HOSTNAME": .hostname, "LISTENER_NAME": .listener,
-    ]
 }

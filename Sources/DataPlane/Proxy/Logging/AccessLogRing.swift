@@ -60,17 +60,16 @@ final class AccessLogRing: @unchecked Sendable {
 
     /// The longest text that is kept of one piece of a request.
     private static let textLimit = 4096
-    private static let fixedTexts = 9
 
     private static func size(of entry: AccessLogEntry, format: AccessLogFormat) -> Int {
         var size = MemoryLayout<RecordHead>.size + MemoryLayout<AccessLogNumbers>.stride
-        size += kept(entry.request.method) + kept(entry.request.authority) + kept(entry.request.pathAndQuery)
-        size += kept(entry.routeName) + kept(entry.cluster) + kept(entry.upstreamName) + kept(entry.listener)
-        size += kept(entry.details) + kept(entry.failure)
-        for name in format.requestHeaderRuns.runs { size += kept(entry.request.value(of: name)) }
-        for name in format.responseHeaderRuns.runs { size += kept(entry.response.value(of: name)) }
-        let texts = fixedTexts + format.requestHeaderRuns.runs.count + format.responseHeaderRuns.runs.count
-        return (size + texts * 2 + 15) & ~15
+        var count = format.texts.count
+        for text in format.texts { size += entry.withText(text) { kept($0) } }
+        for (origin, runs) in format.nameRuns.enumerated() {
+            for name in runs.runs { size += kept(entry.header(name, origin)) }
+            count += runs.runs.count
+        }
+        return (size + count * 2 + 15) & ~15
     }
 
     private static func kept(_ run: ByteRun?) -> Int { min(run?.count ?? 0, textLimit) }
@@ -98,24 +97,17 @@ final class AccessLogRing: @unchecked Sendable {
             if let start = run.start, count > 0 { (cursor + 2).copyMemory(from: start, byteCount: count) }
             cursor += 2 + count
         }
-        put(entry.request.method)
-        put(entry.request.authority)
-        put(entry.request.pathAndQuery)
-        put(entry.routeName)
-        put(entry.cluster)
-        put(entry.upstreamName)
-        put(entry.listener)
-        put(entry.details)
-        put(entry.failure)
-        for name in format.requestHeaderRuns.runs { put(entry.request.value(of: name)) }
-        for name in format.responseHeaderRuns.runs { put(entry.response.value(of: name)) }
+        for text in format.texts { entry.withText(text) { put($0) } }
+        for (origin, runs) in format.nameRuns.enumerated() {
+            for name in runs.runs { put(entry.header(name, origin)) }
+        }
     }
 
     // MARK: The reader's side
 
-    /// Takes the oldest record, or nil; `headerCount` tells how many header values the records of a log carry. Called by
-    /// the log thread alone.
-    func next(headerCount: (AccessLogIndex) -> Int) -> AccessLogRecord? {
+    /// Takes the oldest record, or nil; `shape` tells how many texts and header values the records of a log
+    /// carry. Called by the log thread alone.
+    func next(shape: (AccessLogIndex) -> AccessLogShape) -> AccessLogRecord? {
         while true {
             let start = head.load(ordering: .relaxed)
             let available = tail.load(ordering: .acquiring) - start
@@ -129,11 +121,11 @@ final class AccessLogRing: @unchecked Sendable {
             let record = (memory + place).load(as: RecordHead.self)
             defer { head.store(start + Int(record.size), ordering: .releasing) }
             guard record.log >= 0 else { continue }
-            return read(at: memory + place + MemoryLayout<RecordHead>.size, log: record.log, headerCount(record.log))
+            return read(at: memory + place + MemoryLayout<RecordHead>.size, log: record.log, shape(record.log))
         }
     }
 
-    private func read(at place: UnsafeMutableRawPointer, log: Int32, _ headerCount: Int) -> AccessLogRecord {
+    private func read(at place: UnsafeMutableRawPointer, log: Int32, _ shape: AccessLogShape) -> AccessLogRecord {
         let numbers = place.load(as: AccessLogNumbers.self)
         var cursor = place + MemoryLayout<AccessLogNumbers>.stride
         func take() -> [UInt8]? {
@@ -145,35 +137,51 @@ final class AccessLogRing: @unchecked Sendable {
             return bytes
         }
         var record = AccessLogRecord(log: log, numbers: numbers)
-        record.method = take() ?? []
-        record.authority = take() ?? []
-        record.path = take() ?? []
-        record.routeName = take() ?? []
-        record.cluster = take() ?? []
-        record.upstreamName = take() ?? []
-        record.listener = take() ?? []
-        record.details = take() ?? []
-        record.failure = take() ?? []
-        for _ in 0..<headerCount { record.headers.append(take()) }
+        for _ in 0..<shape.texts { record.texts.append(take()) }
+        for _ in 0..<shape.headers { record.headers.append(take()) }
         return record
     }
 }
 
-/// A record as the log thread has it: copied out of the ring.
+/// How many values the records of a log carry.
+struct AccessLogShape {
+    var texts = 0
+    var headers = 0
+}
+
+/// A record as the formatter has it: copied out of the ring, or out of a request in work.
 struct AccessLogRecord {
     var log: AccessLogIndex
     var numbers: AccessLogNumbers
-    var method: [UInt8] = []
-    var authority: [UInt8] = []
-    var path: [UInt8] = []
-    var routeName: [UInt8] = []
-    var cluster: [UInt8] = []
-    var upstreamName: [UInt8] = []
-    var listener: [UInt8] = []
-    var details: [UInt8] = []
-    var failure: [UInt8] = []
-    /// The request headers of the format, then its response headers; nil = missing.
+    /// In the order of the format's `texts`; nil = there is none.
+    var texts: [[UInt8]?] = []
+    /// In the order of the format's `names`; nil = missing.
     var headers: [[UInt8]?] = []
+
+    init(log: AccessLogIndex, numbers: AccessLogNumbers) {
+        self.log = log
+        self.numbers = numbers
+    }
+
+    /// All that the format wants of an entry.
+    init(_ entry: AccessLogEntry, format: AccessLogFormat) {
+        self.init(log: 0, numbers: entry.numbers)
+        texts = format.texts.map { text in entry.withText(text) { $0.map { Array($0.buffer) } } }
+        for (origin, runs) in format.nameRuns.enumerated() {
+            headers += runs.runs.map { name in entry.header(name, origin).map { Array($0.buffer) } }
+        }
+    }
+}
+
+extension AccessLogEntry {
+    /// A header by the number of its origin (`AccessLogFormat.Origin`).
+    fileprivate func header(_ name: ByteRun, _ origin: Int) -> ByteRun? {
+        switch origin {
+        case 0: request.value(of: name)
+        case 1: response.value(of: name)
+        default: trailer(name)
+        }
+    }
 }
 
 /// Wakes the log thread. Ringing costs a system call only while it sleeps.

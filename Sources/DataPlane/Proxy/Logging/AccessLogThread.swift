@@ -92,7 +92,7 @@ final class AccessLogThread: Sendable {
     {
         var count = 0
         for ring in rings {
-            while let record = ring.next(headerCount: { logs.headerCount($0) }) {
+            while let record = ring.next(shape: { logs.shape($0) }) {
                 count += 1
                 guard logs.indices.contains(Int(record.log)) else { continue }
                 sinks.write(record, to: logs[Int(record.log)])
@@ -104,9 +104,10 @@ final class AccessLogThread: Sendable {
 }
 
 extension [AccessLogConfiguration] {
-    fileprivate func headerCount(_ log: AccessLogIndex) -> Int {
-        guard indices.contains(Int(log)) else { return 0 }
-        return self[Int(log)].format.requestHeaders.count + self[Int(log)].format.responseHeaders.count
+    fileprivate func shape(_ log: AccessLogIndex) -> AccessLogShape {
+        guard indices.contains(Int(log)) else { return AccessLogShape() }
+        let format = self[Int(log)].format
+        return AccessLogShape(texts: format.texts.count, headers: format.headerCount)
     }
 }
 

@@ -11,8 +11,13 @@ struct Body: BitwiseCopyable {
     private var decoder = ChunkedDecoder()
     /// The last byte was read.
     private(set) var isComplete = true
+    /// Bytes of data so far, without framing.
+    private(set) var carried: UInt64 = 0
 
     init() {}
+
+    /// Counts the body of the proxy's own answer.
+    mutating func count(own bytes: Int) { carried &+= UInt64(bytes) }
 
     init(_ framing: Framing) {
         switch framing {
@@ -45,11 +50,15 @@ struct Body: BitwiseCopyable {
             let taken = Int(min(remaining, UInt64(count)))
             remaining -= UInt64(taken)
             isComplete = remaining == 0
+            carried &+= UInt64(taken)
             return Step(consumed: taken, data: taken)
-        case .untilClose: return Step(consumed: count, data: count)
+        case .untilClose:
+            carried &+= UInt64(count)
+            return Step(consumed: count, data: count)
         case .chunked:
             let step = try decoder.decode(bytes, count: count)
             isComplete = decoder.isDone
+            carried &+= UInt64(step.data)
             return Step(consumed: step.consumed, data: step.data, trailers: step.trailers)
         }
     }

@@ -123,6 +123,8 @@ struct Exchange: SlabElement {
     var wakeDeadline: UInt64 = .max
     var idleTimeout: UInt64 = 0
     var upstreamAddress = SocketAddress()
+    /// From where the endpoint was dialled, where a log wants to know.
+    var upstreamLocal = SocketAddress()
     /// Why the last try failed, for the answer and the log.
     var failure = FailureText.none
     /// The TCP chain of a relayed connection; retained while it is set.

@@ -65,6 +65,7 @@ extension Worker {
         var bodyCount = hasBody && exchange.pointee.method != .head ? body.count : 0
         if body.overflowed { bodyCount = 0 }
         exchange.pointee.bytesSent &+= UInt64(writer.count + bodyCount)
+        exchange.pointee.responseBody.count(own: bodyCount)
         let isSent =
             place.pointee.isStream
             ? sendStream(downstreamIndex, place, writer.base, writer.count, body.base, bodyCount, isDone: true)

@@ -27,9 +27,7 @@ extension Worker {
             request: RequestView(method: .empty, authority: .empty, path: .empty)
         )
         guard let route = exchange.pointee.route, route.pointee.remembersRequest else { return sources }
-        var entry = AccessLogEntry()
-        readBack(exchange, &entry)
-        sources.request = entry.request
+        if let kept = keptRequest(exchange) { sources.request = kept }
         return sources
     }
 
@@ -104,6 +102,17 @@ extension Worker {
             )
         case .hostname: writer.put(Self.hostname)
         case .requestHeader: putField(part, sources.request, &writer)
+        case .formatted, .formattedWithRequest:
+            guard let object = part.bytes.start else { return }
+            let format = Unmanaged<FormattedValue>.fromOpaque(object)._withUnsafeGuaranteedRef { $0.format }
+            let text = formatText(
+                format,
+                exchange,
+                place,
+                request: sources.request.method.isEmpty ? nil : sources.request,
+                response: sources.message
+            )
+            text.withUnsafeBytes { raw in if let start = raw.baseAddress { writer.put(start, raw.count) } }
         case .responseHeader: putField(part, sources.message, &writer)
         }
     }

@@ -354,6 +354,7 @@ extension Worker {
         guard writeRequestHead(facts, exchange, chain, route, forward) else {
             return reject(exchangeIndex, exchange, body, count, status: 431, "the head would be too large to forward")
         }
+        if chain.pointee.logs { recordForwarded(exchange) }
         var taken = 0
         if !exchange.pointee.requestBody.isComplete {
             taken = takeFirstBody(exchange, body, count)

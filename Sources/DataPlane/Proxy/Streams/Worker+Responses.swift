@@ -185,8 +185,8 @@ extension Worker {
         chooseFraming(exchange, place)
         var writer = ByteWriter(out, capacity: Limits.outSize)
         writeResponseHead(exchange, place, memory, &writer)
-        if place.pointee.chain?.pointee.logsResponseHeaders ?? false {
-            _ = buffers.append(&exchange.pointee.responseRecord, memory, responseHead.length)
+        if let chain = place.pointee.chain, chain.pointee.logs {
+            keepForLog(exchange, upstream, chain, memory, responseHead.length)
         }
         guard !writer.overflowed else {
             upstreamBroke(exchangeIndex, exchange, index, upstream, .badResponse)
@@ -333,6 +333,7 @@ extension Worker {
         if isDone {
             ending.put("0\r\n")
             if let raw = exchange.pointee.trailers.bytes {
+                keepTrailersForLog(exchange, raw, exchange.pointee.trailers.count)
                 _ = writeTrailers(raw, exchange.pointee.trailers.count, &ending, &responseFields)
                 buffers.give(&exchange.pointee.trailers)
             }

@@ -38,7 +38,10 @@ struct ChainState {
     let maxConnectionDuration: UInt64
     let maxRequests: UInt32
     let logs: Bool
+    /// Some log wants the response's head and trailers.
     let logsResponseHeaders: Bool
+    /// Some log wants the address from which the endpoint was dialled.
+    let logsUpstreamSocket: Bool
     let generatesRequestID: Bool
     let keepsRequestID: Bool
     let usesRemoteAddress: Bool
@@ -87,10 +90,12 @@ struct ChainState {
         maxConnectionDuration = settings.maxConnectionDuration
         maxRequests = settings.maxRequestsPerConnection
         logs = !settings.accessLogs.isEmpty
-        logsResponseHeaders = settings.accessLogs.contains {
-            snapshot.accessLogs.indices.contains(Int($0))
-                && !snapshot.accessLogs[Int($0)].format.responseHeaders.isEmpty
+        let needs = settings.accessLogs.reduce(into: AccessLogFormat.Needs()) { needs, index in
+            guard snapshot.accessLogs.indices.contains(Int(index)) else { return }
+            needs.formUnion(snapshot.accessLogs[Int(index)].needs)
         }
+        logsResponseHeaders = needs.contains(.response)
+        logsUpstreamSocket = needs.contains(.upstreamSocket)
         generatesRequestID = settings.generatesRequestID
         keepsRequestID = settings.keepsExternalRequestID || !settings.usesRemoteAddress
         usesRemoteAddress = settings.usesRemoteAddress

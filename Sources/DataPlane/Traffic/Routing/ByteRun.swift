@@ -150,6 +150,8 @@ package final class Arena: @unchecked Sendable {
 
     private static let blockSize = 4096
 
+    private var objects: [any AnyObject & Sendable] = []
+
     package init() {}
 
     deinit {
@@ -168,6 +170,12 @@ package final class Arena: @unchecked Sendable {
     /// A regular expression that lives as long as this arena.
     package func compile(_ text: String, programLimit: Int = PatternLimits.program) throws(PatternError) -> Pattern {
         try patterns.compile(text, programLimit: programLimit)
+    }
+
+    /// The address of an object that lives as long as this arena.
+    package func keep(_ object: any AnyObject & Sendable) -> ByteRun {
+        objects.append(object)
+        return ByteRun(start: UnsafeRawPointer(Unmanaged.passUnretained(object).toOpaque()), count: 0)
     }
 
     package func copy(_ text: String) -> ByteRun { copy(Array(text.utf8)) }

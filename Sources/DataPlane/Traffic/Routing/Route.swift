@@ -201,6 +201,8 @@ public struct ValuePart: BitwiseCopyable, Sendable {
         case downstreamLocalAddressWithoutPort, upstreamHostWithoutPort, connectionID, attempts, serverName
         /// The start of the request, as the pattern in `bytes` says.
         case startTime
+        /// What the object at `bytes` makes of the request (`Arena.keep`); it wants the request's head, or does not.
+        case formatted, formattedWithRequest
         /// The request header named by `bytes`, else the one named by `alternative`.
         case requestHeader
         /// The response header named by `bytes`, else the one named by `alternative`.
