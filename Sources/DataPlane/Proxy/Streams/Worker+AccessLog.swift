@@ -268,7 +268,7 @@ extension Worker {
     }
 
     /// Reads the kept heads again: only where a log wants them.
-    private func readBack(_ exchange: ExchangePlace, _ entry: inout AccessLogEntry) {
+    func readBack(_ exchange: ExchangePlace, _ entry: inout AccessLogEntry) {
         if let view = keptRequest(exchange) { entry.request = view }
         guard let bytes = exchange.pointee.responseRecord.bytes else { return }
         var head = ResponseHead()

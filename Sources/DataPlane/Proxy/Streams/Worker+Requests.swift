@@ -354,7 +354,8 @@ extension Worker {
         guard writeRequestHead(facts, exchange, chain, route, forward) else {
             return reject(exchangeIndex, exchange, body, count, status: 431, "the head would be too large to forward")
         }
-        if chain.pointee.logs { recordForwarded(exchange) }
+        // An internal redirect starts from the client's own request.
+        if chain.pointee.logs, forward.extras?.pointee.internalRedirect == nil { recordForwarded(exchange) }
         var taken = 0
         if !exchange.pointee.requestBody.isComplete {
             taken = takeFirstBody(exchange, body, count)
