@@ -1,5 +1,6 @@
 // The room's face is one function (`ProxyProgram.run`) on purpose, so its parts are tested from inside.
 import EnvoyAPI
+import Reactor
 import Telemetry
 import Testing
 import Traffic
@@ -289,43 +290,98 @@ struct ConfigurationStoreTests {
 
     @Test("addresses of names come and stay")
     func names() throws {
+        let key = NameKey(cluster: "c", name: "example.org")
         let store = try makeStore(
             bootstrap(clusters: [
                 "{name: c, connect_timeout: 1s, type: STRICT_DNS, \(endpoints(["example.org:80", "10.0.0.9:81"]))}"
             ])
         )
-        #expect(store.hostNames == ["example.org"])
+        #expect(store.nameRequests.map(\.key) == [key])
         #expect(store.commit()?.clusters[0]?.endpoints.map(\.display) == ["10.0.0.9:81"])
         let found = ["10.1.1.1", "10.1.1.2"].compactMap { Address(literal: $0, port: 0) }
-        store.setAddresses(found, of: "example.org")
+        store.setAddresses(found, of: key)
         #expect(
             store.commit()?.clusters[0]?.endpoints.map(\.display)
                 == ["10.1.1.1:80", "10.1.1.2:80", "10.0.0.9:81"]
         )
-        store.setAddresses(found, of: "example.org")
+        store.setAddresses(found, of: key)
         #expect(store.commit() == nil)
     }
 }
 
 @Suite("Addresses of names")
 struct NameTests {
+    private func rule(_ fields: String = "", type: String = "STRICT_DNS") throws -> NameRule {
+        let text = "{name: c, type: \(type), \(fields)\(endpoints(["example.org:80"]))}"
+        return try #require(try makeStore(bootstrap(clusters: [text])).nameRequests.first).rule
+    }
+
+    private let two = ["10.1.1.2", "10.1.1.1"].compactMap { Address(literal: $0, port: 0) }
+
     @Test(
-        "a cluster takes the families that it asks for, LOGICAL_DNS one address",
-        arguments: [
-            ("STRICT_DNS", "AUTO", ["10.1.1.1:80", "10.1.1.2:80"]), ("STRICT_DNS", "V6_ONLY", ["[fd00::1]:80"]),
-            ("STRICT_DNS", "V4_ONLY", ["10.1.1.1:80", "10.1.1.2:80"]),
-            ("STRICT_DNS", "ALL", ["10.1.1.1:80", "10.1.1.2:80", "[fd00::1]:80"]),
-            ("LOGICAL_DNS", "AUTO", ["10.1.1.1:80"]),
-        ]
+        "an answer without addresses empties STRICT_DNS and leaves LOGICAL_DNS, which takes one; a failure leaves both"
     )
-    func families(type: String, family: String, expected: [String]) throws {
-        let text = "{name: c, type: \(type), dns_lookup_family: \(family), \(endpoints(["example.org:80"]))}"
+    func answers() throws {
+        let strict = try rule()
+        let logical = try rule(type: "LOGICAL_DNS")
+        let found = NameOutcome.addresses(two, secondsToLive: 7)
+        #expect(strict.addresses(after: found) == two)
+        #expect(logical.addresses(after: found) == [two[0]])
+        #expect(strict.addresses(after: .nothing) == [])
+        #expect(logical.addresses(after: .nothing) == nil)
+        #expect(strict.addresses(after: .failed("no")) == nil)
+        #expect(logical.addresses(after: .failed("no")) == nil)
+    }
+
+    @Test("the next look-up comes by the rate, the time to live, the jitter, or the back-off of failures")
+    func waits() throws {
+        let second: UInt64 = 1_000_000_000
+        let found = NameOutcome.addresses(two, secondsToLive: 7)
+        #expect(try rule().wait(after: found, failures: 0, random: 9) == 5 * second)
+        #expect(try rule("dns_refresh_rate: 3s, ").wait(after: .nothing, failures: 0, random: 9) == 3 * second)
+        #expect(try rule("respect_dns_ttl: true, ").wait(after: found, failures: 0, random: 9) == 7 * second)
+        let jittered = try rule("dns_jitter: 1s, ")
+        #expect(jittered.wait(after: found, failures: 0, random: second + 5) == 5 * second + 5)
+        #expect(try rule("dns_refresh_rate: 3s, ").wait(after: .failed(""), failures: 4, random: 9) == 3 * second)
+        let backoff = try rule("dns_failure_refresh_rate: {base_interval: 1s, max_interval: 3s}, ")
+        let most = UInt64(UInt32.max)
+        for (failures, limit) in [(1, 1), (2, 2), (3, 3), (99, 3)] {
+            #expect(backoff.wait(after: .failed(""), failures: failures, random: 0) == 0)
+            let longest = backoff.wait(after: .failed(""), failures: failures, random: most)
+            #expect(longest < UInt64(limit) * second && longest > UInt64(limit) * second - 10)
+        }
+    }
+
+    @Test("name servers come from each of the places that Envoy has for them")
+    func servers() throws {
+        let server = "{socket_address: {address: 127.0.0.1, port_value: 5300}}"
+        let cares = "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
+        let options = "dns_resolver_options: {use_tcp_for_dns_lookups: true, no_default_search_domain: true}"
+        for text in [
+            "dns_resolvers: [\(server)], use_tcp_for_dns_lookups: true, ",
+            "dns_resolution_config: {resolvers: [\(server)], \(options)}, ",
+            "typed_dns_resolver_config: {name: cares, typed_config: {'@type': \(cares), resolvers: [\(server)], \(options), query_tries: 2, query_timeout_seconds: 1}}, ",
+        ] {
+            let channel = try rule(text).channel
+            #expect(channel.servers.map(\.description) == ["127.0.0.1:5300"])
+            #expect(channel.usesTCP)
+            #expect(channel.searchesDomains == text.hasPrefix("dns_resolvers"))
+            #expect(channel.tries == (text.hasPrefix("typed") ? 2 : 4))
+        }
+    }
+
+    @Test("a LOGICAL_DNS endpoint stays the same when its address changes, and has the name for its host")
+    func logical() throws {
+        let text = "{name: c, type: LOGICAL_DNS, \(endpoints(["example.org:80"]))}"
         let store = try makeStore(bootstrap(clusters: [text]))
-        store.setAddresses(
-            ["10.1.1.1", "10.1.1.2", "fd00::1"].compactMap { Address(literal: $0, port: 0) },
-            of: "example.org"
-        )
-        #expect(store.commit()?.clusters[0]?.endpoints.map(\.display) == expected)
+        let key = NameKey(cluster: "c", name: "example.org")
+        store.setAddresses([two[0]], of: key)
+        let first = try #require(store.commit()?.clusters[0]?.endpoints.first)
+        store.setAddresses([two[1]], of: key)
+        let second = try #require(store.commit()?.clusters[0]?.endpoints.first)
+        #expect(first.identity == second.identity)
+        #expect(first.display == "10.1.1.2:80" && second.display == "10.1.1.1:80")
+        #expect(second.hostname == "example.org")
     }
 }
 

@@ -13,14 +13,22 @@ extension Envoy {
         package var lbPolicy: Cluster.LbPolicy
         /// The endpoints of the STATIC and DNS types.
         package var loadAssignment: ClusterLoadAssignment?
+        package var healthChecks: [HealthCheck]
         package var circuitBreakers: CircuitBreakers?
         package var commonHttpProtocolOptions: CommonHttpProtocolOptions?
         package var httpProtocolOptions: Http1ProtocolOptions?
         /// By extension name: `envoy.extensions.upstreams.http.v3.HttpProtocolOptions`.
         package var typedExtensionProtocolOptions: [String: UpstreamProtocolOptions]
         package var dnsRefreshRate: Duration?
+        package var dnsFailureRefreshRate: Cluster.RefreshRate?
+        package var dnsJitter: Duration?
         package var respectDnsTtl: Bool
         package var dnsLookupFamily: Cluster.DnsLookupFamily
+        package var dnsResolvers: [Address]
+        package var useTcpForDnsLookups: Bool
+        package var dnsResolutionConfig: DnsResolutionConfig?
+        package var typedDnsResolverConfig: DnsResolverExtension?
+        package var waitForWarmOnInit: Bool?
         package var outlierDetection: OutlierDetection?
         package var cleanupInterval: Duration?
         package var upstreamBindConfig: BindConfig?
@@ -51,13 +59,21 @@ extension Envoy {
             perConnectionBufferLimitBytes: UInt32? = nil,
             lbPolicy: Cluster.LbPolicy = .roundRobin,
             loadAssignment: ClusterLoadAssignment? = nil,
+            healthChecks: [HealthCheck] = [],
             circuitBreakers: CircuitBreakers? = nil,
             commonHttpProtocolOptions: CommonHttpProtocolOptions? = nil,
             httpProtocolOptions: Http1ProtocolOptions? = nil,
             typedExtensionProtocolOptions: [String: UpstreamProtocolOptions] = [:],
             dnsRefreshRate: Duration? = nil,
+            dnsFailureRefreshRate: Cluster.RefreshRate? = nil,
+            dnsJitter: Duration? = nil,
             respectDnsTtl: Bool = false,
             dnsLookupFamily: Cluster.DnsLookupFamily = .auto,
+            dnsResolvers: [Address] = [],
+            useTcpForDnsLookups: Bool = false,
+            dnsResolutionConfig: DnsResolutionConfig? = nil,
+            typedDnsResolverConfig: DnsResolverExtension? = nil,
+            waitForWarmOnInit: Bool? = nil,
             outlierDetection: OutlierDetection? = nil,
             cleanupInterval: Duration? = nil,
             upstreamBindConfig: BindConfig? = nil,
@@ -80,13 +96,21 @@ extension Envoy {
             self.perConnectionBufferLimitBytes = perConnectionBufferLimitBytes
             self.lbPolicy = lbPolicy
             self.loadAssignment = loadAssignment
+            self.healthChecks = healthChecks
             self.circuitBreakers = circuitBreakers
             self.commonHttpProtocolOptions = commonHttpProtocolOptions
             self.httpProtocolOptions = httpProtocolOptions
             self.typedExtensionProtocolOptions = typedExtensionProtocolOptions
             self.dnsRefreshRate = dnsRefreshRate
+            self.dnsFailureRefreshRate = dnsFailureRefreshRate
+            self.dnsJitter = dnsJitter
             self.respectDnsTtl = respectDnsTtl
             self.dnsLookupFamily = dnsLookupFamily
+            self.dnsResolvers = dnsResolvers
+            self.useTcpForDnsLookups = useTcpForDnsLookups
+            self.dnsResolutionConfig = dnsResolutionConfig
+            self.typedDnsResolverConfig = typedDnsResolverConfig
+            self.waitForWarmOnInit = waitForWarmOnInit
             self.outlierDetection = outlierDetection
             self.cleanupInterval = cleanupInterval
             self.upstreamBindConfig = upstreamBindConfig
@@ -115,13 +139,21 @@ extension Envoy {
             schema.optional(5, "per_connection_buffer_limit_bytes", \.perConnectionBufferLimitBytes, .uint32Value)
             schema.field(6, "lb_policy", \.lbPolicy, .enumeration)
             schema.optional(33, "load_assignment", \.loadAssignment, .message)
+            schema.repeated(8, "health_checks", \.healthChecks, .message)
             schema.optional(10, "circuit_breakers", \.circuitBreakers, .message)
             schema.optional(29, "common_http_protocol_options", \.commonHttpProtocolOptions, .message)
             schema.optional(13, "http_protocol_options", \.httpProtocolOptions, .message)
             schema.map(36, "typed_extension_protocol_options", \.typedExtensionProtocolOptions, .any)
             schema.optional(16, "dns_refresh_rate", \.dnsRefreshRate, .duration, [.durationAbove(.milliseconds(1))])
+            schema.optional(44, "dns_failure_refresh_rate", \.dnsFailureRefreshRate, .message)
+            schema.optional(58, "dns_jitter", \.dnsJitter, .duration, [.durationAtLeast(.zero)])
             schema.field(39, "respect_dns_ttl", \.respectDnsTtl, .bool)
             schema.field(17, "dns_lookup_family", \.dnsLookupFamily, .enumeration)
+            schema.repeated(18, "dns_resolvers", \.dnsResolvers, .message)
+            schema.field(45, "use_tcp_for_dns_lookups", \.useTcpForDnsLookups, .bool)
+            schema.optional(53, "dns_resolution_config", \.dnsResolutionConfig, .message)
+            schema.optional(55, "typed_dns_resolver_config", \.typedDnsResolverConfig, .message)
+            schema.optional(54, "wait_for_warm_on_init", \.waitForWarmOnInit, .boolValue)
             schema.optional(19, "outlier_detection", \.outlierDetection, .message)
             schema.optional(20, "cleanup_interval", \.cleanupInterval, .duration, [.durationAbove(.zero)])
             schema.optional(21, "upstream_bind_config", \.upstreamBindConfig, .message)
@@ -145,18 +177,12 @@ extension Envoy {
             schema.optional(9, "max_requests_per_connection", \.maxRequestsPerConnection, .uint32Value)
             schema.optional(24, "transport_socket", \.transportSocket, .message)
             schema.repeated(43, "transport_socket_matches", \.transportSocketMatches, .message)
-            schema.ignored(
-                "wait_for_warm_on_init=54",
-                why:
-                    "clusters are in force as soon as they are read, and requests wait for a first lookup of their names"
-            )
             schema.unsupported("track_timeout_budgets=47 track_cluster_stats=49 preconnect_policy=50")
             schema.unsupported(
                 """
-                transport_socket_matcher=59 health_checks=8
-                upstream_http_protocol_options=46 http2_protocol_options=14 dns_jitter=58
-                dns_failure_refresh_rate=44 dns_resolvers=18 use_tcp_for_dns_lookups=45
-                dns_resolution_config=53 typed_dns_resolver_config=55 lb_subset_config=22
+                transport_socket_matcher=59
+                upstream_http_protocol_options=46 http2_protocol_options=14
+                lb_subset_config=22
                 protocol_selection=26 filters=40 lrs_server=42
                 lrs_report_endpoint_metrics=57 upstream_config=48
                 connection_pool_per_downstream_connection=51
@@ -252,13 +278,17 @@ extension Envoy.Cluster {
     package struct CommonLbConfig: EnvoyMessage {
         /// Below this share of healthy endpoints all of them are used; nil is 50 %, 0 never.
         package var healthyPanicThreshold: Envoy.Percent?
+        /// New endpoints do not count before their first check.
+        package var ignoreNewHostsUntilFirstHc: Bool
         package var closeConnectionsOnHostSetChange: Bool
 
         package init(
             healthyPanicThreshold: Envoy.Percent? = nil,
+            ignoreNewHostsUntilFirstHc: Bool = false,
             closeConnectionsOnHostSetChange: Bool = false
         ) {
             self.healthyPanicThreshold = healthyPanicThreshold
+            self.ignoreNewHostsUntilFirstHc = ignoreNewHostsUntilFirstHc
             self.closeConnectionsOnHostSetChange = closeConnectionsOnHostSetChange
         }
 
@@ -267,6 +297,7 @@ extension Envoy.Cluster {
             empty: CommonLbConfig()
         ) { schema in
             schema.optional(1, "healthy_panic_threshold", \.healthyPanicThreshold, .message)
+            schema.field(5, "ignore_new_hosts_until_first_hc", \.ignoreNewHostsUntilFirstHc, .bool)
             schema.field(6, "close_connections_on_host_set_change", \.closeConnectionsOnHostSetChange, .bool)
             schema.ignored(
                 "update_merge_window=4",
@@ -274,7 +305,7 @@ extension Envoy.Cluster {
             )
             schema.unsupported(
                 """
-                zone_aware_lb_config=2 locality_weighted_lb_config=3 ignore_new_hosts_until_first_hc=5
+                zone_aware_lb_config=2 locality_weighted_lb_config=3
                 consistent_hashing_lb_config=7 override_host_status=8
                 """
             )

@@ -138,13 +138,16 @@ extension Envoy {
     /// `envoy.config.endpoint.v3.Endpoint`
     package struct Endpoint: EnvoyMessage {
         package var address: Address?
+        package var healthCheckConfig: Endpoint.HealthCheckConfig?
         package var hostname: String
 
         package init(
             address: Address? = nil,
+            healthCheckConfig: Endpoint.HealthCheckConfig? = nil,
             hostname: String = ""
         ) {
             self.address = address
+            self.healthCheckConfig = healthCheckConfig
             self.hostname = hostname
         }
 
@@ -153,9 +156,46 @@ extension Envoy {
             empty: Endpoint()
         ) { schema in
             schema.optional(1, "address", \.address, .message)
+            schema.optional(2, "health_check_config", \.healthCheckConfig, .message)
             schema.field(3, "hostname", \.hostname, .string)
-            schema.unsupported("health_check_config=2")
             schema.unsupported("additional_addresses=4")
+        }
+    }
+}
+
+extension Envoy.Endpoint {
+    /// How this endpoint is checked.
+    ///
+    /// `envoy.config.endpoint.v3.Endpoint.HealthCheckConfig`
+    package struct HealthCheckConfig: EnvoyMessage {
+        /// 0: the port of the endpoint.
+        package var portValue: UInt32
+        /// For the host of the checks; before the cluster's.
+        package var hostname: String
+        /// Checked in place of the endpoint.
+        package var address: Envoy.Address?
+        package var disableActiveHealthCheck: Bool
+
+        package init(
+            portValue: UInt32 = 0,
+            hostname: String = "",
+            address: Envoy.Address? = nil,
+            disableActiveHealthCheck: Bool = false
+        ) {
+            self.portValue = portValue
+            self.hostname = hostname
+            self.address = address
+            self.disableActiveHealthCheck = disableActiveHealthCheck
+        }
+
+        package static let schema = MessageSchema<HealthCheckConfig>(
+            "envoy.config.endpoint.v3.Endpoint.HealthCheckConfig",
+            empty: HealthCheckConfig()
+        ) { schema in
+            schema.field(1, "port_value", \.portValue, .uint32, [.atMost(65535)])
+            schema.field(2, "hostname", \.hostname, .string, [.headerValue])
+            schema.optional(3, "address", \.address, .message)
+            schema.field(4, "disable_active_health_check", \.disableActiveHealthCheck, .bool)
         }
     }
 }

@@ -175,6 +175,36 @@ extension Envoy {
     }
 }
 
+extension Envoy {
+    /// The resolvers of names that exist here.
+    package enum DnsResolverConfig: AnyExtension {
+        case cares(CaresDnsResolverConfig)
+
+        package static let members = AnyMembers<DnsResolverConfig>(
+            "DNS resolver",
+            [
+                AnyMember(CaresDnsResolverConfig.self, wrap: { .cares($0) }) {
+                    if case .cares(let value) = $0 { value } else { nil }
+                }
+            ]
+        )
+    }
+
+    /// The places for health events that exist here.
+    package enum HealthCheckEventSinkConfig: AnyExtension {
+        case file(HealthCheckEventFileSink)
+
+        package static let members = AnyMembers<HealthCheckEventSinkConfig>(
+            "health check event sink",
+            [
+                AnyMember(HealthCheckEventFileSink.self, wrap: { .file($0) }) {
+                    if case .file(let value) = $0 { value } else { nil }
+                }
+            ]
+        )
+    }
+}
+
 extension Envoy.DiscoveryResponse {
     /// The listeners among the resources.
     package var listeners: [Envoy.Listener] {

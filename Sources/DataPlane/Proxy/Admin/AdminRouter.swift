@@ -199,7 +199,8 @@ final class AdminRouter {
                 summary: self.summary(reports),
                 clusters: self.summaries(reports),
                 listeners: self.listenerSummaries(reports),
-                server: self.process.state
+                server: self.process.state,
+                more: self.process.endpointStats
             )
             if request.parameter("format") == "json" {
                 reply(Self.json(page.json(filter: request.parameter("filter"))))

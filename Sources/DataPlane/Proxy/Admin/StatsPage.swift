@@ -5,7 +5,14 @@ import Wire
 struct StatsPage {
     private(set) var stats: [(name: String, value: Int64)] = []
 
-    init(summary: MetricsSummary, clusters: [ClusterSummary], listeners: [ListenerSummary], server: ServerState) {
+    init(
+        summary: MetricsSummary,
+        clusters: [ClusterSummary],
+        listeners: [ListenerSummary],
+        server: ServerState,
+        more: [(name: String, value: Int64)] = []
+    ) {
+        stats = more
         for cluster in clusters { add(cluster) }
         for listener in listeners {
             let name = listener.configuration.name

@@ -42,6 +42,7 @@ struct ClusterCompiler {
                 settings.socketOptions.append(.freebind(isIPv6: isIPv6))
             }
         }
+        if !cluster.healthChecks.isEmpty { context.report("health_checks: not supported by weft-proxy") }
         settings.labels = context.labels.number(of: labels(cluster))
         settings.endpointWait = endpointWait(cluster.metadata)
         transports(cluster, &settings)
@@ -198,7 +199,8 @@ struct ClusterCompiler {
         cluster: UInt64,
         base: LabelSetIndex,
         transports: [TransportMatch] = [],
-        resolve: ((_ name: String) -> [Address])?
+        resolve: ((_ name: String) -> [Address])?,
+        isOneLogical: Bool = false
     ) -> [EndpointConfiguration] {
         var endpoints: [EndpointConfiguration] = []
         var seen: Set<UInt64> = []
@@ -213,6 +215,10 @@ struct ClusterCompiler {
                         made.transport =
                             transports.first { $0.accepts(endpoint.metadata) || $0.accepts(locality.metadata) }?
                             .transport
+                        // One endpoint, whatever its address at present: connections to an earlier one stay.
+                        if isOneLogical, let name = hostName(endpoint) {
+                            made.identity = Self.identity(cluster, text: "\(name):\(address.port)")
+                        }
                         if seen.insert(made.identity).inserted { endpoints.append(made) }
                     }
                 }
@@ -252,22 +258,38 @@ struct ClusterCompiler {
         )
         made.weight = max(1, message.loadBalancingWeight ?? 1)
         made.health = EndpointConfiguration.Health(message.healthStatus)
-        if let name = message.endpoint?.hostname, !name.isEmpty { made.hostname = name }
+        if let name = message.endpoint?.hostname, !name.isEmpty {
+            made.hostname = name
+        } else {
+            made.hostname = hostName(message)
+        }
         made.isCanary = message.metadata?.filterMetadata["envoy.lb"]?["canary"] == .bool(true)
         made.labels = context.labels.number(of: labels.merging(own))
         return made
     }
 
+    /// The name that is looked up for an endpoint; nil where an address stands.
+    private func hostName(_ message: Envoy.LbEndpoint) -> String? {
+        guard case .socket(let socket) = message.endpoint?.address?.kind,
+            Address(literal: socket.address, port: 0) == nil
+        else { return nil }
+        return socket.address
+    }
+
     /// A number for an address and namespace in a cluster; never 0.
     static func identity(_ cluster: UInt64, _ address: Address) -> UInt64 {
+        identity(cluster, text: address.display, address.namespacePath ?? "")
+    }
+
+    private static func identity(_ cluster: UInt64, text: String, _ more: String = "") -> UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         func mix(_ bytes: some Sequence<UInt8>) {
             for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
         }
         withUnsafeBytes(of: cluster) { mix($0) }
-        mix(address.display.utf8)
+        mix(text.utf8)
         mix([0])
-        mix((address.namespacePath ?? "").utf8)
+        mix(more.utf8)
         hash = (hash ^ (hash >> 32)) &* 0xD6E8_FEB8_6659_FD93
         return hash == 0 ? 1 : hash
     }

@@ -30,8 +30,6 @@ enum ControlEvent: Sendable {
     /// After `.drain`: no downstream connection is left.
     case drained(worker: Int)
     case stopped(worker: Int)
-    /// A host name's addresses, none when it could not be looked up (from the resolver's thread, not from workers).
-    case resolved(name: String, addresses: [Address])
     /// A line for the process log, made off the request path.
     case log(LogLevel, String)
 }

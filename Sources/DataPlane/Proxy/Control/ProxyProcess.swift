@@ -19,15 +19,13 @@ final class ProxyProcess: EventHandler {
     private let loop: HandlerLoop
     private let signals: SignalSource
     private let watch: ConfigurationWatch
-    private let resolver: NameResolver
+    let names: NameWatch
     private let keeper: KeeperClient?
     private var admin: AdminServer?
     private var key: HandlerKey?
     private var exitCode: Int32 = 0
     private var ending = Ending.no
     private var watchedVersion = -1
-    /// Host names that were looked up at least once.
-    private var triedNames: Set<String> = []
 
     private enum Ending { case no, draining, stopping }
     private static let stopTime: UInt64 = 1_000_000_000
@@ -49,7 +47,7 @@ final class ProxyProcess: EventHandler {
             workers = try WorkerGroup(loop: loop)
             watch = try ConfigurationWatch(loop: loop)
         } catch { throw StartError(message: "\(error)") }
-        resolver = NameResolver(inbox: workers.inbox)
+        names = NameWatch(loop: loop)
         state.startNanoseconds = WallClock.now()
         state.workers = options.concurrency ?? SystemThread.processorCount
         let count = state.workers
@@ -90,6 +88,7 @@ final class ProxyProcess: EventHandler {
         loop.run()
         admin?.shutdown()
         keeper?.shutdown()
+        names.shutdown()
         accessLogs.stop()
         log.info("ended", ["code": "\(exitCode)"])
         return exitCode
@@ -99,11 +98,11 @@ final class ProxyProcess: EventHandler {
         workers.onApplied = { [unowned self] in workersApplied() }
         workers.onLog = { [log] in log.log($0, $1) }
         workers.onDrained = { [unowned self] in if ending == .draining { stopWorkers() } }
-        workers.onResolved = { [unowned self] name, addresses in
-            triedNames.insert(name)
-            if !addresses.isEmpty {
+        names.onWarning = { [log] in log.warning($0) }
+        names.onAnswer = { [unowned self] request, addresses in
+            if let addresses {
                 store.setClock()
-                store.setAddresses(addresses, of: name)
+                store.setAddresses(addresses, of: request.key)
                 publish()
             }
             workersApplied()
@@ -149,7 +148,7 @@ final class ProxyProcess: EventHandler {
 
     /// Hands the newest configuration to the workers, if there is a new one.
     private func publish() {
-        resolver.setNames(store.hostNames)
+        names.setRequests(store.nameRequests)
         let snapshot = store.commit()
         store.context.tls.prune()
         let version = store.filesVersion + store.context.tls.version
@@ -174,10 +173,7 @@ final class ProxyProcess: EventHandler {
         if workers.appliedGeneration > 0 { keeper?.configured() }
         guard !state.isReady, ending == .no, workers.appliedGeneration > 0 else { return }
         // Nobody is to be sent here before the first look-ups are through and in force.
-        let names = store.hostNames
-        guard
-            names.isEmpty || (names.isSubset(of: triedNames) && workers.appliedGeneration >= store.snapshot.generation)
-        else {
+        guard names.isWarm, !names.isUsed || workers.appliedGeneration >= store.snapshot.generation else {
             state.reason = "INITIALIZING: host names are being looked up"
             return
         }

@@ -11,8 +11,6 @@ final class WorkerGroup: EventHandler {
     var onApplied: () -> Void = {}
     /// Called for a line that a worker wants in the process log.
     var onLog: (LogLevel, String) -> Void = { _, _ in }
-    /// Called with the addresses of a host name.
-    var onResolved: (String, [Address]) -> Void = { _, _ in }
     /// Called when a worker opened a socket, with a duplicate that belongs to the receiver.
     var onListenerOpened: (KeptListener, Int32) -> Void = { Socket.close($1) }
     /// Called with the inode of a socket that a worker closed.
@@ -91,7 +89,6 @@ final class WorkerGroup: EventHandler {
                 drained.insert(worker)
                 if drained.count >= ports.count { onDrained() }
             case .stopped(let worker): stopped.insert(worker)
-            case .resolved(let name, let addresses): onResolved(name, addresses)
             case .log(let level, let line): onLog(level, line)
             }
         }

@@ -13,6 +13,8 @@ struct ClusterEntry {
     var origin: Origin
     var index: Int32
     var settings: ClusterConfiguration.Settings
+    /// How its host names are looked up.
+    var names: NameRule
 
     /// The file of an EDS cluster's endpoints.
     var assignmentPath: String? {
@@ -37,6 +39,10 @@ struct ClusterEntry {
             }
         }
         return names
+    }
+
+    var nameRequests: [NameRequest] {
+        hostNames.map { NameRequest(cluster: message.name, name: $0, rule: names) }
     }
 }
 

@@ -42,7 +42,8 @@ extension ConfigurationStore {
                 message: message,
                 origin: origin,
                 index: context.clusters.place(of: message.name),
-                settings: settings
+                settings: settings,
+                names: compiler.names(message)
             )
             if message.type == .eds, entry.assignmentPath == nil {
                 context.report("eds_cluster_config.eds_config: only path_config_source is supported")
@@ -73,6 +74,7 @@ extension ConfigurationStore {
     private func remove(_ entry: ClusterEntry) {
         let name = entry.message.name
         clusters[name] = nil
+        for host in entry.hostNames { resolved[NameKey(cluster: name, name: host)] = nil }
         if let path = entry.assignmentPath { stopUsing(path, by: name) }
         if compiledClusters.indices.contains(Int(entry.index)) { compiledClusters[Int(entry.index)] = nil }
         changes.clusters = true
@@ -99,23 +101,9 @@ extension ConfigurationStore {
             cluster: context.clusters.identity(entry.index),
             base: entry.settings.labels,
             transports: entry.settings.transports,
-            resolve: isResolved ? { Self.usable(self.resolved[$0] ?? [], message) } : nil
+            resolve: isResolved ? { self.resolved[NameKey(cluster: message.name, name: $0)] ?? [] } : nil,
+            isOneLogical: message.type == .logicalDns
         )
-    }
-
-    /// Those of a name's addresses that the cluster wants. LOGICAL_DNS uses one.
-    ///
-    /// AUTO prefers IPv4 where Envoy prefers IPv6: `localhost` names both, and most servers listen on 127.0.0.1 only.
-    private static func usable(_ addresses: [Address], _ cluster: Envoy.Cluster) -> [Address] {
-        func isIPv4(_ address: Address) -> Bool { address.key?.isIPv4 ?? false }
-        var chosen = addresses
-        switch cluster.dnsLookupFamily {
-        case .all: break
-        case .v4Only: chosen.removeAll { !isIPv4($0) }
-        case .v6Only: chosen.removeAll(where: isIPv4)
-        case .auto, .v4Preferred: if chosen.contains(where: isIPv4) { chosen.removeAll { !isIPv4($0) } }
-        }
-        return cluster.type == .logicalDns ? Array(chosen.prefix(1)) : chosen
     }
 
     /// Compiles a cluster with its newest endpoints into its place. Endpoints with problems were refused before.
@@ -159,14 +147,16 @@ extension ConfigurationStore {
     // MARK: Names
 
     /// All host names that clusters need the addresses of.
-    var hostNames: Set<String> {
-        clusters.values.reduce(into: Set<String>()) { $0.formUnion($1.hostNames) }
+    var nameRequests: Set<NameRequest> {
+        clusters.values.reduce(into: Set<NameRequest>()) { $0.formUnion($1.nameRequests) }
     }
 
     /// Takes over the addresses of a name.
-    func setAddresses(_ addresses: [Address], of name: String) {
-        guard resolved[name] != addresses else { return }
-        resolved[name] = addresses
-        for entry in clusters.values where entry.hostNames.contains(name) { rebuild(entry) }
+    func setAddresses(_ addresses: [Address], of key: NameKey) {
+        guard resolved[key] != addresses, let entry = clusters[key.cluster], entry.hostNames.contains(key.name) else {
+            return
+        }
+        resolved[key] = addresses
+        rebuild(entry)
     }
 }

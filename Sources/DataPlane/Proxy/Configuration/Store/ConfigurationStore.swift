@@ -20,7 +20,8 @@ final class ConfigurationStore {
     var assignmentUsers: [String: Set<String>] = [:]
     /// By file of routes: the keys of tables in it.
     var tableUsers: [String: Set<String>] = [:]
-    var resolved: [String: [Address]] = [:]
+    /// What look-ups gave.
+    var resolved: [NameKey: [Address]] = [:]
     /// Grows whenever `files` gains or loses one.
     private(set) var filesVersion = 0
     /// Files that became wanted and were not read yet.

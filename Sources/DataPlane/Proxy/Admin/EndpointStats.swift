@@ -1,0 +1,18 @@
+extension ProxyProcess {
+    /// What the main thread itself counts of clusters' endpoints, under Envoy's names.
+    var endpointStats: [(name: String, value: Int64)] {
+        var stats: [(name: String, value: Int64)] = []
+        func add(_ name: String, _ value: UInt64) { stats.append((name, Int64(clamping: value))) }
+        for (cluster, counts) in names.counts {
+            add("cluster.\(cluster).update_attempt", counts.attempts)
+            add("cluster.\(cluster).update_success", counts.successes)
+            add("cluster.\(cluster).update_failure", counts.failures)
+            add("cluster.\(cluster).update_empty", counts.empty)
+        }
+        add("dns.cares.resolve_total", names.totals.questions)
+        add("dns.cares.pending_resolutions", UInt64(names.pending))
+        add("dns.cares.not_found", names.totals.notFound)
+        add("dns.cares.get_addr_failure", names.totals.failures)
+        return stats
+    }
+}
