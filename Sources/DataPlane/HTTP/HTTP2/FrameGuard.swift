@@ -20,6 +20,10 @@ struct FrameGuard {
     /// Streams that were begun by whoever begins them.
     var opened = 0
     private(set) var lastStream: UInt32 = 0
+    /// Which of the last 64 streams up to `lastStream` the client did begin: those that it left out may never begin.
+    private var begun: UInt64 = 0
+    /// A head goes on: only its CONTINUATION may come, and nghttp2 refuses everything else.
+    private var isInHead = false
     /// DATA frames that were sent.
     var dataSent = 0
     var emptyInRow = 0
@@ -92,6 +96,13 @@ struct FrameGuard {
 
     private mutating func look(_ frame: Frame, _ settings: HTTP2Settings) -> Bool {
         let ends = frame.flags & 1 != 0
+        if frame.type == 1 || frame.type == 9 {
+            let wasInHead = isInHead
+            isInHead = frame.flags & 4 == 0
+            guard !wasInHead || frame.type == 9 else { return true }
+        } else if isInHead {
+            return true
+        }
         switch frame.type {
         case 0:
             guard !isOver(frame.stream) else { return fail(.closedStream) }
@@ -100,10 +111,11 @@ struct FrameGuard {
         case 1:
             continuations = 0
             if frame.stream > lastStream {
-                lastStream = frame.stream
-                if role == .server { opened &+= 1 }
+                begin(frame.stream)
             } else if isOver(frame.stream) {
                 return fail(.closedStream)
+            } else if role == .server, wasLeftOut(frame.stream) {
+                return fail(.protocolError)
             }
             if ends { peerEnded(frame.stream) }
             guard frame.length == 0, !ends else {
@@ -134,6 +146,18 @@ struct FrameGuard {
     mutating func takeEmpty(_ settings: HTTP2Settings) -> Bool {
         emptyInRow &+= 1
         return emptyInRow <= settings.maxEmptyFramesInRow || fail(.emptyFrameFlood)
+    }
+
+    private mutating func begin(_ stream: UInt32) {
+        let steps = (stream &- lastStream) / 2
+        begun = steps < 64 ? begun << UInt64(steps) | 1 : 1
+        lastStream = stream
+        if role == .server { opened &+= 1 }
+    }
+
+    private func wasLeftOut(_ stream: UInt32) -> Bool {
+        let steps = (lastStream &- stream) / 2
+        return steps < 64 && begun >> UInt64(steps) & 1 == 0
     }
 
     @inline(__always)
