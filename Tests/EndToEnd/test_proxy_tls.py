@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from h2kit import H2Client
 from proxykit import (
     Client, Origin, Proxy, cluster, endpoint, free_port, http_filter, listener, program, route, serving, tcp_filter)
 from weftkit import wait_until
@@ -126,6 +127,16 @@ def terminating(made):
             [listener(port, filter_chains=[chain(http_filter([route()], use_remote_address=True), transport_socket=tls)])],
             [cluster("origin", origin.port)]) as proxy:
         yield proxy, port, origin
+
+
+def test_http2_is_agreed_on_by_alpn(made, terminating):
+    proxy, port, origin = terminating
+    with connected(port, context_for(made, alpn=["h2", "http/1.1"])) as secure:
+        assert secure.selected_alpn_protocol() == "h2"
+        with H2Client(port, connection=secure) as client:
+            answers = [client.request(f"/{number}") for number in range(20)]
+            assert all(client.answer(stream).status == 200 for stream in answers)
+    assert b"x-forwarded-proto: https" in origin.bytes
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])

@@ -95,7 +95,8 @@ extension Worker {
             entry.pointee.headSince = session.isInHead ? now : 0
             if session.isInHead { armDownstream(entry.pointee.downstream, place) }
         }
-        dispatchDeferred()
+        if !uploads.isEmpty { carryUploads() }
+        if !deferred.isEmpty { dispatchDeferred() }
     }
 
     /// Requests whose head came in this feed, with what came of their bodies: one piece each.

@@ -147,13 +147,37 @@ extension Worker {
             giveBack(place)
             return
         }
-        let waiting = exchange.pointee.request.count &- Int(exchange.pointee.requestSent)
-        let isSettled = isOpen ? exchange.pointee.request.isEmpty : !exchange.pointee.requestBody.isComplete
-        if place.pointee.input.isEmpty, isSettled, waiting < Limits.replay {
-            carryStream(token.index, place, bytes, count)
-        } else if !buffers.append(&place.pointee.input, bytes, count) {
+        guard buffers.append(&place.pointee.input, bytes, count) else {
             closeDownstream(token.index, place, flags: .localReset)
+            return
         }
+        // All that this feed brings of it goes on in one piece.
+        guard !place.pointee.flags.contains(.isQueued), canCarry(place, exchange) else { return }
+        place.pointee.flags.insert(.isQueued)
+        uploads.append(user)
+    }
+
+    /// Whether what waits of a stream's body can go on now.
+    private func canCarry(_ place: DownstreamPlace, _ exchange: ExchangePlace) -> Bool {
+        if place.pointee.state == .tunnel { return exchange.pointee.request.isEmpty }
+        let waiting = exchange.pointee.request.count &- Int(exchange.pointee.requestSent)
+        return !exchange.pointee.requestBody.isComplete && waiting < Limits.replay
+    }
+
+    /// After a feed: bodies go on.
+    func carryUploads() {
+        var position = 0
+        while position < uploads.count {
+            let token = Token(raw: uploads[position])
+            position += 1
+            guard let place = downstreams.find(token.index, generation: token.generation) else { continue }
+            place.pointee.flags.remove(.isQueued)
+            guard place.pointee.exchange >= 0,
+                canCarry(place, exchanges.pointer(place.pointee.exchange))
+            else { continue }
+            resumeStream(token.index, place)
+        }
+        uploads.removeAll(keepingCapacity: true)
     }
 
     /// Brings bytes of a stream on their way to the endpoint.
@@ -173,6 +197,8 @@ extension Worker {
                 return
             }
             exchange.pointee.bytesReceived &+= UInt64(step.consumed)
+            // The end goes with the last piece.
+            if place.pointee.flags.contains(.readEnded) { _ = exchange.pointee.requestBody.endOfStream() }
             carry(exchangeIndex, exchange, bytes, step)
         }
         guard downstreams.find(index, generation: generation) != nil, place.pointee.exchange == exchangeIndex else {
@@ -249,10 +275,13 @@ extension Worker {
 
     /// What went to the endpoint is out: what waited follows.
     func resumeStream(_ index: Int32, _ place: DownstreamPlace) {
-        giveBack(place)
-        guard place.pointee.exchange >= 0 else { return }
+        guard place.pointee.exchange >= 0 else {
+            giveBack(place)
+            return
+        }
         let generation = place.pointee.generation
         let exchange = exchanges.pointer(place.pointee.exchange)
+        if exchange.pointee.request.count == Int(exchange.pointee.requestSent) { giveBack(place) }
         guard place.pointee.state == .tunnel || !exchange.pointee.requestBody.isComplete else { return }
         if !place.pointee.input.isEmpty, let bytes = place.pointee.input.bytes {
             var held = place.pointee.input
@@ -287,12 +316,27 @@ extension Worker {
             }
             if hasBody { place.pointee.flags.insert(.sendsBody) } else { place.pointee.flags.insert(.streamEnds) }
         }
-        if let data, dataCount > 0, !buffers.append(&place.pointee.output, data, dataCount) {
+        if let data, dataCount > 0, !adopt(place, data, dataCount),
+            !buffers.append(&place.pointee.output, data, dataCount)
+        {
             closeDownstream(index, place, flags: .localReset)
             return false
         }
         if isDone { place.pointee.flags.insert(.streamEnds) }
         if headCount == 0 { session.resume(place.pointee.stream) }
+        return true
+    }
+
+    /// Takes a large piece over with the scratch buffer in which it was read: no copy.
+    private func adopt(_ place: DownstreamPlace, _ data: UnsafeRawPointer, _ count: Int) -> Bool {
+        guard count >= 16_384, place.pointee.output.isEmpty, let base = scratch.base, data >= UnsafeRawPointer(base),
+            data + count <= UnsafeRawPointer(base) + Int(scratch.capacity), let fresh = buffers.take(Limits.readSize)
+        else { return false }
+        buffers.give(&place.pointee.output)
+        place.pointee.output = scratch
+        place.pointee.output.start = Int32(truncatingIfNeeded: data - UnsafeRawPointer(base))
+        place.pointee.output.end = place.pointee.output.start &+ Int32(truncatingIfNeeded: count)
+        scratch = fresh
         return true
     }
 

@@ -107,6 +107,8 @@ final class Worker: @unchecked Sendable {
     var dirtySessions: [UInt64] = []
     /// Requests that wait for the rest of the bytes that came with them.
     var deferred: [UInt64] = []
+    /// Streams whose bodies came in the present feed.
+    var uploads: [UInt64] = []
     /// Streams that are answered while the client still sends.
     var halfOpen: [UInt64] = []
     /// Elements of `downstreams` that are streams.
