@@ -108,7 +108,9 @@ CASES = [
     ("/drawn", "200", {"x-draw": "89"}), ("/drawn", "200", {"x-draw": "90", "x-cluster": "mirror"}),
     ("/host/header", "200", {"x-host": "other"}), ("/host/header", "200", {}), ("/host/path/abc?d", "200", {}),
     ("/grpc", "200", {"content-type": "application/grpcx"}),
-    ("/off", "200", {}), ("/on", "200", {}), ("/exact;v=1", "200", {}), ("/nobody", "200", {}),
+    ("/plain", "200", {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "a=b",
+                      "b3": "1-2-1", "x-b3-traceid": "463ac35c9f6413ad", "x-b3-sampled": "1"}),
+    ("/plain/%2F/a%5Cb?c", "200", {}), ("/off", "200", {}), ("/on", "200", {}), ("/exact;v=1", "200", {}), ("/nobody", "200", {}),
 ]
 
 # What differs by its nature: times, ids, and what Weft adds or orders in its own way.
@@ -120,7 +122,8 @@ LOOSE = {"date", "x-request-id", "x-envoy-upstream-service-time", "server", "x-w
 def configuration(port, origin, mirror):
     hosts = [{"name": "all", "domains": ["*"], "routes": ROUTES, "include_request_attempt_count": True,
               "include_attempt_count_in_response": True, "request_headers_to_add": [add("x-level", "host")]}]
-    chain = http_filter([], virtual_hosts=hosts, use_remote_address=True, append_x_forwarded_port=True,
+    chain = http_filter([], virtual_hosts=hosts, use_remote_address=True, append_x_forwarded_port=True, normalize_path=True,
+                        path_with_escaped_slashes_action="UNESCAPE_AND_REDIRECT",
                         strip_matching_host_port=True, strip_trailing_host_dot=True, internal_address_config={
                             "cidr_ranges": [{"address_prefix": "127.0.0.0", "prefix_len": 8}]})
     routes = chain["typed_config"]["route_config"]

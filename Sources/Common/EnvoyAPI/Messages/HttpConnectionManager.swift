@@ -38,6 +38,7 @@ extension Envoy {
         package var stripTrailingHostDot: Bool
         package var appendXForwardedPort: Bool
         package var internalAddressConfig: HttpConnectionManager.InternalAddressConfig?
+        package var requestIdExtension: HttpConnectionManager.RequestIDExtension?
 
         /// One of these.
         package enum RouteSpecifier: Sendable, Equatable {
@@ -86,7 +87,8 @@ extension Envoy {
             stripAnyHostPort: Bool? = nil,
             stripTrailingHostDot: Bool = false,
             appendXForwardedPort: Bool = false,
-            internalAddressConfig: HttpConnectionManager.InternalAddressConfig? = nil
+            internalAddressConfig: HttpConnectionManager.InternalAddressConfig? = nil,
+            requestIdExtension: HttpConnectionManager.RequestIDExtension? = nil
         ) {
             self.forwardClientCertDetails = forwardClientCertDetails
             self.setCurrentClientCertDetails = setCurrentClientCertDetails
@@ -125,6 +127,7 @@ extension Envoy {
             self.stripTrailingHostDot = stripTrailingHostDot
             self.appendXForwardedPort = appendXForwardedPort
             self.internalAddressConfig = internalAddressConfig
+            self.requestIdExtension = requestIdExtension
         }
 
         package static let schema = MessageSchema<HttpConnectionManager>(
@@ -194,6 +197,7 @@ extension Envoy {
             schema.field(47, "strip_trailing_host_dot", \.stripTrailingHostDot, .bool)
             schema.field(51, "append_x_forwarded_port", \.appendXForwardedPort, .bool)
             schema.optional(25, "internal_address_config", \.internalAddressConfig, .message)
+            schema.optional(36, "request_id_extension", \.requestIdExtension, .message)
             schema.ignored(
                 "http3_protocol_options=44",
                 why: "no listener of this proxy speaks HTTP/3"
@@ -211,7 +215,7 @@ extension Envoy {
                 tracing=7 http1_safe_max_connection_duration=58 scheme_header_transformation=48
                 stream_flush_timeout=59 access_log_flush_interval=54 flush_access_log_on_new_request=55
                 access_log_options=56 original_ip_detection_extensions=46
-                early_header_mutation_extensions=52 forward_client_cert_matcher=60 request_id_extension=36
+                early_header_mutation_extensions=52 forward_client_cert_matcher=60
                 local_reply_config=38 path_normalization_options=43
                 proxy_status_config=49 typed_header_validation_config=50 forward_proto_config=61
                 """

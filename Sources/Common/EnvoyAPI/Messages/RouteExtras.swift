@@ -364,3 +364,51 @@ extension Envoy.TcpProxy {
         }
     }
 }
+
+extension Envoy.HttpConnectionManager {
+    /// How requests get their ids.
+    ///
+    /// `envoy.extensions.filters.network.http_connection_manager.v3.RequestIDExtension`
+    package struct RequestIDExtension: EnvoyMessage {
+        package var typedConfig: Envoy.RequestIDConfig?
+
+        package init(typedConfig: Envoy.RequestIDConfig? = nil) { self.typedConfig = typedConfig }
+
+        package static let schema = MessageSchema<RequestIDExtension>(
+            "envoy.extensions.filters.network.http_connection_manager.v3.RequestIDExtension",
+            empty: RequestIDExtension()
+        ) { schema in
+            schema.optional(1, "typed_config", \.typedConfig, .any)
+        }
+    }
+}
+
+extension Envoy {
+    /// The kinds of request ids that exist here.
+    package enum RequestIDConfig: AnyExtension {
+        case uuid(UuidRequestIdConfig)
+
+        package static let members = AnyMembers<RequestIDConfig>(
+            "kind of request ids",
+            [
+                AnyMember(UuidRequestIdConfig.self, wrap: { .uuid($0) }) {
+                    if case .uuid(let value) = $0 { value } else { nil }
+                }
+            ]
+        )
+    }
+
+    /// Ids are UUIDs. Nothing is traced here, so no reason for it is packed into them.
+    ///
+    /// `envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig`
+    package struct UuidRequestIdConfig: EnvoyMessage {
+        package init() {}
+
+        package static let schema = MessageSchema<UuidRequestIdConfig>(
+            "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
+            empty: UuidRequestIdConfig()
+        ) { schema in
+            schema.ignored("pack_trace_reason=1 use_request_id_for_trace_sampling=2", why: "nothing is traced")
+        }
+    }
+}

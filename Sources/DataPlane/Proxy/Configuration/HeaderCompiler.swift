@@ -72,8 +72,10 @@ struct HeaderCompiler {
         func plain(_ kind: ValuePart.Kind) -> ValuePart { ValuePart(kind: kind, bytes: .empty) }
         switch part {
         case .literal(let text): return ValuePart(kind: .literal, bytes: arena.copy(text))
-        case .field(.downstreamDirectRemoteAddress): return plain(.downstreamRemoteAddress)
-        case .field(.downstreamDirectRemoteAddressWithoutPort): return plain(.downstreamRemoteAddressWithoutPort)
+        case .field(.downstreamRemoteAddress): return plain(.downstreamRemoteAddress)
+        case .field(.downstreamRemoteAddressWithoutPort): return plain(.downstreamRemoteAddressWithoutPort)
+        case .field(.downstreamDirectRemoteAddress): return plain(.directRemoteAddress)
+        case .field(.downstreamDirectRemoteAddressWithoutPort): return plain(.directRemoteAddressWithoutPort)
         case .field(.downstreamLocalAddress): return plain(.downstreamLocalAddress)
         case .field(.downstreamLocalAddressWithoutPort): return plain(.downstreamLocalAddressWithoutPort)
         case .field(.downstreamLocalPort): return plain(.downstreamLocalPort)

@@ -201,7 +201,10 @@ extension RouteCompiler {
         for index in 0..<edits.count {
             let value = edits[index].value
             for part in 0..<value.count {
-                if value[part].kind == .requestHeader || value[part].kind == .formattedWithRequest { return true }
+                switch value[part].kind {
+                case .requestHeader, .formattedWithRequest, .downstreamRemoteAddress, .downstreamRemoteAddressWithoutPort: return true
+                default: continue
+                }
             }
         }
         return false

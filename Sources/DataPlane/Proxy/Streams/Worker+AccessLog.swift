@@ -21,6 +21,7 @@ extension Worker {
         guard !own.isEmpty || !listenerLogs.isEmpty else { return }
         var entry = makeEntry(exchange, place, status: exchange.pointee.status)
         readBack(exchange, &entry)
+        entry.numbers.remote = client(place, entry.request)
         finish(&entry, place)
         for indexes in [own, listenerLogs] {
             for index in indexes where snapshot.accessLogs.indices.contains(Int(index)) {
@@ -48,6 +49,7 @@ extension Worker {
     ) -> [UInt8] {
         var entry = makeEntry(exchange, place, status: exchange.pointee.status)
         if let view = request ?? keptRequest(exchange) { entry.request = view }
+        entry.numbers.remote = client(place, entry.request)
         if let response { entry.response = response }
         entry.localReply = localReply
         finish(&entry, place)

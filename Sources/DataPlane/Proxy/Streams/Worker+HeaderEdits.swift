@@ -70,11 +70,10 @@ extension Worker {
     ) {
         switch part.kind {
         case .literal: writer.put(part.bytes)
-        case .downstreamRemoteAddress:
-            put(place.pointee.peer, &writer)
-            writer.put(byte: 0x3A)
-            writer.put(decimal: UInt64(place.pointee.peer.port))
-        case .downstreamRemoteAddressWithoutPort: put(place.pointee.peer, &writer)
+        case .downstreamRemoteAddress: putWithPort(client(place, sources.request), &writer)
+        case .downstreamRemoteAddressWithoutPort: put(client(place, sources.request), &writer)
+        case .directRemoteAddress: putWithPort(place.pointee.peer, &writer)
+        case .directRemoteAddressWithoutPort: put(place.pointee.peer, &writer)
         case .downstreamLocalAddress:
             put(place.pointee.destination, &writer)
             writer.put(byte: 0x3A)
@@ -115,6 +114,37 @@ extension Worker {
             text.withUnsafeBytes { raw in if let start = raw.baseAddress { writer.put(start, raw.count) } }
         case .responseHeader: putField(part, sources.message, &writer)
         }
+    }
+
+    private func putWithPort(_ address: SocketAddress, _ writer: inout ByteWriter) {
+        put(address, &writer)
+        writer.put(byte: 0x3A)
+        writer.put(decimal: UInt64(address.port))
+    }
+
+    /// Who the client is, as far as the chain trusts what stands in X-Forwarded-For; else the peer of the connection.
+    func client(_ place: DownstreamPlace, _ request: RequestView) -> SocketAddress {
+        guard let chain = place.pointee.chain else { return place.pointee.peer }
+        let hops = Int(chain.pointee.trustedHops)
+        guard !chain.pointee.usesRemoteAddress || hops > 0 else { return place.pointee.peer }
+        // From the right: with a trusted peer the last entry is the one that it made.
+        var skipped = chain.pointee.usesRemoteAddress ? hops - 1 : hops
+        var values: [ByteRun] = []
+        var position = 0
+        while let value = request.nextValue(of: Self.run("x-forwarded-for"), from: &position) { values.append(value) }
+        for value in values.reversed() {
+            var rest = value
+            while !rest.isEmpty {
+                let comma = rest.lastIndex(of: 0x2C)
+                let entry = rest.dropping(comma.map { $0 + 1 } ?? 0).trimmed
+                if skipped == 0 {
+                    return Address(literal: entry.text, port: 0)?.socketAddress ?? place.pointee.peer
+                }
+                skipped -= 1
+                rest = rest.first(comma ?? 0)
+            }
+        }
+        return place.pointee.peer
     }
 
     private func putField(_ part: ValuePart, _ view: RequestView, _ writer: inout ByteWriter) {

@@ -184,7 +184,13 @@ extension Worker {
                     escapedSlashes: escaped,
                     into: pathSpace
                 )
+                let redirects =
+                    chain.pointee.escapedSlashes == .unescapeAndRedirect && Self.hasEscapedSlash(target)
                 target = ByteRun(start: pathSpace, count: count)
+                if redirects {
+                    answer(place.pointee.exchange, exchange, status: 307, reason: nil, location: target)
+                    return nil
+                }
             } catch {
                 refuse(index, place, error)
                 return nil
@@ -204,6 +210,17 @@ extension Worker {
             fieldCount: requestFields.count
         )
         return RequestFacts(base: bytes, view: view, target: target)
+    }
+
+    /// Whether `%2F` or `%5C` stands in a path.
+    private static func hasEscapedSlash(_ target: ByteRun) -> Bool {
+        var rest = target
+        while let place = rest.firstIndex(of: 0x25) {
+            rest = rest.dropping(place + 1)
+            let low = (rest[1] ?? 0) | 0x20
+            if (rest[0] == 0x32 && low == 0x66) || (rest[0] == 0x35 && low == 0x63) { return true }
+        }
+        return false
     }
 
     static var slash: ByteRun { run("/") }

@@ -196,7 +196,10 @@ public struct HeaderEdit: BitwiseCopyable, Sendable {
 public struct ValuePart: BitwiseCopyable, Sendable {
     public enum Kind: UInt8, BitwiseCopyable, Sendable {
         case literal
-        case downstreamRemoteAddress, downstreamRemoteAddressWithoutPort, downstreamLocalAddress, downstreamLocalPort
+        case downstreamRemoteAddress, downstreamRemoteAddressWithoutPort
+        /// The peer of the connection, whatever headers say.
+        case directRemoteAddress, directRemoteAddressWithoutPort
+        case downstreamLocalAddress, downstreamLocalPort
         case upstreamHost, upstreamCluster, routeName, protocolName, responseCode, responseFlags, hostname
         case downstreamLocalAddressWithoutPort, upstreamHostWithoutPort, connectionID, attempts, serverName
         /// The start of the request, as the pattern in `bytes` says.
