@@ -60,10 +60,10 @@ class H2Client:
     def raw(self, data):
         self.connection.sendall(data)
 
-    def request(self, path="/", method="GET", body=None, fields=(), ends=True, trailers=None, host="a"):
+    def request(self, path="/", method="GET", body=None, fields=(), ends=True, trailers=None, host="a", scheme="http"):
         stream = self.state.get_next_available_stream_id()
         self.streams[stream] = Stream()
-        head = [(":method", method), (":scheme", "http"), (":authority", host), (":path", path), *fields]
+        head = [(":method", method), (":scheme", scheme), (":authority", host), (":path", path), *fields]
         self.state.send_headers(stream, [pair for pair in head if pair[1] is not None], end_stream=body is None and ends)
         for start in range(0, len(body or b""), 16_384):
             piece = body[start:start + 16_384]

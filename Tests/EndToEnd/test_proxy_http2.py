@@ -227,6 +227,28 @@ def test_websockets_come_by_extended_connect():
         assert client.answer(other).status == 501
 
 
+def test_connect_opens_a_tunnel_on_its_stream():
+    def upper(peer):
+        while piece := peer.connection.recv(65536):
+            peer.send(piece.upper())
+        peer.send(b"END")
+
+    tunnel = {"match": {"connect_matcher": {}}, "route": {
+        "cluster": "origin", "upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}]}}
+    with Origin(upper) as origin, simple_proxy(
+            filters=[http_filter([tunnel], upgrade_configs=[{"upgrade_type": "CONNECT"}])], *[origin.port],
+    ) as (_, port), H2Client(port) as client:
+        stream = client.request(None, method="CONNECT", host="there:443", fields=[], ends=False, scheme=None)
+        client.data(stream, b"early")
+        found = client.streams[stream]
+        client.until(lambda: found.body == b"EARLY")
+        assert found.status == 200
+        client.data(stream, b"x" * 16_384)
+        client.until(lambda: len(found.body) == 5 + 16_384)
+        client.data(stream, b"", ends=True)
+        assert client.answer(stream).body.endswith(b"XXEND")
+
+
 def test_calls_of_grpc_get_the_proxys_errors_as_their_own():
     with simple_proxy(free_port()) as (_, port), H2Client(port) as client:
         call = [("content-type", "application/grpc+proto"), ("te", "trailers")]
@@ -319,7 +341,7 @@ def test_slow_and_silent_peers_are_given_up(origin):
         assert last_word(port, PREFACE + frame(SETTINGS) + frame(HEADERS, 1, 1, small)) == 1
         # PINGs stay unanswered.
         assert last_word(port, PREFACE + frame(SETTINGS)) == 0
-        assert proxy.stat("http2_keepalive_timeout_total") == 1
+        assert proxy.stat("http2_keepalive_timeout_total") >= 1
 
 
 def test_logs_and_numbers_tell_of_http2(served, client):

@@ -101,7 +101,7 @@ extension Worker {
                     return
                 }
                 head.framing = .none
-            } else if received.endsStream {
+            } else if received.endsStream || head.method == .connect {
                 // The library has seen to it that a declared length is that of the body.
                 head.framing = .none
             } else if head.framing == .none, !hasLength() {
@@ -141,9 +141,11 @@ extension Worker {
             return
         }
         let exchange = exchanges.pointer(place.pointee.exchange)
-        let isOpen = place.pointee.state == .tunnel
-        guard isOpen || !exchange.pointee.requestBody.isComplete || exchange.pointee.flags.contains(.wantsUpgrade)
-        else {
+        // Bytes for a tunnel that is not open yet wait, too.
+        let isTunnel =
+            place.pointee.state == .tunnel || exchange.pointee.flags.contains(.wantsUpgrade)
+            || exchange.pointee.method == .connect
+        guard isTunnel || !exchange.pointee.requestBody.isComplete else {
             giveBack(place)
             return
         }

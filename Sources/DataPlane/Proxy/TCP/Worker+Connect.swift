@@ -98,7 +98,11 @@ extension Worker {
         buffers.give(&exchange.pointee.request)
         exchange.pointee.requestSent = 0
         openTunnel(exchange, place)
-        guard sendDownstream(downstreamIndex, place, head.base, head.count, rest, restCount) else { return }
+        let isAlive =
+            place.pointee.isStream
+            ? sendStream(downstreamIndex, place, head.base, head.count, rest, restCount, isDone: false)
+            : sendDownstream(downstreamIndex, place, head.base, head.count, rest, restCount)
+        guard isAlive else { return }
         buffers.give(&upstream.pointee.input)
         // What the client sent ahead.
         takeHeldInput(place, exchange)
