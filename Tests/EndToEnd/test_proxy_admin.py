@@ -61,7 +61,7 @@ def until(condition, seconds=5):
 def test_every_page_answers(direct):
     for path in ("/", "/help", "/ready", "/stats", "/stats?format=json", "/stats/prometheus", "/clusters",
                  "/clusters?format=json", "/config_dump", "/config_versions", "/listeners", "/listeners?format=json",
-                 "/server_info"):
+                 "/server_info", "/memory", "/runtime", "/certs", "/stats?usedonly", "/stats?type=Histograms"):
         status, headers, body = ask(direct.admin_port, path)
         assert status == 200, path
         assert int(headers["content-length"]) == len(body.encode()), path
@@ -73,7 +73,8 @@ def test_unknown_pages_are_404(direct):
     assert ask(direct.admin_port, "/nothing")[0] == 404
 
 
-@pytest.mark.parametrize("path", ["/quitquitquit", "/drain_listeners", "/logging?level=debug", "/reopen_logs"])
+@pytest.mark.parametrize("path", [
+    "/quitquitquit", "/drain_listeners", "/logging?level=debug", "/reopen_logs", "/reset_counters", "/healthcheck/fail"])
 def test_changes_need_a_post(direct, path):
     status, headers, _ = ask(direct.admin_port, path)
     assert status == 405
@@ -118,8 +119,48 @@ def test_many_connections_at_once_do_not_block_the_admin(direct):
 def test_stats_can_be_filtered(direct):
     body = ask(direct.admin_port, "/stats?filter=%5Eserver.")[2]
     assert body and all(line.startswith("server.") for line in body.splitlines())
-    names = [entry["name"] for entry in json.loads(ask(direct.admin_port, "/stats?format=json&filter=origin")[2])["stats"]]
+    rows = json.loads(ask(direct.admin_port, "/stats?format=json&filter=origin")[2])["stats"]
+    names = [row["name"] for row in rows if "name" in row]
     assert names and all("origin" in name for name in names)
+    assert ask(direct.admin_port, "/stats?filter=(")[0] == 400
+    assert ask(direct.admin_port, "/stats?type=x")[0] == 400
+    assert ask(direct.admin_port, "/stats?format=x")[0] == 400
+
+
+def test_pages_that_envoy_has_and_the_proxy_has_not_say_so(direct):
+    status, _, body = ask(direct.admin_port, "/cpuprofiler", "POST")
+    assert status == 501 and "perf" in body
+
+
+def test_the_health_check_can_be_failed(direct):
+    assert ask(direct.admin_port, "/healthcheck/fail", "POST")[0] == 200
+    assert ask(direct.admin_port, "/ready")[0] == 503
+    assert "server.live: 0" in ask(direct.admin_port, "/stats?filter=server")[2]
+    assert ask(direct.admin_port, "/healthcheck/ok", "POST")[0] == 200
+    assert ask(direct.admin_port, "/ready")[0] == 200
+
+
+def test_numbers_stand_under_envoys_names():
+    """Every number of ours under `cluster.`, `http.` and `listener.` is one of Envoy's; the labels are Envoy's, too."""
+    port = free_port()
+    with proxykit.Origin(proxykit.serving(status="404 Not Found")) as origin, \
+            Proxy([listener(port, http_filter([route()]))], [cluster("web", origin.port)]) as proxy:
+        for _ in range(3):
+            with proxykit.Client(port) as client:
+                client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                assert client.response()[0] == 404
+        text = proxy.admin("/stats")
+        values = dict(line.rsplit(": ", 1) for line in text.splitlines())
+        for name in ("cluster.web.upstream_rq_total", "cluster.web.upstream_rq_4xx", "http.test.downstream_rq_4xx",
+                     "http.test.downstream_rq_total", f"listener.127.0.0.1_{port}.downstream_cx_total"):
+            assert values[name] == "3", name
+        assert values["http.test.downstream_rq_2xx"] == "0"
+        assert values["http.test.downstream_rq_time"].startswith("P0(")
+        lines = proxy.admin("/stats/prometheus").splitlines()
+        assert 'envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="test",envoy_response_code_class="4"} 3' in lines
+        assert 'envoy_cluster_upstream_rq_time_count{envoy_cluster_name="web"} 3' in lines
+        assert ask(proxy.admin_port, "/reset_counters", "POST")[0] == 200
+        assert "http.test.downstream_rq_total: 0\n" in proxy.admin("/stats")
 
 
 def test_the_log_level_can_be_changed(direct):

@@ -1,5 +1,7 @@
+import EnvoyAPI
 import Reactor
 import Telemetry
+import Traffic
 import Wire
 
 /// Answers the admin's requests from what the process knows and from the workers' reports.
@@ -13,10 +15,17 @@ final class AdminRouter {
 
     private unowned let process: ProxyProcess
 
+    /// What the counters had when they were set back.
+    private var baseline: [String: Int64] = [:]
+
     init(process: ProxyProcess) { self.process = process }
 
     func answer(_ request: AdminRequest, _ reply: @escaping (AdminResponse) -> Void) {
         guard let endpoint = Self.endpoints.first(where: { $0.path == request.path }) else {
+            if let why = Self.absent[request.path] {
+                reply(AdminResponse(status: 501, text: "not here: \(why)\n"))
+                return
+            }
             reply(AdminResponse(status: 404, text: "no such page; see / for those there are\n"))
             return
         }
@@ -30,13 +39,31 @@ final class AdminRouter {
         endpoint.handle(self, request, reply)
     }
 
+    /// Pages of Envoy's that weft-proxy has not.
+    private static let absent: [String: String] = {
+        var reasons: [String: String] = [:]
+        for path in ["/cpuprofiler", "/heapprofiler", "/allocprofiler", "/heap_dump", "/peak_heap_dump"] {
+            reasons[path] = "use perf or heaptrack on the process"
+        }
+        reasons["/contention"] = "workers share no locks"
+        reasons["/memory/tcmalloc"] = "see /memory"
+        reasons["/hot_restart_version"] = "there is no hot restart; see --listener-keeper"
+        reasons["/runtime_modify"] = "runtime keys do not change while the proxy runs"
+        reasons["/init_dump"] = "see /ready and /config_versions"
+        reasons["/tap"] = "there is no tap filter"
+        for path in ["", "/clear", "/disable", "/enable"] {
+            reasons["/stats/recentlookups" + path] = "names of numbers are not looked up"
+        }
+        return reasons
+    }()
+
     private static var endpoints: [Endpoint] {
         [
             Endpoint(path: "/", help: "this list") { _, _, reply in reply(AdminResponse(text: help)) },
             Endpoint(path: "/help", help: "this list") { _, _, reply in reply(AdminResponse(text: help)) },
             Endpoint(path: "/ready", help: "200 LIVE, or 503 and the reason") { $2($0.ready()) },
-            Endpoint(path: "/stats", help: "numbers; filter=TEXT, format=json or prometheus") { $0.stats($1, $2) },
-            Endpoint(path: "/stats/prometheus", help: "numbers as Prometheus reads them") { $0.prometheus($2) },
+            Endpoint(path: "/stats", help: "numbers; filter=REGEX, usedonly, type=, format=") { $0.stats($1, $2) },
+            Endpoint(path: "/stats/prometheus", help: "numbers as Prometheus reads them") { $0.prometheus($1, $2) },
             Endpoint(path: "/clusters", help: "clusters and endpoints; format=json") { $0.clusters($1, $2) },
             Endpoint(path: "/config_dump", help: "the configuration in force") { router, _, reply in
                 reply(json(ConfigurationDump.make(router.process.store, bootstrap: router.process.bootstrap)))
@@ -65,6 +92,33 @@ final class AdminRouter {
                 reply(AdminResponse(text: "OK\n"))
                 router.process.quit()
             },
+            Endpoint(path: "/reset_counters", help: "counters begin at zero again", isMutation: true) {
+                $0.resetCounters($2)
+            },
+            Endpoint(path: "/healthcheck/fail", help: "be not ready, so that balancers leave", isMutation: true) {
+                router,
+                _,
+                reply in
+                router.process.failHealthCheck(true)
+                reply(AdminResponse(text: "OK\n"))
+            },
+            Endpoint(path: "/healthcheck/ok", help: "be ready again", isMutation: true) { router, _, reply in
+                router.process.failHealthCheck(false)
+                reply(AdminResponse(text: "OK\n"))
+            },
+            Endpoint(path: "/memory", help: "memory in use") { router, _, reply in
+                let numbers = ProcessNumbers(startNanoseconds: router.process.state.startNanoseconds)
+                reply(
+                    json([
+                        "allocated": .string("\(numbers.residentBytes)"),
+                        "heap_size": .string("\(numbers.virtualBytes)"),
+                        "total_physical_bytes": .string("\(numbers.residentBytes)"),
+                    ])
+                )
+            },
+            Endpoint(path: "/runtime", help: "values of runtime keys") { router, _, reply in
+                reply(json(router.runtime()))
+            },
             Endpoint(path: "/logging", help: "level=LEVEL sets the log level", isMutation: true) { $2($0.logging($1)) },
             Endpoint(path: "/reopen_logs", help: "open the access logs again", isMutation: true) { router, _, reply in
                 router.process.accessLogs.reopenFiles()
@@ -90,6 +144,9 @@ final class AdminRouter {
 
     private func ready() -> AdminResponse {
         let state = process.state
+        if state.failsHealthCheck {
+            return AdminResponse(status: 503, text: "DRAINING: /healthcheck/fail was asked for\n")
+        }
         if state.isDraining { return AdminResponse(status: 503, text: "DRAINING: the proxy is about to end\n") }
         if state.isReady { return AdminResponse(text: "LIVE\n") }
         return AdminResponse(status: 503, text: "\(state.reason)\n")
@@ -108,19 +165,58 @@ final class AdminRouter {
         return .object(Fields(rows))
     }
 
+    /// There is one logger: it is named `all`, or `weft`.
     private func logging(_ request: AdminRequest) -> AdminResponse {
-        guard let name = request.parameter("level") else {
-            return AdminResponse(text: "active log level: \(process.log.level.name)\n")
+        var wanted = request.parameter("level")
+        if let paths = request.parameter("paths") {
+            wanted = wanted ?? paths.split(separator: ":").last.map(String.init)
+        }
+        for (name, value) in request.query where !["level", "paths"].contains(name) {
+            guard ["all", "weft"].contains(name) else {
+                return AdminResponse(status: 400, text: "unknown logger name: \(name); there is one, \"weft\"\n")
+            }
+            wanted = value
+        }
+        guard let name = wanted else {
+            return AdminResponse(text: "active loggers:\n  weft: \(process.log.level.name)\n")
         }
         guard let level = LogLevel(name: name) else {
             let names = LogLevel.allCases.map(\.name).joined(separator: ", ")
             return AdminResponse(status: 400, text: "level must be one of \(names)\n")
         }
         process.log.level = level
-        return AdminResponse(text: "active log level: \(level.name)\n")
+        return AdminResponse(text: "active loggers:\n  weft: \(level.name)\n")
+    }
+
+    /// The layers and the values that are in force, as Envoy shows them.
+    private func runtime() -> Value {
+        let layers = process.bootstrap.layeredRuntime?.layers ?? []
+        var entries: [String: [(Int, String)]] = [:]
+        for (index, layer) in layers.enumerated() {
+            guard case .staticLayer(let values) = layer.layerSpecifier else { continue }
+            for (key, value) in values.leaves(under: "") { entries[key, default: []].append((index, value)) }
+        }
+        let rows = entries.sorted { $0.key < $1.key }.map { key, values -> (String, Value) in
+            var all = [String](repeating: "", count: layers.count)
+            for (index, value) in values { all[index] = value }
+            return (
+                key,
+                [
+                    "layer_values": .array(all.map { .string($0) }),
+                    "final_value": .string(values.last?.1 ?? ""),
+                ]
+            )
+        }
+        return [
+            "layers": .array(layers.map { .string($0.name) }), "entries": .object(Fields(rows)),
+        ]
     }
 
     private func drain(_ request: AdminRequest, _ reply: (AdminResponse) -> Void) {
+        guard request.parameter("inboundonly") == nil else {
+            reply(AdminResponse(status: 501, text: "not here: inboundonly; all listeners drain together\n"))
+            return
+        }
         process.drainListeners(isGraceful: request.parameter("graceful") != nil)
         reply(AdminResponse(text: "OK\n"))
     }
@@ -190,27 +286,77 @@ final class AdminRouter {
     }
 
     private func stats(_ request: AdminRequest, _ reply: @escaping (AdminResponse) -> Void) {
-        if request.parameter("format") == "prometheus" {
-            prometheus(reply)
+        let format = request.parameter("format") ?? ""
+        if format == "prometheus" {
+            prometheus(request, reply)
             return
         }
+        guard ["", "text", "json"].contains(format) else {
+            reply(AdminResponse(status: 400, text: "format must be text, json or prometheus\n"))
+            return
+        }
+        // Owns the compiled expression.
+        let arena = Arena()
+        guard let choice = choice(request, arena, reply) else { return }
         process.workers.collect { reports in
-            let page = StatsPage(
-                summary: self.summary(reports),
-                clusters: self.summaries(reports),
-                listeners: self.listenerSummaries(reports),
-                server: self.process.state,
-                more: self.process.endpointStats
-            )
-            if request.parameter("format") == "json" {
-                reply(Self.json(page.json(filter: request.parameter("filter"))))
-            } else {
-                reply(AdminResponse(text: page.text(filter: request.parameter("filter"))))
+            withExtendedLifetime(arena) {
+                var page = self.page(reports)
+                page.addOwn(self.summary(reports), self.process.endpointStats)
+                page.subtract(self.baseline)
+                reply(format == "json" ? Self.json(page.json(choice)) : AdminResponse(text: page.text(choice)))
             }
         }
     }
 
-    private func prometheus(_ reply: @escaping (AdminResponse) -> Void) {
+    private func choice(
+        _ request: AdminRequest,
+        _ arena: Arena,
+        _ reply: (AdminResponse) -> Void
+    ) -> StatsPage.Choice? {
+        var choice = StatsPage.Choice()
+        choice.isUsedOnly = request.parameter("usedonly") != nil
+        choice.type = request.parameter("type") ?? ""
+        guard ["", "All", "Counters", "Gauges", "Histograms", "TextReadouts"].contains(choice.type) else {
+            reply(
+                AdminResponse(status: 400, text: "type must be All, Counters, Gauges, Histograms or TextReadouts\n")
+            )
+            return nil
+        }
+        guard let text = request.parameter("filter"), !text.isEmpty else { return choice }
+        do throws(PatternError) {
+            choice.pattern = try arena.compile("(?s:.*)(?:\(text))(?s:.*)")
+            return choice
+        } catch {
+            reply(AdminResponse(status: 400, text: "filter: \(error.message)\n"))
+            return nil
+        }
+    }
+
+    private func page(_ reports: [WorkerReport]) -> StatsPage {
+        var answers: [String: AnswerNumbers] = [:]
+        for report in reports {
+            for (prefix, numbers) in report.answers { answers[prefix, default: AnswerNumbers()].add(numbers) }
+        }
+        return StatsPage(
+            summary: summary(reports),
+            clusters: summaries(reports),
+            listeners: listenerSummaries(reports),
+            answers: answers,
+            server: process.state
+        )
+    }
+
+    /// Counters begin at zero again, on the pages under Envoy's names.
+    private func resetCounters(_ reply: @escaping (AdminResponse) -> Void) {
+        process.workers.collect { reports in
+            var page = self.page(reports)
+            page.addOwn(self.summary(reports), self.process.endpointStats)
+            self.baseline = page.counters
+            reply(AdminResponse(text: "OK\n"))
+        }
+    }
+
+    private func prometheus(_ request: AdminRequest, _ reply: @escaping (AdminResponse) -> Void) {
         process.workers.collect { reports in
             var page = PrometheusPage(summary: self.summary(reports), labels: self.process.store.snapshot.labels)
             page.writeEdges()
@@ -221,6 +367,9 @@ final class AdminRouter {
                 files: process.store.files.values.map(\.state).sorted { $0.path < $1.path },
                 process: ProcessNumbers(startNanoseconds: process.state.startNanoseconds)
             )
+            var envoy = self.page(reports)
+            envoy.subtract(self.baseline)
+            page.write(envoy.stats)
             reply(AdminResponse(contentType: PrometheusText.contentType, body: page.text.bytes))
         }
     }
@@ -229,5 +378,15 @@ final class AdminRouter {
         var summary = MetricsSummary(reports.map(\.metrics))
         summary.add(.accessLogDropped, UInt64(process.accessLogs.lostLines))
         return summary
+    }
+}
+
+extension Value {
+    /// The values inside, by their names joined with dots.
+    fileprivate func leaves(under name: String) -> [(String, String)] {
+        guard let fields else {
+            return [(name, stringValue ?? String(decoding: JSON.bytes(self, pretty: false), as: UTF8.self))]
+        }
+        return fields.flatMap { field, value in value.leaves(under: name.isEmpty ? field : "\(name).\(field)") }
     }
 }

@@ -1,68 +1,54 @@
 import HTTP
+import Telemetry
+import Traffic
 import Wire
 
-/// `/stats`: the numbers under names like Envoy's, one per line or as JSON.
+/// `/stats`: the numbers under Envoy's names, and the proxy's own, one per line or as JSON.
 struct StatsPage {
-    private(set) var stats: [(name: String, value: Int64)] = []
+    private(set) var stats = EnvoyStats()
 
     init(
         summary: MetricsSummary,
         clusters: [ClusterSummary],
         listeners: [ListenerSummary],
-        server: ServerState,
-        more: [(name: String, value: Int64)] = []
+        answers: [String: AnswerNumbers],
+        server: ServerState
     ) {
-        stats = more
-        for cluster in clusters { add(cluster) }
-        for listener in listeners {
-            let name = listener.configuration.name
-            add("listener.\(name).downstream_cx_active", Int64(listener.connections))
-            add("listener.\(name).downstream_cx_total", Int64(clamping: listener.connectionsTotal))
+        for cluster in clusters { stats.add(cluster) }
+        for listener in listeners { stats.add(listener) }
+        for (prefix, numbers) in answers.sorted(by: { $0.key < $1.key }) {
+            stats.add(connectionManager: prefix, numbers, active: 0)
         }
-        add("listener_manager.total_listeners_active", Int64(listeners.count))
-        add("cluster_manager.active_clusters", Int64(clusters.count))
-        for counter in ProxyCounter.allCases {
-            add("proxy.\(Self.snakeCase("\(counter)"))", Int64(clamping: summary.counter(counter)))
-        }
-        for gauge in ProxyGauge.allCases { add("proxy.\(Self.snakeCase("\(gauge)"))", summary.gauge(gauge)) }
-        for violation in ProtocolViolation.allCases {
-            add("proxy.protocol_violation.\(violation.name)", Int64(clamping: summary.violations[violation.rawValue]))
-        }
-        for counter in HTTP2Counter.allCases {
-            add("http2.\(counter.name)", Int64(clamping: summary.http2[Int(counter.rawValue)]))
-        }
-        add("http2.downstream_cx_total", Int64(clamping: summary.counter(.downstreamHTTP2Connections)))
-        add("http2.downstream_rq_total", Int64(clamping: summary.counter(.downstreamHTTP2Requests)))
-        add("server.concurrency", Int64(server.workers))
-        add("server.live", server.isReady ? 1 : 0)
-        add("server.uptime", Int64(server.uptimeSeconds))
-        add("server.total_connections", summary.gauge(.downstreamConnections))
-        stats.sort { $0.name < $1.name }
+        stats.add(server, summary, listeners: listeners.count, clusters: clusters.count)
     }
 
-    private mutating func add(_ name: String, _ value: Int64) { stats.append((name, value)) }
+    /// Adds the numbers that Envoy has not, and those that are counted outside the workers.
+    mutating func addOwn(_ summary: MetricsSummary, _ more: [(name: String, value: Int64)]) {
+        let plain = EnvoyStats.Scope(prefix: "", family: "", labels: [])
+        for (name, value) in more { stats.gauge(plain, name, value) }
+        let own = EnvoyStats.Scope(prefix: "proxy.", family: "proxy", labels: [])
+        for counter in ProxyCounter.allCases {
+            stats.counter(own, Self.snakeCase("\(counter)"), summary.counter(counter))
+        }
+        for gauge in ProxyGauge.allCases { stats.gauge(own, Self.snakeCase("\(gauge)"), summary.gauge(gauge)) }
+        for violation in ProtocolViolation.allCases {
+            stats.counter(own, "protocol_violation.\(violation.name)", summary.violations[violation.rawValue])
+        }
+        let http2 = EnvoyStats.Scope(prefix: "http2.", family: "http2", labels: [])
+        for counter in HTTP2Counter.allCases {
+            stats.counter(http2, "\(counter.name)", summary.http2[Int(counter.rawValue)])
+        }
+        stats.counter(http2, "downstream_cx_total", summary.counter(.downstreamHTTP2Connections))
+        stats.counter(http2, "downstream_rq_total", summary.counter(.downstreamHTTP2Requests))
+    }
 
-    private mutating func add(_ cluster: ClusterSummary) {
-        let prefix = "cluster.\(cluster.name)."
-        func sum(_ value: (ClusterSummary.Endpoint) -> UInt64) -> Int64 {
-            Int64(clamping: cluster.endpoints.reduce(UInt64(0)) { $0 &+ value($1) })
-        }
-        add(prefix + "upstream_cx_active", cluster.endpoints.reduce(0) { $0 + $1.connectionsActive })
-        add(prefix + "upstream_cx_total", sum { $0.connections })
-        add(prefix + "upstream_cx_connect_fail", sum { $0.connectFailures })
-        add(prefix + "upstream_rq_active", cluster.endpoints.reduce(0) { $0 + $1.requestsActive })
-        add(prefix + "upstream_rq_total", sum { $0.requests })
-        add(prefix + "upstream_rq_timeout", sum { $0.timeouts })
-        add(prefix + "upstream_rq_retry", Int64(clamping: cluster.retriesTotal))
-        add(prefix + "membership_total", Int64(cluster.endpoints.count))
-        let counts = cluster.endpointCounts
-        add(prefix + "membership_healthy", Int64(counts.first { $0.state == "healthy" }?.count ?? 0))
-        add(prefix + "outlier_detection.ejections_active", Int64(counts.first { $0.state == "ejected" }?.count ?? 0))
-        for breaker in cluster.breakerStates {
-            let resource = ["connections": "cx", "pending": "rq_pending", "requests": "rq", "retries": "rq_retry"]
-            let name = resource[breaker.resource] ?? breaker.resource
-            add(prefix + "circuit_breakers.\(breaker.priority).\(name)_open", breaker.isOpen ? 1 : 0)
-        }
+    mutating func subtract(_ baseline: [String: Int64]) { stats.subtract(baseline) }
+
+    /// The present values of all counters, by name.
+    var counters: [String: Int64] {
+        var values: [String: Int64] = [:]
+        for stat in stats.stats where stat.kind == .counter { values[stat.name] = stat.value }
+        return values
     }
 
     /// `upstreamConnectionsTotal` -> `upstream_connections_total`.
@@ -77,36 +63,70 @@ struct StatsPage {
         return result
     }
 
-    /// The stats whose names hold `filter`, or with `^`/`$` begin or end with it.
-    func filtered(_ filter: String?) -> [(name: String, value: Int64)] {
-        guard var wanted = filter, !wanted.isEmpty else { return stats }
-        let fromStart = wanted.hasPrefix("^")
-        let toEnd = wanted.hasSuffix("$")
-        if fromStart { wanted.removeFirst() }
-        if toEnd { wanted.removeLast() }
-        return stats.filter { entry in
-            switch (fromStart, toEnd) {
-            case (true, true): entry.name == wanted
-            case (true, false): entry.name.hasPrefix(wanted)
-            case (false, true): entry.name.hasSuffix(wanted)
-            case (false, false): Self.holds(entry.name, wanted)
+    /// What of it is asked for.
+    struct Choice {
+        /// Searched in the names; nil: all.
+        var pattern: Pattern?
+        /// Only numbers that have changed from zero.
+        var isUsedOnly = false
+        /// `Counters`, `Gauges`, `Histograms`; empty = all.
+        var type = ""
+    }
+
+    private func holds(_ name: String, _ choice: Choice) -> Bool {
+        guard let pattern = choice.pattern else { return true }
+        return Array(name.utf8).withUnsafeBytes { pattern.matches(ByteRun($0)) }
+    }
+
+    private func chosen(_ choice: Choice) -> [EnvoyStats.Stat] {
+        stats.stats.filter { stat in
+            if choice.isUsedOnly, stat.value == 0 { return false }
+            if choice.type == "Counters", stat.kind != .counter { return false }
+            if choice.type == "Gauges", stat.kind != .gauge { return false }
+            return choice.type != "Histograms" && choice.type != "TextReadouts" && holds(stat.name, choice)
+        }.sorted { $0.name < $1.name }
+    }
+
+    private func chosenHistograms(_ choice: Choice) -> [EnvoyStats.Histogram] {
+        guard choice.type.isEmpty || choice.type == "All" || choice.type == "Histograms" else { return [] }
+        return stats.histograms.filter { holds($0.name, choice) && !(choice.isUsedOnly && $0.times.count == 0) }
+    }
+
+    private static let quantiles: [(String, Double)] = [
+        ("P0", 0), ("P25", 0.25), ("P50", 0.5), ("P75", 0.75), ("P90", 0.9), ("P95", 0.95), ("P99", 0.99),
+        ("P99.5", 0.995), ("P99.9", 0.999), ("P100", 1),
+    ]
+
+    func text(_ choice: Choice) -> String {
+        var text = chosen(choice).map { "\($0.name): \($0.value)\n" }.joined()
+        for histogram in chosenHistograms(choice) {
+            // Without an interval of flushing there is only the whole time: Envoy's second number.
+            let values = Self.quantiles.map { name, share in
+                "\(name)(nan,\(((histogram.times.quantile(share) ?? 0) * 100).rounded() / 100))"
             }
+            let summary = histogram.times.count == 0 ? "No recorded values" : values.joined(separator: " ")
+            text += "\(histogram.name): \(summary)\n"
         }
+        return text
     }
 
-    static func holds(_ text: String, _ part: String) -> Bool {
-        let bytes = Array(text.utf8)
-        let wanted = Array(part.utf8)
-        guard !wanted.isEmpty, wanted.count <= bytes.count else { return wanted.isEmpty }
-        return (0...(bytes.count - wanted.count)).contains { bytes[$0..<($0 + wanted.count)].elementsEqual(wanted) }
-    }
-
-    func text(filter: String?) -> String {
-        filtered(filter).map { "\($0.name): \($0.value)\n" }.joined()
-    }
-
-    func json(filter: String?) -> Value {
-        ["stats": .array(filtered(filter).map { ["name": .string($0.name), "value": .int($0.value)] })]
+    func json(_ choice: Choice) -> Value {
+        var rows: [Value] = chosen(choice).map { ["name": .string($0.name), "value": .int($0.value)] }
+        let histograms = chosenHistograms(choice)
+        if !histograms.isEmpty {
+            let computed = histograms.map { histogram -> Value in
+                let values = Self.quantiles.map { _, share -> Value in
+                    let value: Value = histogram.times.quantile(share).map { .double($0) } ?? .null
+                    return ["cumulative": value, "interval": .null]
+                }
+                return ["name": .string(histogram.name), "values": .array(values)]
+            }
+            let shares = Self.quantiles.map { Value.double($0.1 * 100) }
+            rows.append([
+                "histograms": ["supported_quantiles": .array(shares), "computed_quantiles": .array(computed)]
+            ])
+        }
+        return ["stats": .array(rows)]
     }
 }
 
@@ -138,6 +158,8 @@ struct ServerState {
     /// Why it is not ready.
     var reason = "PRE_INITIALIZING"
     var isDraining = false
+    /// Asked for by `/healthcheck/fail`.
+    var failsHealthCheck = false
     var startNanoseconds: UInt64 = 0
 
     var uptimeSeconds: UInt64 {

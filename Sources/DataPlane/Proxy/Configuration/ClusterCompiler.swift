@@ -44,6 +44,7 @@ struct ClusterCompiler {
         }
         if !cluster.healthChecks.isEmpty { context.report("health_checks: not supported by weft-proxy") }
         settings.labels = context.labels.number(of: labels(cluster))
+        settings.statName = cluster.altStatName
         settings.endpointWait = endpointWait(cluster.metadata)
         transports(cluster, &settings)
         return settings

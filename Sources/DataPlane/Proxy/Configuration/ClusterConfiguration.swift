@@ -25,6 +25,9 @@ final class ClusterConfiguration: Sendable {
     let settings: Settings
     let endpoints: [EndpointConfiguration]
 
+    /// How its numbers are named.
+    var statName: String { settings.statName.isEmpty ? name : settings.statName }
+
     struct Settings: Sendable {
         var discovery = Discovery.endpoints
         /// Nanoseconds, TCP (and later TLS) together.
@@ -57,6 +60,8 @@ final class ClusterConfiguration: Sendable {
         var source: Address?
         /// Interned in `Snapshot.labels`: what the cluster says of all its endpoints.
         var labels: LabelSetIndex = 0
+        /// Names its numbers in place of its own name (`alt_stat_name`).
+        var statName = ""
 
         init() {}
 

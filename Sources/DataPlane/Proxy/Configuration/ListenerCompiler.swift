@@ -106,6 +106,7 @@ struct ListenerCompiler {
         settings.drainsOnlyWhenChanged = listener.drainType == .modifyOnly
         settings.callerLabels = context.labels.number(of: context.labels(listener.metadata))
         settings.accessLogs = accessLogs("access_log", listener.accessLog)
+        settings.statPrefix = listener.statPrefix
         switch listener.trafficDirection {
         case .unspecified: settings.direction = .unspecified
         case .inbound: settings.direction = .inbound

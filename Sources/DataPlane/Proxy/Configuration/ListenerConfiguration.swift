@@ -53,6 +53,8 @@ final class ListenerConfiguration: Sendable {
         /// The caller's labels; 0 = none. A listener reached by hand-over keeps the labels of the one that accepted.
         var callerLabels: LabelSetIndex = 0
         var accessLogs: [AccessLogIndex] = []
+        /// Names its numbers in place of the address.
+        var statPrefix = ""
         /// `traffic_direction` OUTBOUND or INBOUND; shown only.
         var direction = Direction.unspecified
 

@@ -42,6 +42,8 @@ struct WorkerReport: Sendable {
     var clusters: [ClusterReport]
     /// By listener index: open downstream connections.
     var listeners: [ListenerReport]
+    /// By `stat_prefix` of the connection managers.
+    var answers: [String: AnswerNumbers] = [:]
 }
 
 struct ClusterReport: Sendable {
@@ -53,6 +55,7 @@ struct ClusterReport: Sendable {
     var requestsTotal: UInt64 = 0
     var retriesTotal: UInt64 = 0
     var isInPanic = false
+    var numbers = AnswerNumbers()
     /// Endpoints that the configuration does not name any more, with the requests that they still answer.
     var leaving: [LeavingReport] = []
 }

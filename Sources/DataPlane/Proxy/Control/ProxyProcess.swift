@@ -223,6 +223,9 @@ final class ProxyProcess: EventHandler {
         workers.send(.drain(isGraceful: isGraceful, deadline: options.drainSeconds * 1_000_000_000))
     }
 
+    /// Says on `/ready` that no more work is wanted, or that it is again.
+    func failHealthCheck(_ fails: Bool) { state.failsHealthCheck = fails }
+
     /// Ends without draining.
     func quit() { stopWorkers() }
 

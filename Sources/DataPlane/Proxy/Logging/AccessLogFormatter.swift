@@ -29,7 +29,7 @@ struct AccessLogFormatter {
                     if escapes { Self.appendEscaped(bytes, &line) } else { Self.appendPlain(bytes, &line) }
                 }
             }
-        case .json(let node): _ = write(node, source, format.omitsEmpty, &line)
+        case .json(let node): _ = write(node, source, format.omitsEmpty, isNested: false, &line)
         }
     }
 
@@ -38,6 +38,7 @@ struct AccessLogFormatter {
         _ node: AccessLogFormat.Node,
         _ source: LogValues,
         _ omitsEmpty: Bool,
+        isNested: Bool = true,
         _ line: inout [UInt8]
     ) -> Bool {
         switch node {
@@ -79,6 +80,8 @@ struct AccessLogFormatter {
                 }
             }
             line.append(0x7D)
+            // An object without anything is left out as a value would be; the line itself never is.
+            if isFirst, omitsEmpty, isNested { return false }
         }
         return true
     }

@@ -42,6 +42,7 @@ struct ClusterSummary {
     private(set) var requestsTotal: UInt64 = 0
     private(set) var retriesTotal: UInt64 = 0
     private(set) var isInPanic = false
+    private(set) var numbers = AnswerNumbers()
 
     var name: String { configuration.name }
 
@@ -55,6 +56,7 @@ struct ClusterSummary {
             requestsTotal &+= report.requestsTotal
             retriesTotal &+= report.retriesTotal
             isInPanic = isInPanic || report.isInPanic
+            numbers.add(report.numbers)
             for endpoint in report.endpoints {
                 guard let place = places[endpoint.identity] else { continue }
                 endpoints[place].add(endpoint.state)

@@ -63,6 +63,9 @@ struct PrometheusPage {
         }
     }
 
+    /// Writes the families under Envoy's names.
+    mutating func write(_ stats: EnvoyStats) { stats.write(&text) }
+
     /// Writes the counters and gauges without labels of edges.
     mutating func writeProxy() {
         for family in ProxyFamily.all {

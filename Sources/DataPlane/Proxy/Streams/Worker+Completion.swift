@@ -107,7 +107,25 @@ extension Worker {
                 time: now > exchange.pointee.startedAt ? now &- exchange.pointee.startedAt : 0
             )
         }
+        if !isShadow, !exchange.pointee.flags.contains(.isTunnelOnly) { countAnswer(exchange) }
         if !isShadow { log(exchange) }
+    }
+
+    /// Under Envoy's names: what the client got, and what the endpoint gave.
+    private func countAnswer(_ exchange: ExchangePlace) {
+        let status = exchange.pointee.status
+        if let chain = downstreams.pointer(exchange.pointee.downstream).pointee.chain {
+            let time = now > exchange.pointee.startedAt ? now &- exchange.pointee.startedAt : 0
+            chain.pointee.numbers.pointee.count(status, exchange.pointee.responseFlags, time)
+            chain.pointee.numbers.pointee.received &+= exchange.pointee.bytesReceived
+            chain.pointee.numbers.pointee.sent &+= exchange.pointee.bytesSent
+        }
+        guard let cluster = exchange.pointee.cluster else { return }
+        let begin = exchange.pointee.requestEndedAt
+        let time = exchange.pointee.respondedAt > 0 && begin > 0 && now > begin ? now &- begin : 0
+        cluster.pointee.numbers.count(status, exchange.pointee.responseFlags, time)
+        cluster.pointee.numbers.received &+= exchange.pointee.responseBody.carried
+        cluster.pointee.numbers.sent &+= exchange.pointee.requestBody.carried
     }
 
     /// Gives back all that an exchange holds.

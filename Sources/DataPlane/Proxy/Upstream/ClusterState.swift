@@ -32,6 +32,7 @@ struct ClusterState {
     var endpointWait: UInt64 = 0
     var requestsTotal: UInt64 = 0
     var retriesTotal: UInt64 = 0
+    var numbers = AnswerNumbers()
     // Plain copies for the hot path.
     var connectTimeout: UInt64
     var idleTimeout: UInt64

@@ -37,6 +37,8 @@ struct ChainState {
     let maxStreamDuration: UInt64
     let maxConnectionDuration: UInt64
     let maxRequests: UInt32
+    /// Shared by the chains of one `stat_prefix`; lives as long as the worker.
+    let numbers: AnswerPlace
     let logs: Bool
     /// Some log wants the response's head and trailers.
     let logsResponseHeaders: Bool
@@ -70,7 +72,8 @@ struct ChainState {
     /// Owns the bytes of the runs above.
     private let arena: Arena
 
-    init(_ configuration: HTTPChainConfiguration, holder: SnapshotPlace) {
+    init(_ configuration: HTTPChainConfiguration, holder: SnapshotPlace, numbers: AnswerPlace) {
+        self.numbers = numbers
         let settings = configuration.settings
         let snapshot = holder.pointee.snapshot
         self.configuration = configuration

@@ -45,7 +45,13 @@ extension Worker {
     func chainPlace(_ configuration: HTTPChainConfiguration) -> ChainPlace {
         if let place = chains[ObjectIdentifier(configuration)] { return place }
         let place = ChainPlace.allocate(capacity: 1)
-        place.initialize(to: ChainState(configuration, holder: current))
+        place.initialize(
+            to: ChainState(
+                configuration,
+                holder: current,
+                numbers: answers(of: configuration.settings.statPrefix)
+            )
+        )
         hold(current)
         chains[ObjectIdentifier(configuration)] = place
         return place

@@ -57,7 +57,8 @@ extension Worker {
             generation: current.pointee.snapshot.generation,
             metrics: metrics.copy(),
             clusters: clusters.compactMap { $0.map(report) },
-            listeners: listeners.compactMap { $0.map(report) }
+            listeners: listeners.compactMap { $0.map(report) },
+            answers: answerPlaces.mapValues(\.pointee)
         )
     }
 
@@ -76,6 +77,7 @@ extension Worker {
             requestsTotal: cluster.pointee.requestsTotal,
             retriesTotal: cluster.pointee.retriesTotal,
             isInPanic: cluster.pointee.set.isInPanic,
+            numbers: cluster.pointee.numbers,
             leaving: leaving(cluster)
         )
     }

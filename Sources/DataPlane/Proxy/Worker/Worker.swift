@@ -126,6 +126,8 @@ final class Worker: @unchecked Sendable {
     /// Clusters in which a connection's place became free while requests wait.
     var freed: [ClusterPlace] = []
     var isStopped = false
+    /// By `stat_prefix`.
+    var answerPlaces: [String: AnswerPlace] = [:]
     var wallOffset: UInt64 = 0
 
     init(
@@ -165,6 +167,7 @@ final class Worker: @unchecked Sendable {
     }
 
     deinit {
+        for place in answerPlaces.values { place.deallocate() }
         out.deallocate()
         pathSpace.deallocate()
         http2Input?.deallocate()

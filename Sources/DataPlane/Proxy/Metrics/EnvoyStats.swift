@@ -1,0 +1,201 @@
+import Reactor
+import Telemetry
+
+/// The numbers under Envoy's names, and with the labels that Envoy's tag extraction gives them.
+struct EnvoyStats {
+    enum Kind: Sendable { case counter, gauge }
+
+    struct Stat {
+        var name: String
+        var kind: Kind
+        var value: Int64
+        /// The name and the labels for Prometheus.
+        var family: String
+        var labels: [(String, String)]
+    }
+
+    struct Histogram {
+        var name: String
+        var family: String
+        var labels: [(String, String)]
+        var times: LatencyHistogram
+    }
+
+    private(set) var stats: [Stat] = []
+    private(set) var histograms: [Histogram] = []
+
+    /// A scope of names, as `cluster.web.`, and what it is for Prometheus.
+    struct Scope {
+        var prefix: String
+        var family: String
+        var labels: [(String, String)]
+    }
+
+    mutating func counter(_ scope: Scope, _ name: String, _ value: UInt64) {
+        append(scope, name, .counter, Int64(clamping: value))
+    }
+
+    mutating func gauge(_ scope: Scope, _ name: String, _ value: Int64) { append(scope, name, .gauge, value) }
+
+    private mutating func append(_ scope: Scope, _ name: String, _ kind: Kind, _ value: Int64) {
+        stats.append(
+            Stat(
+                name: scope.prefix + name,
+                kind: kind,
+                value: value,
+                family: "envoy_" + scope.family + "_" + String(name.map { $0 == "." ? "_" : $0 }),
+                labels: scope.labels
+            )
+        )
+    }
+
+    /// `upstream_rq_2xx` and so on: one family with a label for the class.
+    private mutating func classes(_ scope: Scope, _ name: String, _ numbers: AnswerNumbers) {
+        for index in 0..<5 {
+            stats.append(
+                Stat(
+                    name: "\(scope.prefix)\(name)_\(index + 1)xx",
+                    kind: .counter,
+                    value: Int64(clamping: numbers.classes[index]),
+                    family: "envoy_\(scope.family)_\(name)_xx",
+                    labels: [("envoy_response_code_class", "\(index + 1)")] + scope.labels
+                )
+            )
+        }
+    }
+
+    private mutating func histogram(_ scope: Scope, _ name: String, _ times: LatencyHistogram) {
+        histograms.append(
+            Histogram(
+                name: scope.prefix + name,
+                family: "envoy_\(scope.family)_\(name)",
+                labels: scope.labels,
+                times: times
+            )
+        )
+    }
+
+    // MARK: Scopes
+
+    mutating func add(_ cluster: ClusterSummary) {
+        let label = cluster.configuration.statName
+        let scope = Scope(prefix: "cluster.\(label).", family: "cluster", labels: [("envoy_cluster_name", label)])
+        let numbers = cluster.numbers
+        func sum(_ value: (ClusterSummary.Endpoint) -> UInt64) -> UInt64 {
+            cluster.endpoints.reduce(UInt64(0)) { $0 &+ value($1) }
+        }
+        gauge(scope, "upstream_cx_active", cluster.endpoints.reduce(0) { $0 + $1.connectionsActive })
+        counter(scope, "upstream_cx_total", sum { $0.connections })
+        counter(scope, "upstream_cx_connect_fail", sum { $0.connectFailures })
+        counter(scope, "upstream_cx_none_healthy", numbers.count(of: .noHealthyUpstream))
+        counter(scope, "upstream_cx_rx_bytes_total", numbers.received)
+        counter(scope, "upstream_cx_tx_bytes_total", numbers.sent)
+        gauge(scope, "upstream_rq_active", cluster.endpoints.reduce(0) { $0 + $1.requestsActive })
+        counter(scope, "upstream_rq_total", cluster.requestsTotal)
+        counter(scope, "upstream_rq_completed", numbers.completed)
+        counter(scope, "upstream_rq_timeout", numbers.count(of: .upstreamTimeout))
+        counter(scope, "upstream_rq_retry", cluster.retriesTotal)
+        counter(scope, "upstream_rq_retry_limit_exceeded", numbers.count(of: .upstreamRetryLimit))
+        counter(scope, "upstream_rq_pending_overflow", numbers.count(of: .upstreamOverflow))
+        counter(scope, "upstream_rq_rx_reset", numbers.count(of: .upstreamRemoteReset))
+        counter(scope, "upstream_rq_cancelled", numbers.count(of: .downstreamTermination))
+        counter(scope, "upstream_rq_max_duration_reached", numbers.count(of: .upstreamMaxStreamDuration))
+        counter(scope, "upstream_cx_protocol_error", numbers.count(of: .upstreamProtocolError))
+        classes(scope, "upstream_rq", numbers)
+        histogram(scope, "upstream_rq_time", numbers.times)
+        let counts = Dictionary(uniqueKeysWithValues: cluster.endpointCounts.map { ($0.state, $0.count) })
+        gauge(scope, "membership_total", Int64(cluster.endpoints.count))
+        gauge(scope, "membership_healthy", Int64(counts["healthy"] ?? 0))
+        gauge(scope, "membership_degraded", Int64(counts["degraded"] ?? 0))
+        gauge(scope, "membership_excluded", 0)
+        gauge(scope, "outlier_detection.ejections_active", Int64(counts["ejected"] ?? 0))
+        let resources = ["connections": "cx", "pending": "rq_pending", "requests": "rq", "retries": "rq_retry"]
+        for breaker in cluster.breakerStates {
+            let name = "circuit_breakers.\(breaker.priority).\(resources[breaker.resource] ?? breaker.resource)_open"
+            gauge(scope, name, breaker.isOpen ? 1 : 0)
+            if breaker.resource == "pending", breaker.priority == "default" {
+                gauge(scope, "upstream_rq_pending_active", Int64(breaker.inUse))
+            }
+        }
+    }
+
+    mutating func add(connectionManager prefix: String, _ numbers: AnswerNumbers, active: Int64) {
+        let scope = Scope(
+            prefix: "http.\(prefix).",
+            family: "http",
+            labels: [("envoy_http_conn_manager_prefix", prefix)]
+        )
+        counter(scope, "downstream_rq_total", numbers.completed &+ numbers.reset)
+        counter(scope, "downstream_rq_completed", numbers.completed)
+        classes(scope, "downstream_rq", numbers)
+        histogram(scope, "downstream_rq_time", numbers.times)
+        counter(scope, "downstream_cx_rx_bytes_total", numbers.received)
+        counter(scope, "downstream_cx_tx_bytes_total", numbers.sent)
+        counter(scope, "downstream_cx_protocol_error", numbers.count(of: .downstreamProtocolError))
+        counter(scope, "downstream_rq_rx_reset", numbers.count(of: .downstreamTermination))
+        counter(scope, "downstream_rq_idle_timeout", numbers.count(of: .streamIdleTimeout))
+        counter(scope, "downstream_rq_max_duration_reached", numbers.count(of: .durationTimeout))
+        counter(scope, "no_route", numbers.count(of: .noRoute))
+        counter(scope, "no_cluster", numbers.count(of: .noCluster))
+        counter(scope, "rq_total", numbers.completed &+ numbers.reset)
+    }
+
+    mutating func add(_ listener: ListenerSummary) {
+        let name = listener.statName
+        let scope = Scope(prefix: "listener.\(name).", family: "listener", labels: [("envoy_listener_address", name)])
+        gauge(scope, "downstream_cx_active", Int64(listener.connections))
+        counter(scope, "downstream_cx_total", listener.connectionsTotal)
+        let open = UInt64(max(0, listener.connections))
+        counter(scope, "downstream_cx_destroy", listener.connectionsTotal &- min(open, listener.connectionsTotal))
+    }
+
+    mutating func add(_ server: ServerState, _ summary: MetricsSummary, listeners: Int, clusters: Int) {
+        let scope = Scope(prefix: "server.", family: "server", labels: [])
+        gauge(scope, "concurrency", Int64(server.workers))
+        gauge(scope, "live", server.isReady && !server.isDraining ? 1 : 0)
+        // LIVE, DRAINING, PRE_INITIALIZING, as Envoy numbers them.
+        gauge(scope, "state", server.isDraining ? 1 : server.isReady ? 0 : 2)
+        gauge(scope, "uptime", Int64(clamping: server.uptimeSeconds))
+        gauge(scope, "total_connections", summary.gauge(.downstreamConnections))
+        let process = ProcessNumbers(startNanoseconds: server.startNanoseconds)
+        gauge(scope, "memory_physical_size", Int64(clamping: process.residentBytes))
+        gauge(scope, "memory_allocated", Int64(clamping: process.residentBytes))
+        let manager = Scope(prefix: "listener_manager.", family: "listener_manager", labels: [])
+        gauge(manager, "total_listeners_active", Int64(listeners))
+        gauge(manager, "workers_started", 1)
+        let clusterManager = Scope(prefix: "cluster_manager.", family: "cluster_manager", labels: [])
+        gauge(clusterManager, "active_clusters", Int64(clusters))
+    }
+
+    /// Takes off what the counters had when they were set back.
+    mutating func subtract(_ baseline: [String: Int64]) {
+        guard !baseline.isEmpty else { return }
+        for index in stats.indices where stats[index].kind == .counter {
+            if let before = baseline[stats[index].name] { stats[index].value = max(0, stats[index].value - before) }
+        }
+    }
+
+    /// Writes the families for Prometheus, one after the other.
+    func write(_ text: inout PrometheusText) {
+        let families = Dictionary(grouping: stats, by: \.family).sorted { $0.key < $1.key }
+        for (family, members) in families {
+            text.family(family, members.first?.kind == .gauge ? .gauge : .counter, help: "As Envoy has it.")
+            for member in members {
+                text.sample(family, LabelSet(member.labels), UInt64(max(0, member.value)))
+            }
+        }
+        for (family, members) in Dictionary(grouping: histograms, by: \.family).sorted(by: { $0.key < $1.key }) {
+            text.family(family, .histogram, help: "As Envoy has it, in milliseconds.")
+            for member in members { text.histogram(family, LabelSet(member.labels), member.times) }
+        }
+    }
+}
+
+extension ListenerSummary {
+    /// As in Envoy: `stat_prefix`, else the first address with `_` for `:`.
+    var statName: String {
+        if !configuration.settings.statPrefix.isEmpty { return configuration.settings.statPrefix }
+        let address = addresses.first ?? configuration.name
+        return String(address.map { $0 == ":" ? "_" : $0 })
+    }
+}
