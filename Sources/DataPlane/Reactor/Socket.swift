@@ -135,6 +135,9 @@ public enum Socket {
     /// Ends the sending direction.
     public static func shutdownWrite(_ fd: Int32) { Glibc.shutdown(fd, Int32(SHUT_WR)) }
 
+    /// Ends both directions: whoever waits for the socket hears of its end.
+    public static func shutdown(_ fd: Int32) { Glibc.shutdown(fd, Int32(SHUT_RDWR)) }
+
     public static func close(_ fd: Int32) { Glibc.close(fd) }
 
     /// Reads what is there: a count, 0 at the end of the stream, or `-errno`.

@@ -1,4 +1,5 @@
 import Reactor
+import Traffic
 import Wire
 
 /// `/clusters` in Envoy's text and JSON shapes.
@@ -80,6 +81,10 @@ enum ClusterPages {
             "health_status": [
                 "eds_health_status": .string(endpoint.configuration.health.apiName),
                 "failed_outlier_check": .bool(endpoint.isEjected),
+                "failed_active_health_check": .bool(!endpoint.check.isUsable),
+                "failed_active_degraded_check": .bool(endpoint.check == .degraded),
+                "pending_active_hc": .bool(endpoint.check == .pending),
+                "pending_dynamic_removal": .bool(endpoint.configuration.isLeaving),
             ],
             "weight": .int(Int64(endpoint.configuration.weight)),
             "priority": .int(Int64(endpoint.configuration.priority)),

@@ -13,6 +13,18 @@ extension ProxyProcess {
         add("dns.cares.pending_resolutions", UInt64(names.pending))
         add("dns.cares.not_found", names.totals.notFound)
         add("dns.cares.get_addr_failure", names.totals.failures)
+        for case let cluster? in store.snapshot.clusters {
+            guard let counts = health?.counts(of: cluster.identity) else { continue }
+            let prefix = "cluster.\(cluster.name).health_check."
+            add(prefix + "attempt", counts.attempts)
+            add(prefix + "success", counts.successes)
+            add(prefix + "failure", counts.failures)
+            add(prefix + "passive_failure", counts.passiveFailures)
+            add(prefix + "network_failure", counts.networkFailures)
+            add(prefix + "verify_cluster", counts.verifyFailures)
+            stats.append((prefix + "healthy", counts.healthy))
+            stats.append((prefix + "degraded", counts.degraded))
+        }
         return stats
     }
 }

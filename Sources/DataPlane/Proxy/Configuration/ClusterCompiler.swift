@@ -42,11 +42,15 @@ struct ClusterCompiler {
                 settings.socketOptions.append(.freebind(isIPv6: isIPv6))
             }
         }
-        if !cluster.healthChecks.isEmpty { context.report("health_checks: not supported by weft-proxy") }
         settings.labels = context.labels.number(of: labels(cluster))
         settings.statName = cluster.altStatName
         settings.endpointWait = endpointWait(cluster.metadata)
         transports(cluster, &settings)
+        settings.check = check(cluster, introduction: settings.introduction?.version)
+        settings.isAwaited = cluster.waitForWarmOnInit ?? true
+        settings.ignoresUnchecked = cluster.commonLbConfig?.ignoreNewHostsUntilFirstHc ?? false
+        settings.closesUnhealthy = cluster.closeConnectionsOnHostHealthFailure
+        settings.ignoresHealthOnRemoval = cluster.ignoreHealthOnHostRemoval
         return settings
     }
 
@@ -220,6 +224,9 @@ struct ClusterCompiler {
                         if isOneLogical, let name = hostName(endpoint) {
                             made.identity = Self.identity(cluster, text: "\(name):\(address.port)")
                         }
+                        made.check = target(endpoint.endpoint, address)
+                        made.check?.serverName = made.hostname
+                        made.check?.transport = made.transport
                         if seen.insert(made.identity).inserted { endpoints.append(made) }
                     }
                 }

@@ -24,6 +24,7 @@ final class ClusterConfiguration: Sendable {
     let name: String
     let settings: Settings
     let endpoints: [EndpointConfiguration]
+    let traffic: TrafficMark
 
     /// How its numbers are named.
     var statName: String { settings.statName.isEmpty ? name : settings.statName }
@@ -37,6 +38,16 @@ final class ClusterConfiguration: Sendable {
         var panicThreshold: Double = 50
         /// How long a request waits for a first endpoint, from the moment when there was none; nanoseconds, 0 = not at all.
         var endpointWait: UInt64 = 0
+        var check: HealthCheckSettings?
+        /// Different for every `check` that was ever compiled.
+        var checkVersion: UInt64 = 0
+        /// Whether readiness waits for the first checks.
+        var isAwaited = true
+        var ignoresUnchecked = false
+        /// Connections to an endpoint are closed when its checks fail.
+        var closesUnhealthy = false
+        /// An endpoint that is no longer named goes at once, whatever its checks say.
+        var ignoresHealthOnRemoval = false
         /// By `Priority.rawValue`; for the whole process: a worker takes its share (`share(of:)`).
         var breakers = [Self.standardBreaker, Self.standardBreaker]
         /// A pooled connection without a request is closed after this time; 0 = never.
@@ -90,7 +101,8 @@ final class ClusterConfiguration: Sendable {
         version: UInt64,
         name: String,
         settings: Settings,
-        endpoints: [EndpointConfiguration]
+        endpoints: [EndpointConfiguration],
+        traffic: TrafficMark = TrafficMark()
     ) {
         self.index = index
         self.identity = identity
@@ -98,17 +110,20 @@ final class ClusterConfiguration: Sendable {
         self.name = name
         self.settings = settings
         self.endpoints = endpoints
+        self.traffic = traffic
     }
 
     /// What an `EndpointSet` wants to know.
     var specs: [EndpointSpec] {
-        endpoints.map {
-            EndpointSpec(
-                id: $0.identity,
-                weight: $0.weight,
-                priority: $0.priority,
-                isHealthy: $0.health.isUsable
+        endpoints.map { endpoint in
+            var spec = EndpointSpec(
+                id: endpoint.identity,
+                weight: endpoint.weight,
+                priority: endpoint.priority,
+                isHealthy: endpoint.health.isUsable
             )
+            spec.isChecked = endpoint.check != nil && settings.check != nil
+            return spec
         }
     }
 }
@@ -127,6 +142,10 @@ struct EndpointConfiguration: Sendable {
     var weight: UInt32 = 1
     var priority: UInt8 = 0
     var health = Health.unknown
+    /// Where it is checked; nil: not at all.
+    var check: CheckTarget?
+    /// The configuration does not name it any more, and it stays until its checks fail.
+    var isLeaving = false
     /// For `auto_host_rewrite`.
     var hostname: String?
     /// Its metadata say `envoy.lb: {canary: true}`.

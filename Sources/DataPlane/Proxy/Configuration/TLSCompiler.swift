@@ -44,8 +44,27 @@ struct TLSCompiler {
     }
 
     /// The TLS of a cluster.
-    func client(_ socket: Envoy.TransportSocket?, owner: String, names: TransportConfiguration.Naming = [])
-        -> TLSHolder?
+    func client(
+        _ socket: Envoy.TransportSocket?,
+        owner: String,
+        names: TransportConfiguration.Naming = []
+    ) -> TLSHolder? {
+        clientSource(socket, owner: owner, names: names).flatMap(make)
+    }
+
+    /// A cluster's TLS for its health checks, which offer protocols of their own.
+    func checks(_ socket: Envoy.TransportSocket?, owner: String, protocols: [String]) -> TLSHolder? {
+        guard context.isSound, var source = clientSource(socket, owner: owner) else { return nil }
+        source.protocols = protocols
+        return make(source)
+    }
+
+    private func clientSource(
+        _ socket: Envoy.TransportSocket?,
+        owner: String,
+        names: TransportConfiguration.Naming = []
+    )
+        -> TLSSource?
     {
         guard let socket else { return nil }
         return context.at("transport_socket.typed_config") {
@@ -68,9 +87,9 @@ struct TLSCompiler {
                 if source.checksName, common.validationContextType == nil {
                     context.report("auto_sni_san_validation: needs a validation context with trusted_ca")
                 }
-                return make(source)
+                return source
             case .upstreamProxyProtocol(let message):
-                return client(message.transportSocket, owner: owner, names: names)
+                return clientSource(message.transportSocket, owner: owner, names: names)
             case .downstreamTls:
                 context.report("DownstreamTlsContext is for filter chains; a cluster has UpstreamTlsContext")
                 return nil

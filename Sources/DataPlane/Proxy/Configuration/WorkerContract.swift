@@ -9,6 +9,8 @@ enum WorkerCommand: Sendable {
     case announceListeners
     /// Send a report.
     case report(id: UInt64)
+    /// Health checks say something else of an endpoint.
+    case health(HealthChange)
     /// Stop accepting. Gracefully: keep-alive connections are told to close with their next answer, and connections still
     /// open after `deadline` (nanoseconds from now) are cut; otherwise they are left alone until the process ends.
     case drain(isGraceful: Bool, deadline: UInt64)
@@ -30,6 +32,12 @@ enum ControlEvent: Sendable {
     /// After `.drain`: no downstream connection is left.
     case drained(worker: Int)
     case stopped(worker: Int)
+    /// Health checks say something else of an endpoint (from their thread).
+    case health(HealthChange)
+    /// Every endpoint of this generation was checked once (from the checks' thread).
+    case healthChecked(generation: UInt64)
+    /// The answer to a request said that its endpoint is to be left out at once.
+    case healthFailed(cluster: UInt64, endpoint: UInt64)
     /// A line for the process log, made off the request path.
     case log(LogLevel, String)
 }

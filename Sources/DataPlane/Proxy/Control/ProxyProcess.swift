@@ -20,6 +20,9 @@ final class ProxyProcess: EventHandler {
     private let signals: SignalSource
     private let watch: ConfigurationWatch
     let names: NameWatch
+    private(set) var health: HealthMonitor?
+    /// The newest generation whose endpoints were all checked once.
+    private var checkedGeneration: UInt64 = 0
     private let keeper: KeeperClient?
     private var admin: AdminServer?
     private var key: HandlerKey?
@@ -83,6 +86,7 @@ final class ProxyProcess: EventHandler {
             workers.add(port)
         }
         accessLogs.start()
+        startHealth()
         publish()
         log.info("started", ["workers": "\(state.workers)", "pid": "\(getpid())", "version": Self.version])
         loop.run()
@@ -117,6 +121,32 @@ final class ProxyProcess: EventHandler {
             }
         }
         watch.onChange = { [unowned self] in filesChanged($0) }
+    }
+
+    private func startHealth() {
+        let tellWorkers = workers.broadcast
+        let inbox = workers.inbox
+        health = HealthMonitor(
+            onChange: { change in
+                tellWorkers(.health(change))
+                inbox.post(.health(change))
+            },
+            onWarm: { inbox.post(.healthChecked(generation: $0)) },
+            onWarning: { inbox.post(.log(.warning, $0)) }
+        )
+        workers.onHealth = { [unowned self] event in
+            switch event {
+            case .health(let change):
+                store.setClock()
+                store.setHealth(change)
+                publish()
+            case .healthChecked(let generation):
+                checkedGeneration = max(checkedGeneration, generation)
+                workersApplied()
+            case .healthFailed(let cluster, let endpoint): health?.failPassively(cluster: cluster, endpoint: endpoint)
+            default: break
+            }
+        }
     }
 
     private func startAdmin() throws(SystemError) {
@@ -159,6 +189,7 @@ final class ProxyProcess: EventHandler {
         guard let snapshot else { return }
         accessLogs.setLogs(snapshot.accessLogs)
         workers.send(.apply(snapshot))
+        if health?.apply(snapshot) == false { log.error("health checks cannot be started: out of memory or threads") }
         if state.isReady { scheduleRelease() }
         log.log(.debug, "configuration sent", ["generation": "\(snapshot.generation)"])
     }
@@ -175,6 +206,10 @@ final class ProxyProcess: EventHandler {
         // Nobody is to be sent here before the first look-ups are through and in force.
         guard names.isWarm, !names.isUsed || workers.appliedGeneration >= store.snapshot.generation else {
             state.reason = "INITIALIZING: host names are being looked up"
+            return
+        }
+        if let health, health.isUsed, checkedGeneration < store.snapshot.generation {
+            state.reason = "INITIALIZING: endpoints are being checked"
             return
         }
         let broken = workers.listenerErrors.filter { store.listeners[$0.key]?.origin == .bootstrap }

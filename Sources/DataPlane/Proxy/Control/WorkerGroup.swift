@@ -15,6 +15,8 @@ final class WorkerGroup: EventHandler {
     var onListenerOpened: (KeptListener, Int32) -> Void = { Socket.close($1) }
     /// Called with the inode of a socket that a worker closed.
     var onListenerClosed: (UInt64) -> Void = { _ in }
+    /// Called with what concerns health checks.
+    var onHealth: (ControlEvent) -> Void = { _ in }
     /// Called when the last worker said that it has no connection left.
     var onDrained: () -> Void = {}
 
@@ -57,6 +59,12 @@ final class WorkerGroup: EventHandler {
         for port in ports { port.send(command) }
     }
 
+    /// Sends to all workers that were added so far, from any thread.
+    var broadcast: @Sendable (WorkerCommand) -> Void {
+        let ports = ports
+        return { command in for port in ports { port.send(command) } }
+    }
+
     /// Asks all workers for a report; `complete` is called once, with what came in time.
     func collect(_ complete: @escaping ([WorkerReport]) -> Void) {
         guard !ports.isEmpty else {
@@ -89,6 +97,7 @@ final class WorkerGroup: EventHandler {
                 drained.insert(worker)
                 if drained.count >= ports.count { onDrained() }
             case .stopped(let worker): stopped.insert(worker)
+            case .health, .healthChecked, .healthFailed: onHealth(event)
             case .log(let level, let line): onLog(level, line)
             }
         }

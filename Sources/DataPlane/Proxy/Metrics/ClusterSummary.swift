@@ -14,11 +14,19 @@ struct ClusterSummary {
         var connectFailures: UInt64 = 0
         /// Some worker leaves it out.
         var isEjected = false
+        var check = CheckState.none
         /// The mean of the workers' estimates that have one, milliseconds.
         var ewmaMilliseconds = 0.0
 
         var healthFlags: String {
             var flags = ""
+            switch check {
+            case .failed: flags += "/failed_active_hc"
+            case .pending: flags += "/failed_active_hc/pending_active_hc"
+            case .degraded: flags += "/degraded_active_hc"
+            case .none, .healthy: break
+            }
+            if configuration.isLeaving { flags += "/pending_dynamic_removal" }
             if isEjected { flags += "/failed_outlier_check" }
             switch configuration.health {
             case .unknown, .healthy: break
@@ -100,7 +108,7 @@ struct ClusterSummary {
         var ejected = 0
         var unhealthy = 0
         for endpoint in endpoints {
-            if !endpoint.configuration.health.isUsable {
+            if !endpoint.configuration.health.isUsable || !endpoint.check.isUsable {
                 unhealthy += 1
             } else if endpoint.isEjected {
                 ejected += 1
@@ -123,6 +131,8 @@ extension ClusterSummary.Endpoint {
         connections &+= state.connectionsTotal
         connectFailures &+= state.connectFailuresTotal
         isEjected = isEjected || state.isEjected
+        // All workers are told the same; the last one to hear of it counts.
+        if check == .none || state.check == .failed { check = state.check }
         ewmaMilliseconds += state.ewma / 1_000_000
     }
 }

@@ -108,6 +108,7 @@ extension Worker {
                 return
             }
         }
+        if upstream.pointee.cluster.pointee.hasChecks { lookForFailure(upstream, memory + position) }
         beginResponse(index, upstream, exchangeIndex, exchange, memory + position, count - position)
     }
 

@@ -30,6 +30,7 @@ struct ClusterState {
     /// When its last endpoint went away, monotonic nanoseconds; 0 while it has some.
     var emptySince: UInt64 = 0
     var endpointWait: UInt64 = 0
+    var hasChecks = false
     var requestsTotal: UInt64 = 0
     var retriesTotal: UInt64 = 0
     var numbers = AnswerNumbers()

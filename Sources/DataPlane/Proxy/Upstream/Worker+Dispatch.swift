@@ -117,6 +117,7 @@ extension Worker {
     private func connect(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace, _ slot: Int32) {
         let target = target(exchange, cluster, slot)
         metrics.count(.upstreamConnectionsTotal)
+        cluster.pointee.configuration.traffic.set()
         let fd = target.isUnreachable ? -ENOENT : open(target, cluster)
         guard fd >= 0, let upstreamIndex = upstreams.take() else {
             if fd >= 0 { Socket.close(fd) }

@@ -142,6 +142,8 @@ extension Worker {
         place.pointee.maxRequests = settings.maxRequestsPerConnection
         place.pointee.labels = settings.labels
         place.pointee.endpointWait = settings.endpointWait
+        place.pointee.hasChecks = settings.check != nil
+        place.pointee.set.ignoresUnchecked = settings.ignoresUnchecked
         place.pointee.tls = settings.tls
         place.pointee.introduction = settings.introduction
         place.pointee.naming = settings.naming

@@ -279,6 +279,7 @@ final class Worker: @unchecked Sendable {
         switch command {
         case .apply(let snapshot): apply(snapshot)
         case .announceListeners: announceListeners()
+        case .health(let change): take(change)
         case .report(let id): control.post(.report(id: id, makeReport()))
         case .drain(let isGraceful, let deadline): drain(isGraceful: isGraceful, deadline: deadline)
         case .stop: isStopped = true

@@ -118,7 +118,9 @@ extension EndpointSet {
     /// Rebuilds the groups after a change of endpoints, health or ejections. O(n log n): not per request.
     mutating func rebuild() {
         let cursor = groups.first?.schedule.cursor ?? 0
-        let present = slots.indices.filter { slots[$0].isPresent }
+        let present = slots.indices.filter {
+            slots[$0].isPresent && !(ignoresUnchecked && slots[$0].check == .pending)
+        }
         presentCount = present.count
         ejectedCount = present.count { slots[$0].isEjected }
         let priorities = Set(present.map { slots[$0].priority }).sorted()
@@ -160,5 +162,7 @@ extension EndpointSet {
         )
     }
 
-    private func isUsable(_ index: Int) -> Bool { slots[index].isHealthy && !slots[index].isEjected }
+    private func isUsable(_ index: Int) -> Bool {
+        slots[index].isHealthy && slots[index].check.isUsable && !slots[index].isEjected
+    }
 }

@@ -10,6 +10,9 @@ package struct EndpointSet {
     /// Below this share of healthy endpoints (percent) health is ignored; 0 = never.
     package var panicThreshold: Double
 
+    /// Endpoints do not count at all before their first health check (`ignore_new_hosts_until_first_hc`).
+    package var ignoresUnchecked = false
+
     var slots: [EndpointState] = []
     var free: [Int32] = []
     /// The endpoints that may be chosen, by priority.
@@ -32,7 +35,9 @@ package struct EndpointSet {
     /// Endpoints of the newest configuration that are healthy and not ejected.
     package var healthyCount: Int {
         var total = 0
-        for slot in slots where slot.isPresent && slot.isHealthy && !slot.isEjected { total += 1 }
+        for slot in slots where slot.isPresent && slot.isHealthy && slot.check.isUsable && !slot.isEjected {
+            total += 1
+        }
         return total
     }
     /// Whether health is being ignored because too few endpoints are healthy.
@@ -81,6 +86,7 @@ package struct EndpointSet {
             slots[Int(slot)].weight = max(1, spec.weight)
             slots[Int(slot)].priority = spec.priority
             slots[Int(slot)].isHealthy = spec.isHealthy
+            slots[Int(slot)].begin(isChecked: spec.isChecked)
             slots[Int(slot)].isPresent = true
             result.slots.append(slot)
         }
@@ -100,6 +106,14 @@ package struct EndpointSet {
     }
 
     // MARK: What happens to an endpoint
+
+    /// Takes over what health checks say of an endpoint. With `unejects` success ends an ejection.
+    package mutating func setCheck(_ slot: Int32, _ state: CheckState, unejects: Bool = false) {
+        guard isValid(slot), slots[Int(slot)].isPresent else { return }
+        slots[Int(slot)].check = state
+        if unejects, state.isUsable { slots[Int(slot)].ejectedUntil = 0 }
+        rebuild()
+    }
 
     package mutating func requestStarted(_ slot: Int32) {
         guard isValid(slot) else { return }
@@ -160,6 +174,17 @@ package struct EndpointSet {
 }
 
 extension EndpointState {
+    /// A new endpoint waits for its first check; one that was there before checks came counts as healthy until they say otherwise.
+    mutating func begin(isChecked: Bool) {
+        if !isChecked {
+            check = .none
+        } else if !isPresent {
+            check = .pending
+        } else if check == .none {
+            check = .healthy
+        }
+    }
+
     /// The estimate as of `now`: it falls while there are no samples, so that a slow endpoint is tried again some time.
     func estimate(now: UInt64, numbers: PeakEWMA) -> Double {
         guard ewma > 0 else { return Double(numbers.defaultTime) }

@@ -8,6 +8,8 @@ public struct EndpointState: BitwiseCopyable, Sendable {
     public var isPresent = false
     /// What the configuration says of its health (healthy, unknown and degraded count as healthy).
     public var isHealthy = true
+    /// What active health checks say.
+    public var check = CheckState.none
     /// 0 = not ejected, else the time at which the ejection ends.
     public var ejectedUntil: UInt64 = 0
     /// Ejections in a row: the next one lasts that many times the base.
@@ -42,6 +44,8 @@ package struct EndpointSpec: Sendable, Equatable {
     package var weight: UInt32
     package var priority: UInt8
     package var isHealthy: Bool
+    /// Health checks watch it: a new endpoint counts as failed until the first one ends.
+    package var isChecked = false
 
     package init(id: UInt64, weight: UInt32 = 1, priority: UInt8 = 0, isHealthy: Bool = true) {
         self.id = id

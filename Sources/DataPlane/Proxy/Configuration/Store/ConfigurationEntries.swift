@@ -15,6 +15,7 @@ struct ClusterEntry {
     var settings: ClusterConfiguration.Settings
     /// How its host names are looked up.
     var names: NameRule
+    let traffic: TrafficMark
 
     /// The file of an EDS cluster's endpoints.
     var assignmentPath: String? {

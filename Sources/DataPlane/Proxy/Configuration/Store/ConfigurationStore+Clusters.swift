@@ -37,13 +37,15 @@ extension ConfigurationStore {
         context.reset()
         let compiler = ClusterCompiler(context: context)
         let entry: ClusterEntry = context.at(step) {
-            let settings = compiler.settings(message)
+            var settings = compiler.settings(message)
+            settings.checkVersion = takeVersion()
             let entry = ClusterEntry(
                 message: message,
                 origin: origin,
                 index: context.clusters.place(of: message.name),
                 settings: settings,
-                names: compiler.names(message)
+                names: compiler.names(message),
+                traffic: clusters[message.name]?.traffic ?? TrafficMark()
             )
             if message.type == .eds, entry.assignmentPath == nil {
                 context.report("eds_cluster_config.eds_config: only path_config_source is supported")
@@ -76,7 +78,10 @@ extension ConfigurationStore {
         clusters[name] = nil
         for host in entry.hostNames { resolved[NameKey(cluster: name, name: host)] = nil }
         if let path = entry.assignmentPath { stopUsing(path, by: name) }
-        if compiledClusters.indices.contains(Int(entry.index)) { compiledClusters[Int(entry.index)] = nil }
+        if compiledClusters.indices.contains(Int(entry.index)) {
+            for endpoint in compiledClusters[Int(entry.index)]?.endpoints ?? [] { health[endpoint.identity] = nil }
+            compiledClusters[Int(entry.index)] = nil
+        }
         changes.clusters = true
         changes.clusterNames = true
         changes.removed = true
@@ -113,8 +118,9 @@ extension ConfigurationStore {
             assignment = files[path]?.response?.clusterLoadAssignments
                 .first { $0.clusterName == entry.assignmentName }
         }
-        let made = endpoints(of: entry, from: assignment)
+        var made = endpoints(of: entry, from: assignment)
         context.reset()
+        made += leaving(entry, besides: made)
         Self.grow(&compiledClusters, to: Int(entry.index) + 1)
         compiledClusters[Int(entry.index)] = ClusterConfiguration(
             index: entry.index,
@@ -122,9 +128,41 @@ extension ConfigurationStore {
             version: takeVersion(),
             name: entry.message.name,
             settings: entry.settings,
-            endpoints: made
+            endpoints: made,
+            traffic: entry.traffic
         )
         changes.clusters = true
+    }
+
+    /// Endpoints that are no longer named, but whose checks still pass: a source of endpoints that errs takes nobody out.
+    private func leaving(
+        _ entry: ClusterEntry,
+        besides made: [EndpointConfiguration]
+    ) -> [EndpointConfiguration] {
+        guard entry.settings.check != nil, !entry.settings.ignoresHealthOnRemoval,
+            compiledClusters.indices.contains(Int(entry.index)), let old = compiledClusters[Int(entry.index)],
+            old.identity == context.clusters.identity(entry.index)
+        else { return [] }
+        let named = Set(made.map(\.identity))
+        return old.endpoints.compactMap { endpoint in
+            guard !named.contains(endpoint.identity), endpoint.check != nil,
+                health[endpoint.identity]?.isUsable ?? false
+            else { return nil }
+            var kept = endpoint
+            kept.isLeaving = true
+            return kept
+        }
+    }
+
+    /// Takes over what health checks say of an endpoint; one that was only waiting for that goes.
+    func setHealth(_ change: HealthChange) {
+        health[change.endpoint] = change.state.isUsable ? change.state : nil
+        guard !change.state.isUsable, compiledClusters.indices.contains(Int(change.cluster)),
+            let cluster = compiledClusters[Int(change.cluster)], cluster.identity == change.identity,
+            cluster.endpoints.contains(where: { $0.identity == change.endpoint && $0.isLeaving }),
+            let entry = clusters[cluster.name]
+        else { return }
+        rebuild(entry)
     }
 
     /// Checks the assignments of a file for the clusters that use it.

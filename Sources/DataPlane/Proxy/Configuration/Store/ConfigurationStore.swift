@@ -20,6 +20,8 @@ final class ConfigurationStore {
     var assignmentUsers: [String: Set<String>] = [:]
     /// By file of routes: the keys of tables in it.
     var tableUsers: [String: Set<String>] = [:]
+    /// Endpoints whose checks pass, by identity.
+    var health: [UInt64: CheckState] = [:]
     /// What look-ups gave.
     var resolved: [NameKey: [Address]] = [:]
     /// Grows whenever `files` gains or loses one.
