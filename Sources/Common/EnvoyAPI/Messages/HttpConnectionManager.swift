@@ -39,6 +39,7 @@ extension Envoy {
         package var appendXForwardedPort: Bool
         package var internalAddressConfig: HttpConnectionManager.InternalAddressConfig?
         package var requestIdExtension: HttpConnectionManager.RequestIDExtension?
+        package var localReplyConfig: HttpConnectionManager.LocalReplyConfig?
 
         /// One of these.
         package enum RouteSpecifier: Sendable, Equatable {
@@ -88,7 +89,8 @@ extension Envoy {
             stripTrailingHostDot: Bool = false,
             appendXForwardedPort: Bool = false,
             internalAddressConfig: HttpConnectionManager.InternalAddressConfig? = nil,
-            requestIdExtension: HttpConnectionManager.RequestIDExtension? = nil
+            requestIdExtension: HttpConnectionManager.RequestIDExtension? = nil,
+            localReplyConfig: HttpConnectionManager.LocalReplyConfig? = nil
         ) {
             self.forwardClientCertDetails = forwardClientCertDetails
             self.setCurrentClientCertDetails = setCurrentClientCertDetails
@@ -128,6 +130,7 @@ extension Envoy {
             self.appendXForwardedPort = appendXForwardedPort
             self.internalAddressConfig = internalAddressConfig
             self.requestIdExtension = requestIdExtension
+            self.localReplyConfig = localReplyConfig
         }
 
         package static let schema = MessageSchema<HttpConnectionManager>(
@@ -198,6 +201,7 @@ extension Envoy {
             schema.field(51, "append_x_forwarded_port", \.appendXForwardedPort, .bool)
             schema.optional(25, "internal_address_config", \.internalAddressConfig, .message)
             schema.optional(36, "request_id_extension", \.requestIdExtension, .message)
+            schema.optional(38, "local_reply_config", \.localReplyConfig, .message)
             schema.ignored(
                 "http3_protocol_options=44",
                 why: "no listener of this proxy speaks HTTP/3"
@@ -216,7 +220,7 @@ extension Envoy {
                 stream_flush_timeout=59 access_log_flush_interval=54 flush_access_log_on_new_request=55
                 access_log_options=56 original_ip_detection_extensions=46
                 early_header_mutation_extensions=52 forward_client_cert_matcher=60
-                local_reply_config=38 path_normalization_options=43
+                path_normalization_options=43
                 proxy_status_config=49 typed_header_validation_config=50 forward_proto_config=61
                 """
             )

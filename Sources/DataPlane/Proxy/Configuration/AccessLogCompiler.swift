@@ -126,7 +126,7 @@ struct AccessLogCompiler {
 
     // MARK: Filters
 
-    private func filter(_ message: Envoy.AccessLogFilter) -> AccessLogFilter {
+    func filter(_ message: Envoy.AccessLogFilter) -> AccessLogFilter {
         let headers = RouteCompiler(Envoy.RouteConfiguration(), context)
         let rule = rule(message, headers)
         let source = String(decoding: JSON.bytes(message.jsonValue, pretty: false), as: UTF8.self)

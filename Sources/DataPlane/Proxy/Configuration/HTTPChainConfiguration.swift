@@ -59,6 +59,8 @@ final class HTTPChainConfiguration: Sendable {
         var addsUpstreamTime = true
         var clientCertificate = ClientCertificate()
         var accessLogs: [AccessLogIndex] = []
+        /// nil: the proxy's own answers stay as they are.
+        var localReplies: LocalReplyRules?
 
         init() {}
     }

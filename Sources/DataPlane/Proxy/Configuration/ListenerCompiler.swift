@@ -348,6 +348,9 @@ struct ListenerCompiler {
         identity(message, &settings)
         paths(message, &settings)
         settings.accessLogs = accessLogs("access_log", message.accessLog)
+        settings.localReplies = message.localReplyConfig.map { config in
+            context.at("local_reply_config") { AccessLogCompiler(context: context).localReplies(config) }
+        }
         for (index, upgrade) in message.upgradeConfigs.enumerated() {
             switch RouteCompiler.lowercased(upgrade.upgradeType) {
             case "websocket": settings.allowsWebSocket = upgrade.enabled ?? true

@@ -94,7 +94,7 @@ extension Worker {
 
     // MARK: Entries
 
-    private func makeEntry(_ exchange: ExchangePlace, _ place: DownstreamPlace, status: UInt16) -> AccessLogEntry {
+    func makeEntry(_ exchange: ExchangePlace, _ place: DownstreamPlace, status: UInt16) -> AccessLogEntry {
         var entry = AccessLogEntry()
         entry.numbers = numbers(exchange, place)
         entry.numbers.status = status

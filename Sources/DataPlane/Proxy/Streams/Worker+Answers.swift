@@ -34,6 +34,13 @@ extension Worker {
         } else {
             body.put(content)
         }
+        var status = status
+        var reply = MappedReply()
+        if let chain = place.pointee.chain, chain.pointee.mapsReplies,
+            let rules = chain.pointee.configuration.settings.localReplies
+        {
+            reply = mapReply(exchange, place, rules, &status, &body)
+        }
         if exchange.pointee.flags.contains(.isGRPC), location.isEmpty {
             answerCall(index, exchange, place, status, body, &writer)
             return
@@ -54,8 +61,9 @@ extension Worker {
         if hasBody {
             writer.put("content-length: ")
             writer.put(decimal: UInt64(body.count))
-            writer.put(body.count > 0 ? "\r\ncontent-type: text/plain\r\n" : "\r\n")
+            writer.endLine()
         }
+        writeReplyFields(reply, exchange, place, hasBody: hasBody && body.count > 0, &writer)
         if let reason {
             writer.put("x-weft-reason: ")
             writeReason(exchange, reason, &writer)

@@ -40,6 +40,8 @@ struct ChainState {
     /// Shared by the chains of one `stat_prefix`; lives as long as the worker.
     let numbers: AnswerPlace
     let logs: Bool
+    /// The proxy's own answers are changed.
+    let mapsReplies: Bool
     /// Some log wants the response's head and trailers.
     let logsResponseHeaders: Bool
     /// Some log wants the address from which the endpoint was dialled.
@@ -92,7 +94,8 @@ struct ChainState {
         maxStreamDuration = settings.maxStreamDuration
         maxConnectionDuration = settings.maxConnectionDuration
         maxRequests = settings.maxRequestsPerConnection
-        logs = !settings.accessLogs.isEmpty
+        logs = !settings.accessLogs.isEmpty || settings.localReplies?.needsRequest ?? false
+        mapsReplies = settings.localReplies != nil
         let needs = settings.accessLogs.reduce(into: AccessLogFormat.Needs()) { needs, index in
             guard snapshot.accessLogs.indices.contains(Int(index)) else { return }
             needs.formUnion(snapshot.accessLogs[Int(index)].needs)
