@@ -91,8 +91,9 @@ class Proxy:
         }
 
     def __enter__(self):
-        path = self.folder / "bootstrap.json"
-        path.write_text(json.dumps(self.configuration))
+        is_text = isinstance(self.configuration, str)
+        path = self.folder / ("bootstrap.yaml" if is_text else "bootstrap.json")
+        path.write_text(self.configuration if is_text else json.dumps(self.configuration))
         self.log = open(self.folder / "log", "wb")
         self.process = subprocess.Popen(
             [*self.command, "-c", str(path), *self.arguments], stdout=self.log, stderr=self.log, start_new_session=True)

@@ -144,7 +144,7 @@ def test_numbers_stand_under_envoys_names():
     """Every number of ours under `cluster.`, `http.` and `listener.` is one of Envoy's; the labels are Envoy's, too."""
     port = free_port()
     with proxykit.Origin(proxykit.serving(status="404 Not Found")) as origin, \
-            Proxy([listener(port, http_filter([route()]))], [cluster("web", origin.port)]) as proxy:
+            Proxy([listener(port, http_filter([route("web")]))], [cluster("web", origin.port)]) as proxy:
         for _ in range(3):
             with proxykit.Client(port) as client:
                 client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")

@@ -152,9 +152,9 @@ struct EnvoyStats {
     mutating func add(_ server: ServerState, _ summary: MetricsSummary, listeners: Int, clusters: Int) {
         let scope = Scope(prefix: "server.", family: "server", labels: [])
         gauge(scope, "concurrency", Int64(server.workers))
-        gauge(scope, "live", server.isReady && !server.isDraining ? 1 : 0)
+        gauge(scope, "live", server.isReady && !server.isDraining && !server.failsHealthCheck ? 1 : 0)
         // LIVE, DRAINING, PRE_INITIALIZING, as Envoy numbers them.
-        gauge(scope, "state", server.isDraining ? 1 : server.isReady ? 0 : 2)
+        gauge(scope, "state", server.isDraining || server.failsHealthCheck ? 1 : server.isReady ? 0 : 2)
         gauge(scope, "uptime", Int64(clamping: server.uptimeSeconds))
         gauge(scope, "total_connections", summary.gauge(.downstreamConnections))
         let process = ProcessNumbers(startNanoseconds: server.startNanoseconds)

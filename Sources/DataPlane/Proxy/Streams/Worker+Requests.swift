@@ -252,6 +252,9 @@ extension Worker {
             return redirectClient(redirect, facts, PathMatch(), exchangeIndex, exchange, body, count)
         case .route(let route, _):
             exchange.pointee.route = route
+            if route.pointee.remembersRequest, exchange.pointee.record.isEmpty {
+                record(exchange, facts.base, head.length)
+            }
             switch route.pointee.action {
             case .forward: return forward(facts, exchangeIndex, exchange, chain, route, body, count)
             case .redirect(let redirect):
@@ -343,9 +346,6 @@ extension Worker {
         exchange.pointee.priority = forward.priority
         if exchange.pointee.extras != nil || forward.retry.isSpecial || forward.extras != nil {
             settleRules(exchange, forward, facts.view)
-        }
-        if route.pointee.remembersRequest, exchange.pointee.record.isEmpty {
-            record(exchange, facts.base, head.length)
         }
         if let idle = forward.idleTimeout { exchange.pointee.idleTimeout = idle }
         let duration = forward.maxStreamDuration ?? chain.pointee.maxStreamDuration
