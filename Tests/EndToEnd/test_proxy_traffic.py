@@ -115,7 +115,7 @@ CASES = [
 
 # What differs by its nature: times, ids, and what Weft adds or orders in its own way.
 LOOSE = {"date", "x-request-id", "x-envoy-upstream-service-time", "server", "x-weft-reason", "content-type",
-         "content-length", "transfer-encoding", "connection", "x-envoy-internal", "x-envoy-external-address",
+         "content-length", "transfer-encoding", "connection", "x-envoy-external-address",
          "x-forwarded-for"}
 
 
@@ -268,3 +268,13 @@ def test_a_try_may_not_be_silent_for_long():
             origin.port, filters=[http_filter([], virtual_hosts=hosts)]) as (_, port):
         assert proxykit.get(port)[2] == b"second"
         assert b"x-envoy-is-timeout-retry: true\r\n" in origin.bytes
+
+
+def test_old_clients_get_the_default_host_and_the_id_of_their_request():
+    with proxykit.Origin(proxykit.serving()) as origin, proxykit.simple_proxy(origin.port, filters=[http_filter(
+            [proxykit.route()], http_protocol_options={"accept_http_10": True, "default_host_for_http_10": "old.example"},
+            always_set_request_id_in_response=True, preserve_external_request_id=True)]) as (_, port):
+        with Client(port) as client:
+            status, fields, _ = client.send("GET / HTTP/1.0\r\nx-request-id: mine\r\n\r\n").response()
+        assert (status, fields["x-request-id"]) == (200, "mine")
+        assert b"host: old.example\r\n" in origin.bytes

@@ -101,6 +101,27 @@ struct RouteExtrasTests {
         #expect(table.routeName(TestRequest("GET", "a:1", "/")) == "slash")
     }
 
+    @Test("clients of the house need no TLS where only others do")
+    func externalOnly() throws {
+        var kit = TableKit()
+        kit.host("h", ["*"], [kit.route("r")])
+        kit.builder.hosts[0].requiresTLS = .externalOnly
+        let table = try kit.builder.build(name: "t")
+        let request = TestRequest()
+        withExtendedLifetime(request) {
+            var view = request.view
+            guard case .requiresTLS = table.view.match(view, random: 0) else {
+                Issue.record("a stranger came in without TLS")
+                return
+            }
+            view.isInternal = true
+            guard case .route = table.view.match(view, random: 0) else {
+                Issue.record("the house was asked for TLS")
+                return
+            }
+        }
+    }
+
     @Test("path parameters are left out of matching where the table says so")
     func parameters() throws {
         var kit = TableKit()

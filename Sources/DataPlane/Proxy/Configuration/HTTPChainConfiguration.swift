@@ -50,6 +50,8 @@ final class HTTPChainConfiguration: Sendable {
         var stripsTrailingHostDot = false
         var rejectsUnderscoreNames = true
         var acceptsHTTP10 = true
+        /// For requests of HTTP/1.0 that name none; empty = none.
+        var defaultHost: [UInt8] = []
         /// `x-forwarded-port` for the upstream.
         var appendsForwardedPort = false
         var setsRequestIDInResponse = false

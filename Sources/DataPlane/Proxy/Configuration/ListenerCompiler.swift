@@ -346,6 +346,14 @@ struct ListenerCompiler {
             settings.http2.settings.resetsBadMessages = isLenient
         }
         identity(message, &settings)
+        if let options = message.httpProtocolOptions {
+            settings.defaultHost = Array(options.defaultHostForHttp10.utf8)
+            if options.allowAbsoluteUrl == false {
+                context.report(
+                    "http_protocol_options.allow_absolute_url: false is not supported: targets may be whole URLs"
+                )
+            }
+        }
         paths(message, &settings)
         settings.accessLogs = accessLogs("access_log", message.accessLog)
         settings.localReplies = message.localReplyConfig.map { config in

@@ -238,7 +238,8 @@ extension Worker {
     /// Ends the sending side and waits a moment for the client to end its own.
     func linger(_ index: Int32, _ place: DownstreamPlace) {
         guard place.pointee.state != .lingering else { return }
-        if place.pointee.flags.contains(.readEnded) || place.pointee.flags.contains(.isShadow) {
+        let waits = place.pointee.chain?.pointee.delayedCloseTimeout ?? Limits.lingerTime
+        if place.pointee.flags.contains(.readEnded) || place.pointee.flags.contains(.isShadow) || waits == 0 {
             closeDownstream(index, place, flags: [])
             return
         }

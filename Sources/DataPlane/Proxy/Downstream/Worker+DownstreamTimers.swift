@@ -12,7 +12,7 @@ extension Worker {
     func downstreamDeadline(_ place: DownstreamPlace) -> UInt64 {
         let since = place.pointee.since
         switch place.pointee.state {
-        case .lingering: return since &+ Limits.lingerTime
+        case .lingering: return since &+ (place.pointee.chain?.pointee.delayedCloseTimeout ?? Limits.lingerTime)
         case .handshaking: return handshakeDeadline(place)
         case .introducing: return proxyHeaderDeadline(place)
         case .detecting:

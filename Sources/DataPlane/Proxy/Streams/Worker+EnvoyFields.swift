@@ -105,12 +105,12 @@ extension Worker {
     private static let houseOnly: [StaticString] = [
         "x-envoy-upstream-alt-stat-name", "x-envoy-upstream-rq-timeout-alt-response", "x-envoy-expected-rq-timeout-ms",
         "x-envoy-force-trace", "x-envoy-ip-tags", "x-envoy-original-url", "x-envoy-hedge-on-per-try-timeout",
-        "x-envoy-is-timeout-retry",
+        "x-envoy-is-timeout-retry", "x-envoy-internal",
     ]
 
     private static let edgeOnly: [StaticString] = [
         "x-envoy-decorator-operation", "x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node",
-        "x-envoy-original-path", "x-envoy-original-host", "x-envoy-internal", "x-envoy-external-address",
+        "x-envoy-original-path", "x-envoy-original-host", "x-envoy-external-address",
     ]
 
     private func forEachWord(_ list: ByteRun, _ work: (ByteRun) -> Void) {

@@ -149,6 +149,7 @@ extension Worker {
         let table = exchange.pointee.snapshot?.pointee.views._withUnsafeGuaranteedRef { $0[chain.pointee.routeTable] }
         guard let table else { return nil }
         readHouseFields(exchange, chain, place, bytes, table.internalOnly)
+        view.isInternal = exchange.pointee.extras?.pointee.isInternal ?? false
         if table.asksForCertificate { view.hasCertificate = hasCertificate(place) }
         let match = table.match(view, random: random.next())
         guard case .route = match else { return nil }

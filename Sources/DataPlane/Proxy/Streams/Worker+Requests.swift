@@ -75,8 +75,9 @@ extension Worker {
             return length
                 + reject(exchangeIndex, exchange, bytes + length, count - length, status: 404, "no route configuration")
         }
-        if head.flags.contains(.hasEnvoyFields) || !route.internalOnly.isEmpty {
+        if head.flags.contains(.hasEnvoyFields) || !route.internalOnly.isEmpty || chain.pointee.knowsHouse {
             readHouseFields(exchange, chain, place, bytes, route.internalOnly)
+            facts.view.isInternal = exchange.pointee.extras?.pointee.isInternal ?? false
         }
         if route.asksForCertificate { facts.view.hasCertificate = hasCertificate(place) }
         return length
@@ -197,6 +198,7 @@ extension Worker {
             }
         }
         var authority = ByteRun(start: bytes + Int(head.authorityStart), count: Int(head.authorityLength))
+        if authority.isEmpty, head.minorVersion == 0 { authority = chain.pointee.defaultHost }
         if chain.pointee.tidiesHost { authority = tidied(authority, chain, place) }
         let query = target.firstIndex(of: 0x3F)
         let view = RequestView(

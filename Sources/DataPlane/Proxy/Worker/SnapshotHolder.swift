@@ -64,6 +64,9 @@ struct ChainState {
     let allowsWebSocket: Bool
     let allowsConnect: Bool
     let acceptsHTTP10: Bool
+    let defaultHost: ByteRun
+    /// Some clients are of the house.
+    let knowsHouse: Bool
     let serverHeader: HTTPChainConfiguration.ServerHeader
     let clientCertificate: HTTPChainConfiguration.ClientCertificate.Mode
     let serverName: ByteRun
@@ -119,6 +122,8 @@ struct ChainState {
         allowsWebSocket = settings.allowsWebSocket
         allowsConnect = settings.allowsConnect
         acceptsHTTP10 = settings.acceptsHTTP10
+        defaultHost = arena.copy(settings.defaultHost)
+        knowsHouse = !settings.internalNetworks.isEmpty
         serverHeader = settings.serverHeader
         clientCertificate = settings.clientCertificate.mode
         serverName = arena.copy(settings.serverName)

@@ -18,6 +18,8 @@ public struct RequestView: BitwiseCopyable {
     public var isTLS: Bool
     /// The client presented a certificate, which was found good. Looked up only for tables that ask for it.
     public var hasCertificate = false
+    /// The client is of the house.
+    public var isInternal = false
     /// What the places of `fields` are relative to.
     public var base: UnsafeRawPointer?
     public var fields: UnsafePointer<FieldPlace>?

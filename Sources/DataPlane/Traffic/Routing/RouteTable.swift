@@ -111,7 +111,11 @@ package struct RouteTableView: BitwiseCopyable, @unchecked Sendable {
     /// `runtime_fraction`.
     package func match(_ request: RequestView, random: UInt64) -> RouteMatch {
         guard let host = virtualHost(for: request.authority) else { return .noVirtualHost }
-        if host.pointee.requiresTLS != .none, !request.isTLS { return .requiresTLS(host) }
+        if host.pointee.requiresTLS != .none, !request.isTLS,
+            host.pointee.requiresTLS == .all || !request.isInternal
+        {
+            return .requiresTLS(host)
+        }
         let draw = UInt32(truncatingIfNeeded: random % 1_000_000)
         var request = request
         if ignoresParameters, let end = request.path.firstIndex(of: 0x3B) { request.path = request.path.first(end) }
