@@ -10,11 +10,13 @@ import site
 import socket
 import string
 import subprocess
+import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 PROXY_CORE, LOAD_CORE = "0", "1"
+PROGRAM = ROOT / ".build" / os.environ.get("WEFT_BUILD", "release") / "weft-proxy"
 
 
 def free_port():
@@ -121,18 +123,58 @@ def fill(template, target, **values):
     return str(target)
 
 
-def start_origin(folder):
-    www = folder / "www"
-    www.mkdir(exist_ok=True)
-    (www / "64k").write_bytes(os.urandom(64 << 10))
-    (www / "1m").write_bytes(os.urandom(1 << 20))
-    os.chmod(folder, 0o755)
-    port = free_port()
-    config = fill("origin.conf", folder / "origin.conf", folder=folder, port=port)
-    origin = Process("origin", ["nginx", "-c", config], LOAD_CORE, folder)
-    origin.port = port
-    wait_for(port, origin)
-    return origin
+class Origins:
+    """What stands behind the proxies: nginx for HTTP/1, and where a compiler is there, an echo and a server of gRPC."""
+
+    def __init__(self, folder):
+        self.processes, self.ports = [], {}
+        www = folder / "www"
+        www.mkdir(exist_ok=True)
+        (www / "64k").write_bytes(os.urandom(64 << 10))
+        (www / "1m").write_bytes(os.urandom(1 << 20))
+        os.chmod(folder, 0o755)
+        make_certificate(folder)
+        self.add("origin", folder, lambda port: ["nginx", "-c", fill("origin.conf", folder / "origin.conf", folder=folder, port=port)])
+        self.echo = compiled(folder, "echo")
+        if self.echo:
+            self.add("echo", folder, lambda port: [self.echo, "origin", str(port)])
+        if program := compiled(folder, "grpc_origin", "-lnghttp2"):
+            self.add("grpc", folder, lambda port: [program, str(port)])
+        # One message of gRPC: flag, length, a protobuf with one string.
+        (folder / "call").write_bytes(b"\0\0\0\0\7\x0a\5hello")
+        self.call = str(folder / "call")
+
+    def add(self, name, folder, command):
+        port = free_port()
+        process = Process(name, command(port), LOAD_CORE, folder)
+        self.processes.append(process)
+        self.ports[name] = port
+        wait_for(port, process)
+
+    def stop(self):
+        for process in self.processes:
+            process.stop()
+
+
+def compiled(folder, name, *libraries):
+    """The program made of bench/NAME.c, or None where there is no C compiler or library."""
+    program = folder / name
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if not compiler:
+        print(f"no C compiler: what needs {name} is left out", file=sys.stderr)
+        return None
+    done = subprocess.run([compiler, "-O2", "-o", str(program), str(HERE / f"{name}.c"), *libraries], capture_output=True, text=True)
+    if done.returncode:
+        print(f"{name}.c does not compile, what needs it is left out: {done.stderr[-300:]}", file=sys.stderr)
+    return None if done.returncode else str(program)
+
+
+def make_certificate(folder):
+    """A self-signed certificate, ECDSA P-256, in the shapes that the proxies want."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "bench.key",
+         "-out", "bench.pem", "-subj", "/CN=bench", "-days", "30"], cwd=folder, capture_output=True, check=True, timeout=20)
+    (folder / "both.pem").write_bytes((folder / "bench.pem").read_bytes() + (folder / "bench.key").read_bytes())
 
 
 def find_envoy():
@@ -147,43 +189,70 @@ def find_envoy():
     return found
 
 
-PROXIES = ["weft", "nginx", "haproxy", "envoy"]
+PROXIES = ["weft", "nginx", "haproxy", "nghttpx", "envoy"]
 
 
-def command_of(name, folder, origin, port):
-    """The command line of a proxy, or None when it is not installed."""
-    if name == "weft":
-        program = ROOT / ".build/release/weft-proxy"
-        config = fill("envoy.yaml", folder / "weft.yaml", admin=free_port(), port=port, origin=origin)
-        return [str(program), "-c", config, "--concurrency", "1"] if program.exists() else None
-    if name == "envoy":
+def command_of(name, folder, origins, ports, profile):
+    """The command line of a proxy in one of its profiles ("", "more", "grpc"), or None when it is not installed or cannot."""
+    values = {**dict.fromkeys(("origin", "echo", "grpc"), 1), **origins.ports, **ports, "folder": folder, "admin": free_port()}
+    suffix = f"-{profile}" if profile else ""
+    if name in ("weft", "envoy"):
+        ports["h2"] = ports["port"]
+        config = fill(f"envoy{suffix}.yaml", folder / f"{name}{suffix}.yaml", **values)
+        if name == "weft":
+            program = PROGRAM
+            return [str(program), "-c", config, "--concurrency", "1"] if program.exists() else None
         program = find_envoy()
-        config = fill("envoy.yaml", folder / "envoy.yaml", admin=free_port(), port=port, origin=origin)
         return [program, "-c", config, "--concurrency", "1", "--disable-hot-restart", "-l", "error"] if program else None
     program = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
     if not program:
         return None
     if name == "nginx":
-        return [program, "-c", fill("nginx.conf", folder / "nginx.conf", folder=folder, port=port, origin=origin)]
-    return [program, "-db", "-f", fill("haproxy.cfg", folder / "haproxy.cfg", port=port, origin=origin)]
+        return [program, "-c", fill(f"nginx{suffix}.conf", folder / f"nginx{suffix}.conf", **values)]
+    if name == "haproxy":
+        return [program, "-db", "-f", fill(f"haproxy{suffix}.cfg", folder / f"haproxy{suffix}.cfg", **values)]
+    return nghttpx_command(program, folder, values, profile, ports)
 
 
-def start_proxy(name, folder, origin, environment=None):
-    port = free_port()
-    command = command_of(name, folder, origin.port, port)
+def nghttpx_command(program, folder, values, profile, ports):
+    ports["h2"] = ports["port"]
+    back = f"-b127.0.0.1,{values['grpc']};;proto=h2" if profile == "grpc" else f"-b127.0.0.1,{values['origin']}"
+    front = [f"-f127.0.0.1,{values['port']};no-tls"]
+    if profile == "more":
+        front += [f"-f127.0.0.1,{values['tls']}", f"-b127.0.0.1,{values['echo']};/ws"]
+    return [
+        program, "--conf=/dev/null", "--workers=1", "--log-level=FATAL", "--errorlog-file=/dev/null", "--accesslog-file=/dev/null",
+        "--frontend-http2-max-concurrent-streams=256", "--frontend-keep-alive-timeout=1h", "--backend-connections-per-host=4096",
+        "--no-ocsp", "--no-server-push", *front, back, str(folder / "bench.key"), str(folder / "bench.pem")]
+
+
+def start_proxy(name, folder, origins, environment=None, profile="", cores=PROXY_CORE, workers=1):
+    """A running proxy with its `ports`, or None when it is not installed or does not run this profile."""
+    ports = {key: free_port() for key in ("port", "h2", "tls", "tcp")}
+    command = command_of(name, folder, origins, ports, profile)
     if command is None:
         return None
-    proxy = Process(name, command, PROXY_CORE, folder, environment)
-    proxy.port = port
-    wait_for(port, proxy)
+    if workers > 1:
+        command[command.index("--concurrency") + 1] = str(workers)
+    proxy = Process(f"{name}{profile}", command, cores, folder, environment)
+    proxy.port, proxy.ports = ports["port"], ports
+    try:
+        wait_for(proxy.port, proxy)
+    except SystemExit as reason:
+        proxy.stop()
+        if not profile:
+            raise
+        print(f"{name} does not run the profile {profile} and is left out there: {reason}", file=sys.stderr)
+        return None
     return proxy
 
 
 def version_of(name):
     command = {
-        "weft": [str(ROOT / ".build/release/weft-proxy"), "--version"],
+        "weft": [str(PROGRAM), "--version"],
         "nginx": ["nginx", "-v"],
         "haproxy": ["haproxy", "-v"],
+        "nghttpx": ["nghttpx", "--version"],
         "envoy": [find_envoy() or "envoy", "--version"],
     }[name]
     try:
@@ -191,5 +260,5 @@ def version_of(name):
     except OSError:
         return "absent"
     # Envoy's line begins with its path, which may hold other versions.
-    match = re.search(r"(?:version:? \w*/?|nginx/|weft-proxy )v?(\d+\.\d+(?:\.\d+)?)", done.stdout + done.stderr)
+    match = re.search(r"(?:version:? \w*/?|nginx/|weft-proxy |nghttp2/)v?(\d+\.\d+(?:\.\d+)?)", done.stdout + done.stderr)
     return match.group(1) if match else "unknown"

@@ -2,7 +2,7 @@
 
 import json
 
-TITLES = {"weft": "weft-proxy", "nginx": "nginx", "haproxy": "HAProxy", "envoy": "Envoy"}
+TITLES = {"weft": "weft-proxy", "nginx": "nginx", "haproxy": "HAProxy", "nghttpx": "nghttpx", "envoy": "Envoy"}
 
 
 def ratio(median):
@@ -10,41 +10,80 @@ def ratio(median):
     return median["weft"]["cpu_us"] / min(peers) if peers and "weft" in median else None
 
 
+def head(first, columns):
+    return ["| " + " | ".join([first, *columns]) + " |", "|---|" + "---:|" * len(columns)]
+
+
+def row(title, cells):
+    return f"| {title} | " + " | ".join(cells) + " |"
+
+
 def table(results):
     """CPU µs per request, a line per scenario, and weft-proxy's ratio to the best peer."""
     names = list(results["versions"])
-    lines = ["| scenario | " + " | ".join(TITLES[name] for name in names) + " | ratio to the best peer |"]
-    lines.append("|---|" + "---:|" * (len(names) + 1))
+    lines = head("scenario", [*(TITLES[name] for name in names), "ratio to the best peer"])
     for scenario in results["scenarios"].values():
-        cells = [f"{scenario['median'][name]['cpu_us']:.1f}" for name in names]
-        best = ratio(scenario["median"])
-        lines.append(f"| {scenario['title']} | " + " | ".join(cells) + (f" | {best:.2f} |" if best else " | - |"))
+        median = scenario["median"]
+        cells = [f"{median[name]['cpu_us']:.1f}" if name in median else "-" for name in names]
+        best = ratio(median)
+        lines.append(row(scenario["title"], [*cells, f"{best:.2f}" if best else "-"]))
     return "\n".join(lines)
 
 
 def latency_table(results):
     names = list(results["versions"])
-    lines = ["| scenario | " + " | ".join(TITLES[name] for name in names) + " |", "|---|" + "---:|" * len(names)]
+    lines = head("scenario", [TITLES[name] for name in names])
+
+    def cell(figures):
+        times = f" · {figures['p50_ms']:.2f} · {figures['p99_ms']:.2f}" if figures["p50_ms"] else ""
+        return f"{figures['rps']:.0f}{times}"
+
     for scenario in results["scenarios"].values():
         median = scenario["median"]
-        cells = [f"{median[n]['rps']:.0f} · {median[n]['p50_ms']:.2f} · {median[n]['p99_ms']:.2f}" for n in names]
-        lines.append(f"| {scenario['title']} | " + " | ".join(cells) + " |")
+        lines.append(row(scenario["title"], [cell(median[name]) if name in median else "-" for name in names]))
+    return "\n".join(lines)
+
+
+def deep_table(results):
+    """System calls, allocations and instructions per request."""
+    names = list(results["versions"])
+    lines = head("scenario", [TITLES[name] for name in names])
+
+    def cell(scenario, name):
+        calls, allocations = scenario["calls"].get(name), scenario["allocations"].get(name)
+        words = [f"{calls[0]:.2f}" if calls else "-", f"{allocations:.2f}" if allocations is not None else "-"]
+        if scenario["instructions"].get(name):
+            words.append(f"{scenario['instructions'][name]:.0f}")
+        return " · ".join(words)
+
+    for scenario in results["scenarios"].values():
+        lines.append(row(scenario["title"], [cell(scenario, name) if name in scenario["median"] else "-" for name in names]))
     return "\n".join(lines)
 
 
 def resources_table(results):
     names = list(results["versions"])
-    lines = ["| | " + " | ".join(TITLES[name] for name in names) + " |", "|---|" + "---:|" * len(names)]
+    lines = head("", [TITLES[name] for name in names])
+    memory, tls, large = results["memory"], results["memory_tls"], results["bulk"]
 
-    def row(title, cell):
-        lines.append(f"| {title} | " + " | ".join(cell(name) for name in names) + " |")
+    def add(title, cell):
+        lines.append(row(title, [cell(name) for name in names]))
 
-    memory, calls, allocations = results["memory"], results["calls"], results["allocations"]
-    row("memory at rest, MB (PSS)", lambda n: f"{memory[n]['rest'] / 1e6:.1f}" if n in memory else "-")
-    for count in next(iter(memory.values()), {"each": {}})["each"]:
-        row(f"bytes per idle connection, of {count}", lambda n: f"{memory[n]['each'][count]:.0f}" if n in memory else "-")
-    row("system calls per request", lambda n: f"{calls[n][0]:.2f}" if n in calls else "-")
-    row("allocations per request", lambda n: f"{allocations[n]:.3f}" if allocations.get(n) is not None else "-")
+    add("memory at rest, MB (PSS)", lambda n: f"{memory[n]['rest'] / 1e6:.1f}" if n in memory else "-")
+    for kind, figures in (("", memory), (" with TLS", tls)):
+        for count in next(iter(figures.values()), {"each": {}})["each"]:
+            add(f"bytes per idle connection{kind}, of {count}", lambda n: f"{figures[n]['each'][count]:.0f}" if n in figures else "-")
+    for what in ("route", "cluster"):
+        add(f"bytes per {what}, of 10,000", lambda n: f"{large[n][what + '_bytes']:.0f}" if n in large else "-")
+        add(f"start to first answer with 10,000 {what}s, s", lambda n: f"{large[n][what + '_seconds']:.2f}" if n in large else "-")
+    return "\n".join(lines)
+
+
+def workers_table(results):
+    lines = head("scenario", ["one worker, µs per request", "two workers", "two do the work of"])
+    for key, figures in results["workers"].items():
+        cells = [f"{figures['one_us']:.1f}", f"{figures['two_us']:.1f}", f"{figures['times']:.2f}"]
+        lines.append(row(results["scenarios"][key]["title"], cells))
     return "\n".join(lines)
 
 
@@ -57,22 +96,31 @@ def write_page(folder, target):
         target.write_text(page(proxies, shop, pods))
 
 
+def counts_instructions(results):
+    return any(filter(None, (figure for one in results["scenarios"].values() for figure in one["instructions"].values())))
+
+
 def page(results, shop, pods):
     versions = ", ".join(f"{TITLES[name]} {version}" for name, version in results["versions"].items())
     parts = [
         "# Benchmarks",
         f"Written by `{results['command']}` on {results['date']}: {results['machine']}; {versions}. One worker each, proxies on one core,"
-        f" load (wrk) and origin (nginx) on the other, {results['rounds']} interleaved rounds of {results['seconds']} s, medians."
+        f" load (wrk, h2load, and bench/echo.c) and origins on the other, {results['rounds']} interleaved rounds of {results['seconds']} s, medians."
         " weft-proxy and Envoy run the same configuration file.",
         "## CPU per request (µs, the kernel's accounting)", table(results),
+        "TCP counts MiB, WebSocket messages, in place of requests.",
         "## Requests per second · p50 ms · p99 ms",
-        "wrk sends as fast as it can, so the proxy's core or the load's is full: latencies are those of saturation.",
+        "wrk and h2load send as fast as they can, so the proxy's core or the load's is full: latencies are those of saturation.",
         latency_table(results),
-        "## Memory, system calls, allocations",
-        "System calls by strace and allocations by a preloaded counter, each in a run of its own (64 kept connections)."
-        " Envoy's allocator cannot be counted that way.",
+        "## System calls · allocations" + (" · instructions" if counts_instructions(results) else "") + " per request",
+        "System calls by strace and allocations by a preloaded counter, each in a run of its own. Envoy's allocator cannot be counted"
+        " that way." + ("" if counts_instructions(results) else " This machine does not count instructions."),
+        deep_table(results),
+        "## Memory and large configurations",
         resources_table(results),
     ]
+    if results["workers"]:
+        parts += ["## Two workers on two cores", "By the kernel's accounting of CPU: load and origin need a core as well.", workers_table(results)]
     if shop:
         text = f"Written by `{shop['command'].strip()}` on {shop['date']}: {shop['machine']}. {len(shop['starts'])} starts, medians;"
         text += " the death is that of one of two replicas under steady requests; at rest only the probes of the pods run."
