@@ -349,4 +349,6 @@ def test_logs_and_numbers_tell_of_http2(served, client):
     before = proxy.stat("downstream_http2_requests_total")
     assert client.get("/direct").status == 200
     assert proxy.stat("downstream_http2_requests_total") == before + 1
+    numbers = proxy.admin("/stats?filter=http.test.downstream_")
+    assert re.search(r"downstream_cx_http2_active: [1-9]", numbers) and "downstream_rq_http2_total" in numbers
     eventually(lambda: '"GET /direct HTTP/2" 200' in proxy.text())

@@ -23,6 +23,7 @@ extension Worker {
         _ place: DownstreamPlace,
         _ status: UInt16,
         _ reason: ByteWriter,
+        _ reply: MappedReply,
         _ writer: inout ByteWriter
     ) {
         writer.put("HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ngrpc-status: ")
@@ -34,6 +35,7 @@ extension Worker {
             putEscaped(UnsafeRawBufferPointer(start: reason.base, count: count), &writer)
             writer.endLine()
         }
+        writeReplyFields(reply, exchange, place, hasBody: false, &writer)
         writeOwnHead(exchange, place, &writer)
         exchange.pointee.status = 200
         exchange.pointee.bytesSent &+= UInt64(writer.count)

@@ -58,6 +58,8 @@ extension Worker {
         place.pointee.flags.remove([.mayBeHTTP2, .headStarted])
         place.pointee.since = now
         metrics.count(.downstreamHTTP2Connections)
+        chain.pointee.numbers.pointee.http2Connections &+= 1
+        chain.pointee.numbers.pointee.http2Open &+= 1
         metrics.add(.downstreamHTTP2Open, 1)
         schedulePing(entry, chain)
         touch(entry)
@@ -199,6 +201,9 @@ extension Worker {
         entry.pointee.session?.free()
         entry.pointee.session = nil
         metrics.add(.downstreamHTTP2Open, -1)
+        if let chain = downstreams.pointer(entry.pointee.downstream).pointee.chain {
+            chain.pointee.numbers.pointee.http2Open &-= 1
+        }
         sessions.give(entry.pointee.index)
     }
 

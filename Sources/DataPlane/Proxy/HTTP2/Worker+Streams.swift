@@ -77,6 +77,7 @@ extension Worker {
         entry.pointee.opened &+= 1
         streamCount += 1
         metrics.count(.downstreamHTTP2Requests)
+        chain.pointee.numbers.pointee.http2Requests &+= 1
     }
 
     private func begin(

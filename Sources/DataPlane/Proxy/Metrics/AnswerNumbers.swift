@@ -12,6 +12,10 @@ struct AnswerNumbers: BitwiseCopyable, Sendable {
     var times = LatencyHistogram()
     var received: UInt64 = 0
     var sent: UInt64 = 0
+    /// Of clients: connections and requests of HTTP/2.
+    var http2Connections: UInt64 = 0
+    var http2Open: Int64 = 0
+    var http2Requests: UInt64 = 0
 
     mutating func count(_ status: UInt16, _ causes: ResponseFlags, _ time: UInt64) {
         if status >= 100, status < 600 {
@@ -32,6 +36,9 @@ struct AnswerNumbers: BitwiseCopyable, Sendable {
         reset &+= other.reset
         received &+= other.received
         sent &+= other.sent
+        http2Connections &+= other.http2Connections
+        http2Open &+= other.http2Open
+        http2Requests &+= other.http2Requests
         times.add(other.times)
     }
 

@@ -42,7 +42,7 @@ extension Worker {
             reply = mapReply(exchange, place, rules, &status, &body)
         }
         if exchange.pointee.flags.contains(.isGRPC), location.isEmpty {
-            answerCall(index, exchange, place, status, body, &writer)
+            answerCall(index, exchange, place, status, body, reply, &writer)
             return
         }
         writer.put("HTTP/1.1 ")
