@@ -17,6 +17,7 @@ extension Envoy {
         package var circuitBreakers: CircuitBreakers?
         package var commonHttpProtocolOptions: CommonHttpProtocolOptions?
         package var httpProtocolOptions: Http1ProtocolOptions?
+        package var http2ProtocolOptions: Http2ProtocolOptions?
         /// By extension name: `envoy.extensions.upstreams.http.v3.HttpProtocolOptions`.
         package var typedExtensionProtocolOptions: [String: UpstreamProtocolOptions]
         package var dnsRefreshRate: Duration?
@@ -63,6 +64,7 @@ extension Envoy {
             circuitBreakers: CircuitBreakers? = nil,
             commonHttpProtocolOptions: CommonHttpProtocolOptions? = nil,
             httpProtocolOptions: Http1ProtocolOptions? = nil,
+            http2ProtocolOptions: Http2ProtocolOptions? = nil,
             typedExtensionProtocolOptions: [String: UpstreamProtocolOptions] = [:],
             dnsRefreshRate: Duration? = nil,
             dnsFailureRefreshRate: Cluster.RefreshRate? = nil,
@@ -100,6 +102,7 @@ extension Envoy {
             self.circuitBreakers = circuitBreakers
             self.commonHttpProtocolOptions = commonHttpProtocolOptions
             self.httpProtocolOptions = httpProtocolOptions
+            self.http2ProtocolOptions = http2ProtocolOptions
             self.typedExtensionProtocolOptions = typedExtensionProtocolOptions
             self.dnsRefreshRate = dnsRefreshRate
             self.dnsFailureRefreshRate = dnsFailureRefreshRate
@@ -143,6 +146,7 @@ extension Envoy {
             schema.optional(10, "circuit_breakers", \.circuitBreakers, .message)
             schema.optional(29, "common_http_protocol_options", \.commonHttpProtocolOptions, .message)
             schema.optional(13, "http_protocol_options", \.httpProtocolOptions, .message)
+            schema.optional(14, "http2_protocol_options", \.http2ProtocolOptions, .message)
             schema.map(36, "typed_extension_protocol_options", \.typedExtensionProtocolOptions, .any)
             schema.optional(16, "dns_refresh_rate", \.dnsRefreshRate, .duration, [.durationAbove(.milliseconds(1))])
             schema.optional(44, "dns_failure_refresh_rate", \.dnsFailureRefreshRate, .message)
@@ -181,7 +185,7 @@ extension Envoy {
             schema.unsupported(
                 """
                 transport_socket_matcher=59
-                upstream_http_protocol_options=46 http2_protocol_options=14
+                upstream_http_protocol_options=46
                 lb_subset_config=22
                 protocol_selection=26 filters=40 lrs_server=42
                 lrs_report_endpoint_metrics=57 upstream_config=48

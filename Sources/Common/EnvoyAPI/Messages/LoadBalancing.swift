@@ -101,16 +101,24 @@ extension Envoy {
     package struct UpstreamHttpProtocolOptions: EnvoyMessage {
         package var commonHttpProtocolOptions: CommonHttpProtocolOptions?
         package var explicitHttpConfig: UpstreamHttpProtocolOptions.ExplicitHttpConfig?
+        /// What the client speaks is spoken to the endpoint, too.
+        package var useDownstreamProtocolConfig: UpstreamHttpProtocolOptions.UseDownstreamHttpConfig?
+        /// What is agreed on in the handshake of TLS.
+        package var autoConfig: UpstreamHttpProtocolOptions.AutoHttpConfig?
         package var upstreamHttpProtocolOptions: NamingOptions?
 
         package init(
             commonHttpProtocolOptions: CommonHttpProtocolOptions? = nil,
             explicitHttpConfig: UpstreamHttpProtocolOptions.ExplicitHttpConfig? = nil,
+            useDownstreamProtocolConfig: UpstreamHttpProtocolOptions.UseDownstreamHttpConfig? = nil,
+            autoConfig: UpstreamHttpProtocolOptions.AutoHttpConfig? = nil,
             upstreamHttpProtocolOptions: NamingOptions? = nil
         ) {
             self.upstreamHttpProtocolOptions = upstreamHttpProtocolOptions
             self.commonHttpProtocolOptions = commonHttpProtocolOptions
             self.explicitHttpConfig = explicitHttpConfig
+            self.useDownstreamProtocolConfig = useDownstreamProtocolConfig
+            self.autoConfig = autoConfig
         }
 
         package static let schema = MessageSchema<UpstreamHttpProtocolOptions>(
@@ -127,7 +135,14 @@ extension Envoy {
                 outlier_detection=8 request_mirror_policies=9 hash_policy=10 retry_policy=11
                 """
             )
-            schema.unsupported("use_downstream_protocol_config=4 auto_config=5", of: "upstream_protocol_options")
+            schema.optional(
+                4,
+                "use_downstream_protocol_config",
+                of: "upstream_protocol_options",
+                \.useDownstreamProtocolConfig,
+                .message
+            )
+            schema.optional(5, "auto_config", of: "upstream_protocol_options", \.autoConfig, .message)
         }
     }
 }
@@ -138,11 +153,14 @@ extension Envoy.UpstreamHttpProtocolOptions {
     /// `envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig`
     package struct ExplicitHttpConfig: EnvoyMessage {
         package var httpProtocolOptions: Envoy.Http1ProtocolOptions?
+        package var http2ProtocolOptions: Envoy.Http2ProtocolOptions?
 
         package init(
-            httpProtocolOptions: Envoy.Http1ProtocolOptions? = nil
+            httpProtocolOptions: Envoy.Http1ProtocolOptions? = nil,
+            http2ProtocolOptions: Envoy.Http2ProtocolOptions? = nil
         ) {
             self.httpProtocolOptions = httpProtocolOptions
+            self.http2ProtocolOptions = http2ProtocolOptions
         }
 
         package static let schema = MessageSchema<ExplicitHttpConfig>(
@@ -151,7 +169,58 @@ extension Envoy.UpstreamHttpProtocolOptions {
         ) { schema in
             schema.oneof("protocol_config", isRequired: true)
             schema.optional(1, "http_protocol_options", of: "protocol_config", \.httpProtocolOptions, .message)
-            schema.unsupported("http2_protocol_options=2 http3_protocol_options=3", of: "protocol_config")
+            schema.optional(2, "http2_protocol_options", of: "protocol_config", \.http2ProtocolOptions, .message)
+            schema.unsupported("http3_protocol_options=3", of: "protocol_config")
+        }
+    }
+
+    /// Options for either version; the client's is taken.
+    ///
+    /// `envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig`
+    package struct UseDownstreamHttpConfig: EnvoyMessage {
+        package var httpProtocolOptions: Envoy.Http1ProtocolOptions?
+        package var http2ProtocolOptions: Envoy.Http2ProtocolOptions?
+
+        package init(
+            httpProtocolOptions: Envoy.Http1ProtocolOptions? = nil,
+            http2ProtocolOptions: Envoy.Http2ProtocolOptions? = nil
+        ) {
+            self.httpProtocolOptions = httpProtocolOptions
+            self.http2ProtocolOptions = http2ProtocolOptions
+        }
+
+        package static let schema = MessageSchema<UseDownstreamHttpConfig>(
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig",
+            empty: UseDownstreamHttpConfig()
+        ) { schema in
+            schema.optional(1, "http_protocol_options", \.httpProtocolOptions, .message)
+            schema.optional(2, "http2_protocol_options", \.http2ProtocolOptions, .message)
+            schema.unsupported("http3_protocol_options=3")
+        }
+    }
+
+    /// Options for either version; TLS tells which.
+    ///
+    /// `envoy.extensions.upstreams.http.v3.HttpProtocolOptions.AutoHttpConfig`
+    package struct AutoHttpConfig: EnvoyMessage {
+        package var httpProtocolOptions: Envoy.Http1ProtocolOptions?
+        package var http2ProtocolOptions: Envoy.Http2ProtocolOptions?
+
+        package init(
+            httpProtocolOptions: Envoy.Http1ProtocolOptions? = nil,
+            http2ProtocolOptions: Envoy.Http2ProtocolOptions? = nil
+        ) {
+            self.httpProtocolOptions = httpProtocolOptions
+            self.http2ProtocolOptions = http2ProtocolOptions
+        }
+
+        package static let schema = MessageSchema<AutoHttpConfig>(
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.AutoHttpConfig",
+            empty: AutoHttpConfig()
+        ) { schema in
+            schema.optional(1, "http_protocol_options", \.httpProtocolOptions, .message)
+            schema.optional(2, "http2_protocol_options", \.http2ProtocolOptions, .message)
+            schema.unsupported("http3_protocol_options=3 alternate_protocols_cache_options=4")
         }
     }
 }

@@ -204,6 +204,7 @@ enum HTTP2Callbacks {
         case 0: context.pointee.guarding.dataSent &+= 1
         case 1 where context.pointee.role == .client && frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST:
             context.pointee.guarding.opened &+= 1
+            context.pointee.lastStreamSent = frame.pointee.hd.stream_id
         case 3:
             context.pointee.count(.txReset)
             // For faults of the peer: they share the budget of its own resets.

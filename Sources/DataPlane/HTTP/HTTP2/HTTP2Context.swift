@@ -23,6 +23,8 @@ struct HTTP2Context {
     var left: UnsafePointer<UInt8>?
     var leftCount = 0
     var sentGoAway: UInt32 = .max
+    /// Clients: the last stream whose request was written.
+    var lastStreamSent: Int32 = 0
     var guarding: FrameGuard
     var resetTokens: Int
     var periodStart: UInt64 = 0

@@ -260,6 +260,9 @@ public struct HTTP2Session: BitwiseCopyable {
         nghttp2_session_get_remote_settings(session, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1
     }
 
+    /// The last stream of a client whose request was written: those above it never reached the server.
+    public var lastStreamSent: Int32 { context.pointee.lastStreamSent }
+
     /// Whether a client may begin a further stream: no GOAWAY came or went, and numbers are left.
     public var canOpen: Bool {
         context.pointee.fault == nil && nghttp2_session_check_request_allowed(session) != 0

@@ -45,6 +45,7 @@ struct ClusterCompiler {
         settings.labels = context.labels.number(of: labels(cluster))
         settings.statName = cluster.altStatName
         settings.endpointWait = endpointWait(cluster.metadata)
+        protocols(cluster, &settings)
         transports(cluster, &settings)
         settings.check = check(cluster, introduction: settings.introduction?.version)
         settings.isAwaited = cluster.waitForWarmOnInit ?? true
@@ -52,6 +53,29 @@ struct ClusterCompiler {
         settings.closesUnhealthy = cluster.closeConnectionsOnHostHealthFailure
         settings.ignoresHealthOnRemoval = cluster.ignoreHealthOnHostRemoval
         return settings
+    }
+
+    /// Which HTTP the endpoints are spoken to with.
+    private func protocols(_ cluster: Envoy.Cluster, _ settings: inout ClusterConfiguration.Settings) {
+        var message = cluster.http2ProtocolOptions
+        if message != nil { settings.speaks = .http2 }
+        for case .http(let options) in cluster.typedExtensionProtocolOptions.values {
+            if let explicit = options.explicitHttpConfig {
+                message = explicit.http2ProtocolOptions
+                settings.speaks = message == nil ? .http1 : .http2
+            } else if let follows = options.useDownstreamProtocolConfig {
+                message = follows.http2ProtocolOptions
+                settings.speaks = .downstream
+            } else if let automatic = options.autoConfig {
+                message = automatic.http2ProtocolOptions
+                settings.speaks = .automatic
+            }
+        }
+        guard settings.speaks != .http1 else { return }
+        settings.http2 = context.at("http2_protocol_options") { HTTP2Options(endpoints: message, context) }
+        if settings.speaks == .automatic, cluster.transportSocket == nil {
+            context.report("auto_config: needs a transport_socket with TLS, whose ALPN tells the protocol")
+        }
     }
 
     /// How the endpoints are spoken to.
@@ -63,7 +87,12 @@ struct ClusterCompiler {
         }
         let owner = "cluster \(cluster.name)"
         let compiler = TLSCompiler(context: context)
-        let own = compiler.transport(cluster.transportSocket, owner: owner, names: settings.naming)
+        let own = compiler.transport(
+            cluster.transportSocket,
+            owner: owner,
+            names: settings.naming,
+            speaks: settings.speaks
+        )
         settings.tls = own.tls
         settings.introduction = own.introduction
         settings.transports = context.each("transport_socket_matches", cluster.transportSocketMatches) { match in
@@ -72,7 +101,8 @@ struct ClusterCompiler {
                 transport: compiler.transport(
                     match.transportSocket,
                     owner: "\(owner)/\(match.name)",
-                    names: settings.naming
+                    names: settings.naming,
+                    speaks: settings.speaks
                 )
             )
         }

@@ -52,6 +52,8 @@ final class ClusterConfiguration: Sendable {
         var breakers = [Self.standardBreaker, Self.standardBreaker]
         /// A pooled connection without a request is closed after this time; 0 = never.
         var idleTimeout: UInt64 = 3_600_000_000_000
+        var speaks = EndpointProtocol.http1
+        var http2 = HTTP2Options()
         /// Whole life of an upstream connection; 0 = no limit.
         var maxConnectionDuration: UInt64 = 0
         /// 0 = no limit.

@@ -47,9 +47,10 @@ struct TLSCompiler {
     func client(
         _ socket: Envoy.TransportSocket?,
         owner: String,
-        names: TransportConfiguration.Naming = []
+        names: TransportConfiguration.Naming = [],
+        speaks: EndpointProtocol = .http1
     ) -> TLSHolder? {
-        clientSource(socket, owner: owner, names: names).flatMap(make)
+        clientSource(socket, owner: owner, names: names, speaks: speaks).flatMap(make)
     }
 
     /// A cluster's TLS for its health checks, which offer protocols of their own.
@@ -62,10 +63,9 @@ struct TLSCompiler {
     private func clientSource(
         _ socket: Envoy.TransportSocket?,
         owner: String,
-        names: TransportConfiguration.Naming = []
-    )
-        -> TLSSource?
-    {
+        names: TransportConfiguration.Naming = [],
+        speaks: EndpointProtocol = .http1
+    ) -> TLSSource? {
         guard let socket else { return nil }
         return context.at("transport_socket.typed_config") {
             switch socket.typedConfig {
@@ -77,7 +77,7 @@ struct TLSCompiler {
                 source.checksName = message.autoSniSanValidation
                 source.keptSessions = Int(min(1024, message.maxSessionKeys ?? 1))
                 source.checksKeyUsage = message.enforceRsaKeyUsage ?? false
-                source.protocols = protocols(common, isHTTP1: true)
+                source.protocols = offered(common, speaks)
                 if source.usesHostName, !source.name.isEmpty {
                     context.report("auto_host_sni: sni stands here, too; give one of them")
                 }
@@ -89,7 +89,7 @@ struct TLSCompiler {
                 }
                 return source
             case .upstreamProxyProtocol(let message):
-                return clientSource(message.transportSocket, owner: owner, names: names)
+                return clientSource(message.transportSocket, owner: owner, names: names, speaks: speaks)
             case .downstreamTls:
                 context.report("DownstreamTlsContext is for filter chains; a cluster has UpstreamTlsContext")
                 return nil
@@ -105,9 +105,10 @@ struct TLSCompiler {
     func transport(
         _ socket: Envoy.TransportSocket?,
         owner: String,
-        names: TransportConfiguration.Naming = []
+        names: TransportConfiguration.Naming = [],
+        speaks: EndpointProtocol = .http1
     ) -> TransportConfiguration {
-        let tls = client(socket, owner: owner, names: names)
+        let tls = client(socket, owner: owner, names: names, speaks: speaks)
         guard case .upstreamProxyProtocol(let message) = socket?.typedConfig else {
             return TransportConfiguration(tls: tls, introduction: nil)
         }
@@ -126,6 +127,16 @@ struct TLSCompiler {
             )
         }
         return TransportConfiguration(tls: tls, introduction: introduction)
+    }
+
+    /// What an endpoint is offered: as configured, else what is spoken.
+    private func offered(_ common: Envoy.CommonTlsContext, _ speaks: EndpointProtocol) -> [String] {
+        switch speaks {
+        case .http1: return protocols(common, isHTTP1: true)
+        case .http2: return common.alpnProtocols.isEmpty ? ["h2"] : common.alpnProtocols
+        case .downstream: return common.alpnProtocols
+        case .automatic: return common.alpnProtocols.isEmpty ? ["h2", "http/1.1"] : common.alpnProtocols
+        }
     }
 
     /// What ALPN offers. HTTP/2 is left out where only HTTP/1 is spoken.

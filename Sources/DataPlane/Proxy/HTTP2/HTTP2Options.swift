@@ -18,6 +18,15 @@ struct HTTP2Options: Sendable {
         settings.connectionWindow = settings.streamWindow * settings.maxConcurrentStreams
     }
 
+    /// For endpoints: how many streams there may be at once is theirs to say.
+    init(endpoints message: Envoy.Http2ProtocolOptions?, _ context: CompileContext) {
+        var message = message ?? Envoy.Http2ProtocolOptions()
+        if message.maxConcurrentStreams == nil { message.maxConcurrentStreams = 1024 }
+        self.init(message, context)
+        settings.headBytes = 96 * 1024
+        settings.headFields = 200
+    }
+
     /// Reads the message; what cannot be done is reported.
     init(_ message: Envoy.Http2ProtocolOptions?, _ context: CompileContext) {
         self.init()

@@ -144,6 +144,8 @@ private struct ProxyFamily {
         one("downstream_connections", .downstreamConnections, "Connections from clients open now."),
         one("downstream_requests_total", .downstreamRequestsTotal, "Requests read."),
         one("downstream_requests", .downstreamRequests, "Requests in flight."),
+        one("upstream_http2_connections_total", .upstreamHTTP2Connections, "Connections to endpoints in HTTP/2."),
+        one("upstream_http2_requests_total", .upstreamHTTP2Requests, "Requests sent over HTTP/2."),
         one("upstream_connections_total", .upstreamConnectionsTotal, "Connections opened to endpoints."),
         one("upstream_connections", .upstreamConnections, "Connections to endpoints open now."),
         one("upstream_connections_idle", .upstreamConnectionsIdle, "Pooled connections without a request."),

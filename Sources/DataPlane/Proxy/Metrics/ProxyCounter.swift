@@ -7,6 +7,7 @@ enum ProxyCounter: Int, CaseIterable, Sendable {
     // Requests that the proxy answered itself.
     case requestsShed, requestsTimedOut, noRoute, noCluster, noHealthyEndpoint
     // Towards endpoints.
+    case upstreamHTTP2Connections, upstreamHTTP2Requests
     case upstreamConnectionsTotal, upstreamConnectFailures, upstreamConnectTimeouts
     case retriesTotal, retriesOverBudget, retriesLimitReached, retriesSucceeded
     case endpointWaits

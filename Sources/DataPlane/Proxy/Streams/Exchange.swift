@@ -62,6 +62,8 @@ struct Exchange: SlabElement {
         static let hasTryIdleTimeout = Flags(rawValue: 1 << 28)
         /// The try before this one took too long.
         static let followsTimeout = Flags(rawValue: 1 << 27)
+        /// Of unknown length, and kept without chunks: for HTTP/2.
+        static let isUnframed = Flags(rawValue: 1 << 23)
         /// A call of gRPC: the proxy's own answers say why in `grpc-status`.
         static let isGRPC = Flags(rawValue: 1 << 22)
     }

@@ -41,6 +41,11 @@ extension Worker {
         }
         exchange.pointee.upstream = -1
         upstream.pointee.exchange = -1
+        if upstream.pointee.isStream {
+            closeStream(index, upstream)
+            completeExchange(exchangeIndex, exchange)
+            return
+        }
         let cluster = upstream.pointee.cluster
         let isSpent =
             !isRequestWhole || upstream.pointee.flags.contains(.closesAfterResponse) || cluster.pointee.isRetired

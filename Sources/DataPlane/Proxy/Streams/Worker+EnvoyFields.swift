@@ -113,7 +113,7 @@ extension Worker {
         "x-envoy-original-path", "x-envoy-original-host", "x-envoy-external-address",
     ]
 
-    private func forEachWord(_ list: ByteRun, _ work: (ByteRun) -> Void) {
+    func forEachWord(_ list: ByteRun, _ work: (ByteRun) -> Void) {
         var rest = list
         while !rest.isEmpty {
             let end = rest.firstIndex(of: 0x2C) ?? rest.count

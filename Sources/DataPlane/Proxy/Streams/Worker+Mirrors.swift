@@ -83,7 +83,7 @@ extension Worker {
         shadow.pointee.lastActivity = now
         shadow.pointee.idleTimeout = exchange.pointee.idleTimeout
         shadow.pointee.requestBody = exchange.pointee.requestBody
-        shadow.pointee.flags = exchange.pointee.flags.intersection([.requestIsChunked, .declaresLength])
+        shadow.pointee.flags = exchange.pointee.flags.intersection([.requestIsChunked, .isUnframed, .declaresLength])
         shadow.pointee.flags.formUnion([.isShadow, .isNotReplayable, .holdsRequest])
         shadow.pointee.cluster = cluster
         hold(cluster)

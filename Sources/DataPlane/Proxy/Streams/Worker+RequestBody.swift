@@ -11,6 +11,10 @@ extension Worker {
         guard exchange.pointee.upstream >= 0 else { return }
         let upstreamIndex = exchange.pointee.upstream
         let upstream = upstreams.pointer(upstreamIndex)
+        if upstream.pointee.isStream {
+            pumpStream(index, exchange, upstreamIndex, upstream)
+            return
+        }
         let waiting = exchange.pointee.request.count &- Int(exchange.pointee.requestSent)
         if waiting > 0, let bytes = exchange.pointee.request.bytes {
             let sent = send(upstream, bytes + Int(exchange.pointee.requestSent), waiting)
@@ -34,7 +38,7 @@ extension Worker {
     }
 
     /// All that was there is out: more is read, or the direction ends.
-    private func requestFlushed(
+    func requestFlushed(
         _ index: Int32,
         _ exchange: ExchangePlace,
         _ upstreamIndex: Int32,
@@ -166,6 +170,7 @@ extension Worker {
         let isReady =
             exchange.pointee.upstream >= 0 && exchange.pointee.request.isEmpty
             && upstreams.pointer(exchange.pointee.upstream).pointee.state == .busy
+            && !upstreams.pointer(exchange.pointee.upstream).pointee.isStream
         let isPlain = !exchange.pointee.flags.contains(.requestIsChunked)
         if isReady, isPlain, step.data > 0 {
             let upstreamIndex = exchange.pointee.upstream
@@ -211,7 +216,12 @@ extension Worker {
     func appendBody(_ exchange: ExchangePlace, _ bytes: UnsafeMutableRawPointer, _ step: Body.Step) -> Bool {
         if exchange.pointee.requestBody.isComplete { requestBecameWhole(exchange) }
         guard exchange.pointee.flags.contains(.requestIsChunked) else {
-            return buffers.append(&exchange.pointee.request, bytes, step.data)
+            if step.trailers > 0, exchange.pointee.flags.contains(.isUnframed) {
+                guard exchange.pointee.trailers.count + step.trailers <= Trailers.maximumBytes,
+                    buffers.append(&exchange.pointee.trailers, bytes + step.data, step.trailers)
+                else { return false }
+            }
+            return step.data == 0 || buffers.append(&exchange.pointee.request, bytes, step.data)
         }
         if step.data > 0 {
             guard appendChunkHead(exchange, step.data), buffers.append(&exchange.pointee.request, bytes, step.data),

@@ -210,6 +210,7 @@ extension Worker {
         var forwardedFor = -1
         var hasProto = false
         var hasRequestID = false
+        var wantsTrailers = false
         let replacesHost = appendsForwardedHost(facts, exchange, route)
         let certificate = chain.pointee.clientCertificate
         let forwardsCertificate =
@@ -237,6 +238,9 @@ extension Worker {
             case .requestID:
                 hasRequestID = chain.pointee.keepsRequestID || !chain.pointee.generatesRequestID
                 passes = hasRequestID
+            case .te:
+                wantsTrailers = wantsTrailers || asksForTrailers(base, field)
+                passes = false
             case .expect: passes = exchange.pointee.flags.contains(.expectsContinue)
             default: passes = !name.isHopByHop
             }
@@ -247,6 +251,10 @@ extension Worker {
             if passes { run.add(field, &writer) } else { run.flush(&writer) }
         }
         run.flush(&writer)
+        // Without it, servers of gRPC refuse a call; in HTTP/1 it is a matter of the connection.
+        if wantsTrailers, let cluster = exchange.pointee.cluster, speaksHTTP2(exchange, cluster) {
+            writer.put("te: trailers\r\n")
+        }
         writeOwnFields(facts, exchange, chain, forwardedFor, hasProto, hasRequestID, &writer)
         if certificate == .append || certificate == .set {
             writeClientCertificate(downstreams.pointer(exchange.pointee.downstream), chain, base, &writer)
@@ -260,6 +268,15 @@ extension Worker {
             let place = downstreams.pointer(exchange.pointee.downstream)
             addFields(edits, FieldSources(message: facts.view, request: facts.view), exchange, place, &writer)
         }
+    }
+
+    /// Whether `TE` names trailers.
+    private func asksForTrailers(_ base: UnsafeRawPointer, _ field: Field) -> Bool {
+        var isNamed = false
+        forEachWord(ByteRun(start: base + Int(field.valueStart), count: Int(field.valueLength))) { word in
+            isNamed = isNamed || word.equalsIgnoringCase(Self.run("trailers"))
+        }
+        return isNamed
     }
 
     /// Whether a field says with underscores what only a trusted peer may say (`X_Forwarded_For`): many servers take `_` and

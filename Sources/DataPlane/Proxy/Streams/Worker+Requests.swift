@@ -370,6 +370,10 @@ extension Worker {
             dispatch(exchangeIndex, exchange)
             return 0
         }
+        if exchange.pointee.flags.contains(.requestIsChunked), speaksHTTP2(exchange, cluster) {
+            exchange.pointee.flags.remove(.requestIsChunked)
+            exchange.pointee.flags.insert(.isUnframed)
+        }
         guard writeRequestHead(facts, exchange, chain, route, forward) else {
             return reject(exchangeIndex, exchange, body, count, status: 431, "the head would be too large to forward")
         }

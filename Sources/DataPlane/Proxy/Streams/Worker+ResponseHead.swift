@@ -14,7 +14,11 @@ extension Worker {
         writer.put("HTTP/1.1 ")
         writer.put(decimal: UInt64(responseHead.status))
         writer.put(byte: 0x20)
-        writer.put(base + Int(responseHead.reasonStart), Int(responseHead.reasonLength))
+        if responseHead.reasonLength > 0 {
+            writer.put(base + Int(responseHead.reasonStart), Int(responseHead.reasonLength))
+        } else {
+            writer.put(StatusText.reason(responseHead.status))
+        }
         writer.endLine()
         let edits = responseEdits(exchange)
         let hasEdits = !edits.isEmpty

@@ -129,7 +129,7 @@ extension Worker {
     }
 
     /// `100 Continue` goes to a client that asked for it, once. False when the connection is gone.
-    private func forwardContinue(_ exchange: ExchangePlace) -> Bool {
+    func forwardContinue(_ exchange: ExchangePlace) -> Bool {
         guard exchange.pointee.flags.contains(.expectsContinue), !exchange.pointee.requestBody.isComplete else {
             return true
         }
@@ -142,7 +142,7 @@ extension Worker {
     }
 
     /// A final head is complete: it is retried, becomes a tunnel, or goes to the client.
-    private func beginResponse(
+    func beginResponse(
         _ index: Int32,
         _ upstream: UpstreamPlace,
         _ exchangeIndex: Int32,
@@ -178,7 +178,9 @@ extension Worker {
         exchange.pointee.tryDeadline = .max
         exchange.pointee.state = .responding
         if exchange.pointee.flags.contains(.hasTryIdleTimeout) { watchSilence(exchange) }
-        exchange.pointee.responseBody = Body(responseHead.framing)
+        // The end of a stream is its own; a declared length is the library's to check.
+        let isOpen = upstream.pointee.isStream && responseHead.framing != .none
+        exchange.pointee.responseBody = Body(isOpen ? .untilClose : responseHead.framing)
         let place = downstreams.pointer(exchange.pointee.downstream)
         if !responseHead.keepsAlive { upstream.pointee.flags.insert(.closesAfterResponse) }
         // Answered before the request was whole: its rest may never be read (RFC 9112 section 9.3).
@@ -251,7 +253,7 @@ extension Worker {
     }
 
     /// Sends what `writer` holds (a head, or nothing yet) and a piece of the body behind it.
-    private func carryResponse(
+    func carryResponse(
         _ index: Int32,
         _ upstream: UpstreamPlace,
         _ exchangeIndex: Int32,

@@ -191,6 +191,7 @@ extension Worker {
             writer.put(memory + Int(entry.valueStart), Int(entry.valueLength))
             writer.endLine()
         }
+        if upstream.pointee.isStream, !place.pointee.isStream { writeAccept(exchange, &writer) }
         writer.endLine()
         let rest = count - responseHead.length
         exchange.pointee.bytesSent &+= UInt64(writer.count + max(0, rest))
@@ -260,6 +261,16 @@ extension Worker {
         exchange.pointee.lastActivity = now
         exchange.pointee.bytesReceived &+= UInt64(count)
         metrics.tcpMoved(exchange.pointee.edge, read: count, written: 0)
+        if upstream.pointee.isStream {
+            pauseReading(index, place)
+            guard buffers.append(&exchange.pointee.request, memory, count) else {
+                closeDownstream(index, place, flags: .localReset)
+                return
+            }
+            exchange.pointee.requestSent = 0
+            pump(exchangeIndex, exchange)
+            return
+        }
         let sent = send(upstream, memory, count)
         if sent == count { return }
         guard sent >= 0 || sent == -Int(EAGAIN) else {

@@ -72,6 +72,10 @@ extension Worker {
     }
 
     func endSending(_ upstream: UpstreamPlace) {
+        if upstream.pointee.isStream {
+            endStreamSending(upstream)
+            return
+        }
         upstream.pointee.tls?.end()
         Socket.shutdownWrite(upstream.pointee.fd)
     }
@@ -253,6 +257,11 @@ extension Worker {
         }
         metrics.count(.tlsUpstreamHandshakes)
         armWriting(index, upstream, false)
+        if upstream.pointee.session >= 0 {
+            guard agreesOnHTTP2(index, upstream, session) else { return false }
+        } else if turnsToHTTP2(index, upstream, session) {
+            return false
+        }
         let generation = upstream.pointee.generation
         connected(index, upstream)
         guard upstreams.find(index, generation: generation) != nil else { return false }

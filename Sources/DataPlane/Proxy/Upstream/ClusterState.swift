@@ -40,6 +40,10 @@ struct ClusterState {
     var maxConnectionDuration: UInt64
     var maxRequests: UInt32
     var isOriginalDestination: Bool
+    var speaks: EndpointProtocol
+    var http2: HTTP2Options
+    /// The first HTTP/2 session with an original destination.
+    var sessions: Int32 = -1
     var labels: Int32
     var name: ByteRun
     /// Local address to dial from, and the namespace of original destinations.
@@ -76,6 +80,8 @@ struct ClusterState {
         maxConnectionDuration = settings.maxConnectionDuration
         maxRequests = settings.maxRequestsPerConnection
         isOriginalDestination = false
+        speaks = settings.speaks
+        http2 = settings.http2
         labels = settings.labels
         arena = Arena()
         name = arena.copy(configuration.name)
@@ -112,6 +118,10 @@ struct EndpointPool: BitwiseCopyable {
     /// Open and connecting ones.
     var open: Int32 = 0
     var labels: Int32 = 0
+    /// The first of its HTTP/2 sessions that take further streams.
+    var sessions: Int32 = -1
+    /// TLS agreed on HTTP/1 with it, where either would do.
+    var speaksHTTP1 = false
     var address = SocketAddress()
 }
 

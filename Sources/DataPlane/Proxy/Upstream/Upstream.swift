@@ -4,7 +4,7 @@ import TLS
 
 /// A connection to an endpoint. A plain value in a slab; idle it holds no buffer.
 struct Upstream: SlabElement {
-    enum State: UInt8, BitwiseCopyable { case connecting, handshaking, idle, busy, tunnel }
+    enum State: UInt8, BitwiseCopyable { case connecting, handshaking, idle, busy, tunnel, http2 }
 
     struct Flags: OptionSet, BitwiseCopyable {
         let rawValue: UInt16
@@ -21,6 +21,12 @@ struct Upstream: SlabElement {
         /// Taken out of epoll while paused, because a broken connection reports itself without end.
         static let isUnwatched = Flags(rawValue: 128)
         static let closesAfterResponse = Flags(rawValue: 256)
+        /// A stream of an HTTP/2 connection: an element without a descriptor.
+        static let isStream = Flags(rawValue: 512)
+        /// Streams: the library has closed it.
+        static let isOver = Flags(rawValue: 1024)
+        /// Streams that relay bytes: nothing follows what waits.
+        static let endsSending = Flags(rawValue: 2048)
         /// It serves one client, or one host, only: the worker's `keyed` says which.
         static let isKeyed = Flags(rawValue: 1 << 15)
     }
@@ -38,7 +44,13 @@ struct Upstream: SlabElement {
     var exchange: Int32 = -1
     var requestsServed: UInt32 = 0
     var timer = TimerID.none
-    /// Neighbours in the endpoint's stack of idle connections.
+    /// The HTTP/2 session that it carries, or whose stream it is; -1 = none.
+    var session: Int32 = -1
+    /// The number of the stream; 0: not begun yet, or a connection.
+    var stream: Int32 = 0
+    /// Bytes of the stream's body for which the endpoint's window was not given back.
+    var unconsumed: Int32 = 0
+    /// Neighbours in the endpoint's stack of idle connections, or among the streams of the session.
     var above: Int32 = -1
     var below: Int32 = -1
     var cluster: ClusterPlace
@@ -50,6 +62,8 @@ struct Upstream: SlabElement {
     var openedAt: UInt64 = 0
 
     init() { cluster = ClusterState.nowhere }
+
+    @inline(__always) var isStream: Bool { flags.contains(.isStream) }
 
     var interest: Readiness {
         var wanted: Readiness = []

@@ -34,6 +34,14 @@ extension Worker {
             }
         }
         beginTry(exchange, cluster, slot)
+        if speaksHTTP2(exchange, cluster), dispatchStream(index, exchange, cluster, slot) {
+            armExchange(exchange)
+            return
+        }
+        if exchange.pointee.flags.contains(.isUnframed), !frame(exchange) {
+            answer(index, exchange, status: 400, reason: "the trailers are malformed or too long")
+            return
+        }
         let idle = exchange.pointee.isRaw ? -1 : takeIdle(cluster, slot, exchange)
         if idle >= 0 {
             attach(idle, upstreams.pointer(idle), index, exchange)
@@ -114,7 +122,8 @@ extension Worker {
 
     // MARK: New connections
 
-    private func connect(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace, _ slot: Int32) {
+    /// Begins a connection; nil when it failed (and was dealt with).
+    func dial(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace, _ slot: Int32) -> Int32? {
         let target = target(exchange, cluster, slot)
         metrics.count(.upstreamConnectionsTotal)
         cluster.pointee.configuration.traffic.set()
@@ -123,7 +132,7 @@ extension Worker {
             if fd >= 0 { Socket.close(fd) }
             cluster.pointee.giveBack(.connections, exchange.pointee.priority)
             connectFailed(index, exchange, cluster, slot, code: fd >= 0 ? EMFILE : -fd)
-            return
+            return nil
         }
         let upstream = upstreams.pointer(upstreamIndex)
         upstream.pointee.fd = fd
@@ -135,20 +144,26 @@ extension Worker {
         hold(cluster)
         if slot >= 0 { cluster.pointee.pools[Int(slot)].open &+= 1 }
         metrics.add(.upstreamConnections, 1)
-        let token = Token(.upstream, upstreamIndex, generation: upstream.pointee.generation)
         let timer = Token(.upstreamTimer, upstreamIndex, generation: upstream.pointee.generation)
         upstream.pointee.timer = loop.timers.make(token: timer.raw)
         loop.timers.set(
             upstream.pointee.timer,
             Instant(nanoseconds: Self.after(now, cluster.pointee.connectTimeout))
         )
+        return upstreamIndex
+    }
+
+    private func connect(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace, _ slot: Int32) {
+        guard let upstreamIndex = dial(index, exchange, cluster, slot) else { return }
+        let upstream = upstreams.pointer(upstreamIndex)
+        let token = Token(.upstream, upstreamIndex, generation: upstream.pointee.generation)
         exchange.pointee.state = .connecting
         attach(upstreamIndex, upstream, index, exchange)
         if cluster.pointee.keysConnections { noteKey(upstreamIndex, upstream, exchange) }
         let waits =
             exchange.pointee.request.isEmpty || tls(of: cluster, slot) != nil || introduction(of: cluster, slot) != nil
         if waits { upstream.pointee.flags.insert(.writeArmed) }
-        guard loop.tryWatch(fd, upstream.pointee.interest, token: token.raw) else {
+        guard loop.tryWatch(upstream.pointee.fd, upstream.pointee.interest, token: token.raw) else {
             upstreamFailed(upstreamIndex, upstream, code: EMFILE)
             return
         }
@@ -203,6 +218,10 @@ extension Worker {
         if upstream.pointee.endpoint >= 0 { cluster.pointee.set.connectionOpened(upstream.pointee.endpoint) }
         let duration = cluster.pointee.maxConnectionDuration
         loop.timers.set(upstream.pointee.timer, Instant(nanoseconds: Self.after(now, duration)))
+        if upstream.pointee.session >= 0 {
+            sessionConnected(upstreamIndex, upstream)
+            return
+        }
         guard upstream.pointee.exchange >= 0 else { return }
         let exchange = exchanges.pointer(upstream.pointee.exchange)
         if exchange.pointee.flags.contains(.terminatesConnect) {
@@ -216,7 +235,7 @@ extension Worker {
 
     // MARK: The queue for a connection
 
-    private func enqueuePending(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace) {
+    func enqueuePending(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace) {
         metrics.count(.breakerConnections)
         // The place is chosen anew when a connection is free.
         endTry(exchange, .cancelled)

@@ -110,6 +110,7 @@ extension Worker {
     func closeIdle(_ cluster: ClusterPlace, _ slot: Int32) {
         if cluster.pointee.keysConnections { closeIdleKeyed(cluster, slot) }
         guard slot >= 0, Int(slot) < cluster.pointee.poolCount else { return }
+        retireSessions(cluster, slot)
         while cluster.pointee.pools[Int(slot)].top >= 0 {
             let index = cluster.pointee.pools[Int(slot)].top
             closeUpstream(index, upstreams.pointer(index))
@@ -145,6 +146,7 @@ extension Worker {
     }
 
     func closeIdleOriginals(_ cluster: ClusterPlace) {
+        retireSessions(cluster, -1)
         for (key, list) in idleOriginals where key.cluster == cluster {
             for index in list { closeUpstream(index, upstreams.pointer(index)) }
         }
@@ -155,6 +157,14 @@ extension Worker {
     /// Closes at once. The request that used it, if any, must have been dealt with.
     func closeUpstream(_ index: Int32, _ upstream: UpstreamPlace, reset: Bool = false) {
         guard upstream.pointee.isLive else { return }
+        if upstream.pointee.session >= 0 {
+            if upstream.pointee.isStream {
+                closeStream(index, upstream)
+            } else {
+                endSession(endpointSessions.pointer(upstream.pointee.session), .resetBeforeResponse)
+            }
+            return
+        }
         let cluster = upstream.pointee.cluster
         let slot = upstream.pointee.endpoint
         if upstream.pointee.flags.contains(.isKeyed) {
@@ -195,6 +205,7 @@ extension Worker {
         switch upstream.pointee.state {
         case .idle: closeUpstream(index, upstream)
         case .connecting, .handshaking: upstreamFailed(index, upstream, code: ETIMEDOUT)
+        case .http2: sessionTimer(index, upstream)
         case .busy, .tunnel: break
         }
     }

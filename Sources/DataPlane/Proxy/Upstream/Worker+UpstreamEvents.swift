@@ -15,8 +15,12 @@ extension Worker {
             guard finishConnect(index, upstream) else { return }
         case .handshaking:
             guard continueHandshake(index, upstream) else { return }
+        case .http2:
+            sessionReady(index, upstream, readiness)
+            return
         case .busy, .tunnel: break
         }
+        if upstream.pointee.session >= 0 { return }
         if readiness.contains(.write), upstream.pointee.flags.contains(.writeArmed), upstream.pointee.exchange >= 0 {
             pump(upstream.pointee.exchange, exchanges.pointer(upstream.pointee.exchange))
             guard upstreams.find(index, generation: generation) != nil else { return }
@@ -68,6 +72,10 @@ extension Worker {
 
     /// A connection that was being made failed.
     func upstreamFailed(_ index: Int32, _ upstream: UpstreamPlace, code: Int32) {
+        if upstream.pointee.session >= 0 {
+            sessionFailed(index, upstream, code: code)
+            return
+        }
         let exchangeIndex = upstream.pointee.exchange
         let cluster = upstream.pointee.cluster
         let slot = upstream.pointee.endpoint
@@ -82,12 +90,17 @@ extension Worker {
     }
 
     func pauseReading(_ index: Int32, _ upstream: UpstreamPlace) {
-        guard !upstream.pointee.flags.contains(.readPaused) else { return }
+        // A stream waits for its window.
+        guard !upstream.pointee.isStream, !upstream.pointee.flags.contains(.readPaused) else { return }
         upstream.pointee.flags.insert(.readPaused)
         updateInterest(index, upstream)
     }
 
     func resumeReading(_ index: Int32, _ upstream: UpstreamPlace) {
+        if upstream.pointee.isStream {
+            giveBack(upstream)
+            return
+        }
         guard upstream.pointee.flags.contains(.readPaused), !upstream.pointee.flags.contains(.readEnded) else { return }
         upstream.pointee.flags.remove(.readPaused)
         if upstream.pointee.flags.contains(.isUnwatched) {

@@ -140,6 +140,8 @@ extension Worker {
         place.pointee.idleTimeout = settings.idleTimeout
         place.pointee.maxConnectionDuration = settings.maxConnectionDuration
         place.pointee.maxRequests = settings.maxRequestsPerConnection
+        place.pointee.speaks = settings.speaks
+        place.pointee.http2 = settings.http2
         place.pointee.labels = settings.labels
         place.pointee.endpointWait = settings.endpointWait
         place.pointee.hasChecks = settings.check != nil
@@ -190,6 +192,7 @@ extension Worker {
         let state = place.pointee.set[slot]
         guard !state.isPresent, state.id != 0, state.requestsInFlight == 0 else { return }
         place.pointee.set.recycle(slot)
+        place.pointee.pools[Int(slot)].speaksHTTP1 = false
         place.pointee.targets[Int(slot)] = EndpointTarget()
     }
 

@@ -55,6 +55,7 @@ final class Worker: @unchecked Sendable {
     var upstreams = Slab<Upstream>()
     var exchanges = Slab<Exchange>()
     var sessions = Slab<ClientSession>()
+    var endpointSessions = Slab<EndpointSession>()
     var buffers = BufferPool()
     var requestFields = FieldTable()
     var responseFields = FieldTable()
@@ -105,6 +106,8 @@ final class Worker: @unchecked Sendable {
     var http2Output: UnsafeMutableRawPointer?
     /// Clients' sessions with something to send at the end of this turn.
     var dirtySessions: [UInt64] = []
+    /// Endpoints' sessions with something to send at the end of this turn.
+    var dirtyEndpoints: [UInt64] = []
     /// Requests that wait for the rest of the bytes that came with them.
     var deferred: [UInt64] = []
     /// Streams whose bodies came in the present feed.
@@ -208,8 +211,9 @@ final class Worker: @unchecked Sendable {
         runQueue()
         while let token = loop.nextTimer() { timerFired(Token(raw: token)) }
         if loop.wasWoken { for command in commands.take() { obey(command) } }
-        while !queue.isEmpty || !freed.isEmpty || !dirtySessions.isEmpty {
+        while !queue.isEmpty || !freed.isEmpty || !dirtySessions.isEmpty || !dirtyEndpoints.isEmpty {
             runQueue()
+            if !dirtyEndpoints.isEmpty { flushEndpoints() }
             if !dirtySessions.isEmpty { flushSessions() }
         }
     }

@@ -140,6 +140,8 @@ extension RetryPolicy {
         guard isReplayable else { return .notReplayable }
         // One silent repetition on a fresh connection repairs the keep-alive race, with or without a policy.
         if failure == .staleConnection, isIdempotent, silentDone == 0 { return .retryAtOnce }
+        // The endpoint has not begun with it (RFC 9113 section 8.7): nothing speaks against sending it once more.
+        if failure == .refusedStream, silentDone == 0 { return .retryAtOnce }
         guard isCovered ?? covers(failure, status: status, isIdempotent: isIdempotent) else { return .notRetriable }
         let wasNeverSent = failure == .connect || failure == .resetBeforeRequest
         if wasNeverSent, hasUntried, silentDone < Self.silentLimit { return .retryAtOnce }

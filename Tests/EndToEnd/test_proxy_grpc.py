@@ -1,0 +1,116 @@
+"""gRPC through the proxy, with a client and a server of the reference implementation, and HTTP/2 to endpoints for other clients."""
+
+import threading
+
+import grpc
+import pytest
+
+from grpckit import call, channel, http2_cluster, server
+from proxykit import DEADLINE, Client, Proxy, eventually, free_port, get, http_filter, listener, route
+
+WAITS = {"cluster": "grpc", "timeout": "0s"}
+RETRIES = {**WAITS, "retry_policy": {"retry_on": "5xx,reset,connect-failure", "num_retries": 3}}
+
+
+@pytest.fixture(scope="module")
+def served():
+    """The port of a proxy before a gRPC server."""
+    port = free_port()
+    with server() as (process, origin):
+        routes = [route("grpc", "/test/fail", route=RETRIES), route("grpc", route=WAITS)]
+        with Proxy([listener(port, http_filter(routes))], [http2_cluster("grpc", origin)]) as proxy:
+            yield proxy, port, process
+
+
+@pytest.fixture
+def client(served):
+    with channel(served[1]) as client:
+        yield client
+
+
+def test_all_kinds_of_calls_pass(client):
+    answer, done = client.unary_unary("/test/unary").with_call(b"ping", metadata=(("x-ask", "it"),), timeout=DEADLINE)
+    assert answer == b"ping"
+    assert ("x-first", "it") in done.initial_metadata()
+    trailers = dict(done.trailing_metadata())
+    assert trailers["x-last"] == "end" and trailers["x-last-bin"] == b"\x00\xff"
+    parts = [bytes([65 + number]) * 1000 for number in range(20)]
+    assert client.stream_unary("/test/collect")(iter(parts), timeout=DEADLINE) == b"".join(parts)
+    assert b"".join(client.unary_stream("/test/spread")(b"abcdef", timeout=DEADLINE)) == b"abcdef"
+    chat = client.stream_stream("/test/chat")(iter(parts), timeout=DEADLINE)
+    assert list(chat) == parts
+
+
+def test_both_sides_of_a_conversation_take_turns(client):
+    said = threading.Semaphore(0)
+    words = iter([b"one", b"two", b"three"])
+
+    def speak():
+        for word in words:
+            yield word
+            assert said.acquire(timeout=DEADLINE)
+
+    answers = []
+    for answer in client.stream_stream("/test/chat")(speak(), timeout=DEADLINE):
+        answers.append(answer)
+        said.release()
+    assert answers == [b"one", b"two", b"three"]
+
+
+def test_large_messages_pass_both_ways(served):
+    body = bytes(range(256)) * 16_000
+    with channel(served[1], **{"grpc.max_receive_message_length": 1 << 26}) as client:
+        assert call(client, "unary", body) == body
+
+
+def test_many_calls_share_a_connection(client, served):
+    proxy = served[0]
+    calls = [client.unary_unary("/test/unary").future(b"%d" % number, timeout=DEADLINE) for number in range(200)]
+    assert [one.result() for one in calls] == [b"%d" % number for number in range(200)]
+    assert eventually(lambda: 0 < proxy.stat("upstream_connections") <= 3)
+
+
+def test_errors_of_the_server_keep_their_code(client):
+    with pytest.raises(grpc.RpcError) as failure:
+        call(client, "fail", b"a 5 9")
+    assert failure.value.code() == grpc.StatusCode.NOT_FOUND and failure.value.details() == "on purpose"
+    with pytest.raises(grpc.RpcError) as failure:
+        call(client, "nothing", b"")
+    assert failure.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_a_call_that_the_client_gives_up_ends_at_the_server(client, served):
+    hanging = client.unary_unary("/test/hang").future(b"", timeout=DEADLINE)
+    assert eventually(lambda: served[0].stat("downstream_requests") >= 1)
+    hanging.cancel()
+    assert served[2].stdout.readline() == "cancelled\n"
+
+
+def test_an_http1_client_gets_answers_of_an_http2_endpoint(served):
+    with Client(served[1]) as client:
+        body = b"\0\0\0\0\2hi"
+        client.send(b"POST /test/unary HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\nte: trailers\r\n"
+                    b"connection: te\r\ntransfer-encoding: chunked\r\n\r\n7\r\n" + body + b"\r\n0\r\n\r\n")
+        answer = client.until(b"\r\n0\r\n") + client.until(b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and body in answer and b"transfer-encoding: chunked" in answer
+    assert b"grpc-status: 0" in answer.split(b"\r\n0\r\n")[1] and b"x-last: end" in answer
+
+
+def test_a_killed_server_is_unavailable_until_it_is_back():
+    port = free_port()
+    with server() as (process, origin):
+        with Proxy([listener(port, http_filter([route("grpc", route=WAITS)]))], [http2_cluster("grpc", origin)]) as proxy:
+            with channel(port) as client:
+                hanging = client.unary_unary("/test/hang").future(b"", timeout=DEADLINE)
+                assert call(client, "unary", b"a") == b"a"
+                process.kill()
+                process.wait()
+                with pytest.raises(grpc.RpcError) as failure:
+                    hanging.result(timeout=DEADLINE)
+                assert failure.value.code() == grpc.StatusCode.UNAVAILABLE
+                with pytest.raises(grpc.RpcError) as failure:
+                    call(client, "unary", b"a")
+                assert failure.value.code() == grpc.StatusCode.UNAVAILABLE
+                with server(origin):
+                    assert call(client, "unary", b"b") == b"b"
+            assert eventually(lambda: proxy.stat("downstream_requests") == 0)
