@@ -56,17 +56,9 @@ extension Worker {
 
     /// What a client of HTTP/1 wants to see of its key (RFC 6455 section 4.2.2), where extended CONNECT had none.
     func writeAccept(_ exchange: ExchangePlace, _ writer: inout ByteWriter) {
-        guard let bytes = exchange.pointee.request.bytes else { return }
-        var rest = ByteRun(start: bytes, count: headLength(exchange))
-        let mark = Self.run("sec-websocket-key:")
-        while let end = rest.firstIndex(of: 0x0A), !rest.first(mark.count).equalsIgnoringCase(mark) {
-            rest = rest.dropping(end + 1)
-        }
-        guard let end = rest.firstIndex(of: 0x0D) else { return }
-        let key = rest.first(end).dropping(mark.count).trimmed
-        guard let start = key.start else { return }
+        guard let wanted = acceptance(exchange) else { return }
         writer.put("sec-websocket-accept: ")
-        WebSocketAnswer.write(key: start, key.count) { writer.put($0, $1) }
+        wanted.withUnsafeBytes { writer.put(ByteRun($0)) }
         writer.endLine()
     }
 }

@@ -457,21 +457,24 @@ extension Worker {
 
     /// Whether the endpoint answered the key that the proxy made for a stream's WebSocket.
     func isAccepted(_ exchange: ExchangePlace, _ memory: UnsafeRawPointer) -> Bool {
-        let name: StaticString = "\r\nsec-websocket-key: "
-        guard let text = exchange.pointee.request.bytes,
-            let found = memmem(text, exchange.pointee.request.count, name.utf8Start, name.utf8CodeUnitCount)
-        else { return false }
-        let start = UnsafeRawPointer(found) + name.utf8CodeUnitCount
-        guard start + WebSocketKey.count <= UnsafeRawPointer(text) + exchange.pointee.request.count else {
-            return false
-        }
-        let wanted = WebSocketKey.accept(start, WebSocketKey.count)
+        guard let wanted = acceptance(exchange) else { return false }
         for index in 0..<responseFields.count where responseFields.names[index] == .secWebSocketAccept {
             let field = responseFields.fields[index]
             return Int(field.valueLength) == wanted.count
                 && cweft_same(memory + Int(field.valueStart), wanted, wanted.count) != 0
         }
         return false
+    }
+
+    /// The answer to the key in a request, as it goes to the endpoint.
+    func acceptance(_ exchange: ExchangePlace) -> [UInt8]? {
+        let name: StaticString = "\r\nsec-websocket-key: "
+        guard let text = exchange.pointee.request.bytes,
+            let found = memmem(text, exchange.pointee.request.count, name.utf8Start, name.utf8CodeUnitCount)
+        else { return nil }
+        let start = UnsafeRawPointer(found) + name.utf8CodeUnitCount
+        guard start + WebSocketKey.count <= UnsafeRawPointer(text) + exchange.pointee.request.count else { return nil }
+        return WebSocketKey.accept(start, WebSocketKey.count)
     }
 
     /// Nothing more is sent on a stream that relays bytes.

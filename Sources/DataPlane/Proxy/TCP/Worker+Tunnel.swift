@@ -166,7 +166,7 @@ extension Worker {
     ) {
         let downstreamIndex = exchange.pointee.downstream
         let place = downstreams.pointer(downstreamIndex)
-        guard !place.pointee.isStream || isAccepted(exchange, memory) else {
+        guard !place.pointee.isStream || upstream.pointee.isStream || isAccepted(exchange, memory) else {
             metrics.violation(.badResponse)
             upstreamBroke(index, exchange, upstreamIndex, upstream, .badResponse)
             return
