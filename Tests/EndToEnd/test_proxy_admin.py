@@ -247,7 +247,7 @@ def test_version_and_help():
 ])
 def test_a_wrong_command_line_is_explained(arguments):
     result = run(*arguments)
-    assert result.returncode == 2
+    assert result.returncode == 1
     assert result.stderr.startswith("weft-proxy: ")
 
 

@@ -215,7 +215,8 @@ def test_sessions_with_endpoints_are_resumed_as_often_as_configured(people, want
     tls = client_tls(max_session_keys=wanted, sni="server.example", common=trusting(people))
     port = free_port()
     with Origin(serve) as origin, Proxy([listener(port, http_filter([route()]))],
-                                        [cluster("origin", origin.port, transport_socket=tls, max_requests_per_connection=1)]):
+                                        [cluster("origin", origin.port, transport_socket=tls, max_requests_per_connection=1)]) as proxy:
         for _ in range(3):
             assert proxykit.get(port)[0] == 200
+        assert proxy.stat("tls_resumed_total") == 2 * wanted
     assert resumed == ([False, True, True] if wanted else [False] * 3)

@@ -316,6 +316,7 @@ void wtls_end(struct wtls_session *session) {
 // MARK: What is known of it
 
 const char *wtls_reason(const struct wtls_session *session) { return session->reason; }
+int wtls_is_version13(const struct wtls_session *session) { return SSL_version(session->ssl) == TLS1_3_VERSION; }
 const char *wtls_version(const struct wtls_session *session) { return SSL_get_version(session->ssl); }
 const char *wtls_cipher(const struct wtls_session *session) { return SSL_get_cipher_name(session->ssl); }
 int wtls_was_resumed(const struct wtls_session *session) { return SSL_session_reused(session->ssl); }

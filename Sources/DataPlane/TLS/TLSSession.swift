@@ -86,6 +86,7 @@ package struct TLSSession: BitwiseCopyable {
         default: .none
         }
     }
+    package var isVersion13: Bool { wtls_is_version13(handle) != 0 }
     package var version: String { String(cString: wtls_version(handle)) }
     package var cipher: String { String(cString: wtls_cipher(handle)) }
     package var wasResumed: Bool { wtls_was_resumed(handle) != 0 }

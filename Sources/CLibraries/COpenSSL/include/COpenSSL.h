@@ -129,6 +129,7 @@ int wtls_has_peer(const struct wtls_session *session);
 
 /// Why the session failed; "" as long as it did not.
 const char *wtls_reason(const struct wtls_session *session);
+int wtls_is_version13(const struct wtls_session *session);
 const char *wtls_version(const struct wtls_session *session);
 const char *wtls_cipher(const struct wtls_session *session);
 int wtls_was_resumed(const struct wtls_session *session);

@@ -10,6 +10,11 @@ extension Envoy {
         package var accessLog: [AccessLog]
         package var maxConnectAttempts: UInt32?
         package var maxDownstreamConnectionDuration: Duration?
+        /// Between tries to connect.
+        package var backoffOptions: BackoffStrategy?
+        /// Up to this share is added to `maxDownstreamConnectionDuration`.
+        package var maxDownstreamConnectionDurationJitterPercentage: Percent?
+        package var accessLogOptions: TcpProxy.TcpAccessLogOptions?
         package var tunnelingConfig: TcpProxy.TunnelingConfig?
 
         /// One of these.
@@ -19,6 +24,9 @@ extension Envoy {
         }
 
         package init(
+            backoffOptions: BackoffStrategy? = nil,
+            maxDownstreamConnectionDurationJitterPercentage: Percent? = nil,
+            accessLogOptions: TcpProxy.TcpAccessLogOptions? = nil,
             statPrefix: String = "",
             clusterSpecifier: ClusterSpecifier? = nil,
             idleTimeout: Duration? = nil,
@@ -27,6 +35,9 @@ extension Envoy {
             maxDownstreamConnectionDuration: Duration? = nil,
             tunnelingConfig: TcpProxy.TunnelingConfig? = nil
         ) {
+            self.backoffOptions = backoffOptions
+            self.maxDownstreamConnectionDurationJitterPercentage = maxDownstreamConnectionDurationJitterPercentage
+            self.accessLogOptions = accessLogOptions
             self.statPrefix = statPrefix
             self.clusterSpecifier = clusterSpecifier
             self.idleTimeout = idleTimeout
@@ -62,13 +73,19 @@ extension Envoy {
                 .duration,
                 [.durationAtLeast(.milliseconds(1))]
             )
+            schema.optional(18, "backoff_options", \.backoffOptions, .message)
+            schema.optional(
+                20,
+                "max_downstream_connection_duration_jitter_percentage",
+                \.maxDownstreamConnectionDurationJitterPercentage,
+                .message
+            )
+            schema.optional(17, "access_log_options", \.accessLogOptions, .message)
             schema.optional(12, "tunneling_config", \.tunnelingConfig, .message)
             schema.unsupported(
                 """
-                on_demand=14 metadata_match=9 downstream_idle_timeout=3 upstream_idle_timeout=4
-                backoff_options=18 hash_policy=11 
-                max_downstream_connection_duration_jitter_percentage=20 access_log_flush_interval=15
-                flush_access_log_on_connected=16 access_log_options=17 proxy_protocol_tlvs=19
+                on_demand=14 metadata_match=9 downstream_idle_timeout=3 upstream_idle_timeout=4 hash_policy=11
+                access_log_flush_interval=15 flush_access_log_on_connected=16 proxy_protocol_tlvs=19
                 upstream_connect_mode=21 max_early_data_bytes=22
                 """
             )

@@ -370,6 +370,7 @@ final class AdminRouter {
             var envoy = self.page(reports)
             envoy.subtract(self.baseline)
             page.write(envoy.stats)
+            page.writeCertificates(process.store.context.tls.holders, now: WallClock.now())
             reply(AdminResponse(contentType: PrometheusText.contentType, body: page.text.bytes))
         }
     }

@@ -292,8 +292,36 @@ struct ListenerCompiler {
             maxConnectionDuration: nanoseconds(message.maxDownstreamConnectionDuration) ?? 0,
             accessLogs: accessLogs("access_log", message.accessLog),
             connectHead: message.tunnelingConfig.map { config in context.at("tunneling_config") { connectHead(config) }
-            } ?? []
+            } ?? [],
+            more: more(message)
         )
+    }
+
+    private func more(_ message: Envoy.TcpProxy) -> TCPChainConfiguration.More {
+        var more = TCPChainConfiguration.More()
+        if let backoff = message.backoffOptions {
+            more.backoffBase = nanoseconds(backoff.baseInterval) ?? 0
+            more.backoffMost = nanoseconds(backoff.maxInterval) ?? more.backoffBase &* 10
+            if more.backoffMost < more.backoffBase {
+                context.report("backoff_options.max_interval: must not be less than base_interval")
+            }
+        }
+        if let jitter = message.maxDownstreamConnectionDurationJitterPercentage {
+            guard let life = nanoseconds(message.maxDownstreamConnectionDuration) else {
+                context.report(
+                    "max_downstream_connection_duration_jitter_percentage: max_downstream_connection_duration has to stand "
+                        + "beside it"
+                )
+                return more
+            }
+            more.durationJitter = UInt64(Double(life) * min(100, max(0, jitter.value)) / 100)
+        }
+        if let options = message.accessLogOptions {
+            if message.accessLog.isEmpty { context.report("access_log_options: there is no access_log") }
+            more.logsConnected = options.flushAccessLogOnConnected
+            more.logInterval = nanoseconds(options.accessLogFlushInterval) ?? 0
+        }
+        return more
     }
 
     /// What an endpoint is asked before it gets a connection's bytes.

@@ -137,6 +137,26 @@ final class TCPChainConfiguration: Sendable {
     let accessLogs: [AccessLogIndex]
     /// The request after whose answer the endpoint relays; empty: it does so at once.
     let connectHead: [UInt8]
+    let more: More
+
+    /// What few configurations ask for. Times in nanoseconds.
+    struct More: Sendable {
+        /// Between tries to connect; 0 = at the next turn.
+        var backoffBase: UInt64 = 0
+        var backoffMost: UInt64 = 0
+        /// Up to this is added to the whole life.
+        var durationJitter: UInt64 = 0
+        /// A line is written when the endpoint is reached, and again and again after this time; 0 = only at the end.
+        var logsConnected = false
+        var logInterval: UInt64 = 0
+
+        /// Before the try after `tries` that failed: chance spreads those that failed together.
+        func backoff(after tries: Int, random: UInt64) -> UInt64 {
+            guard backoffBase > 0 else { return 0 }
+            let most = min(backoffMost, backoffBase << UInt64(min(20, max(0, tries - 1))))
+            return random % max(1, most)
+        }
+    }
 
     init(
         statPrefix: String,
@@ -145,8 +165,10 @@ final class TCPChainConfiguration: Sendable {
         maxConnectAttempts: UInt32 = 1,
         maxConnectionDuration: UInt64 = 0,
         accessLogs: [AccessLogIndex] = [],
-        connectHead: [UInt8] = []
+        connectHead: [UInt8] = [],
+        more: More = More()
     ) {
+        self.more = more
         self.statPrefix = statPrefix
         self.clusters = clusters
         self.idleTimeout = idleTimeout

@@ -85,6 +85,8 @@ struct ProcessLimits: Sendable, Equatable {
     var maxDownstreamConnections = 0
     /// From SIGTERM until connections are cut, nanoseconds.
     var drainTime: UInt64 = 10_000_000_000
+    /// Connections are told to end one after another over that time.
+    var drainsGradually = false
 
     init() {}
 }

@@ -2,21 +2,33 @@
 struct ProxyOptions: Sendable {
     enum Mode: String, Sendable {
         case serve, validate
+        case initOnly = "init_only"
         /// Prints docs/envoy-compatibility.md: for those who change the tables.
         case compatibility
     }
 
     var configPath: String?
-    /// Inline configuration, merged over nothing: used instead of a file.
+    /// Configuration on the command line: merged over the file's, or in its place.
     var configText: String?
     var mode = Mode.serve
     /// nil = one worker per processor.
     var concurrency: Int?
     var logLevel = LogLevel.info
+    /// The process log goes here in place of standard error.
+    var logPath: String?
     var drainSeconds: UInt64 = 10
+    /// Connections are told to end one after another over the drain time.
+    var drainsGradually = false
+    /// In place of what the bootstrap's node says.
+    var nodeID: String?
+    var nodeCluster: String?
+    var nodeZone: String?
+    /// Where the admin's address is written.
+    var adminAddressPath: String?
     /// The Unix socket of whoever keeps the listening sockets while this process is gone.
     var keeperPath: String?
     var wantsVersion = false
+    var wantsHotRestartVersion = false
     var wantsHelp = false
 
     static let help = """
@@ -24,20 +36,43 @@ struct ProxyOptions: Sendable {
 
         usage: weft-proxy -c FILE [options]
 
-          -c, --config-path FILE   the bootstrap, JSON or YAML
-          --config-yaml TEXT       the bootstrap itself instead of a file
-          --mode serve|validate    validate: name every problem by its path and end (0 = good, 1 = not)
-          --concurrency N          worker threads (default: one per processor)
-          -l, --log-level LEVEL    trace, debug, info, warning, error, critical, off (default: info)
-          --drain-time-s N         seconds for connections to end after SIGTERM (default: 10)
-          --listener-keeper PATH   the Unix socket of a keeper of listening sockets: the next proxy takes them over
-          --version                print the version and end
-          -h, --help               print this and end
+          -c, --config-path FILE     the bootstrap, JSON or YAML
+          --config-yaml TEXT         merged over the bootstrap, or in its place: lists grow, everything else is replaced
+          --mode MODE                serve; validate: name every problem by its path and end (0 = good, 1 = not);
+                                     init_only: end as soon as it would serve
+          --concurrency N            worker threads (default: one per processor)
+          -l, --log-level LEVEL      trace, debug, info, warning, error, critical, off (default: info)
+          --log-path FILE            the process log goes there in place of standard error
+          --drain-time-s N           seconds for connections to end after SIGTERM (default: 10)
+          --drain-strategy STRATEGY  immediate: every connection ends with its next answer (default);
+                                     gradual: more and more of them do, over the drain time
+          --service-node ID          the node's id, in place of the bootstrap's; --service-cluster, --service-zone likewise
+          --admin-address-path FILE  write the address of the admin there
+          --listener-keeper PATH     the Unix socket of a keeper of listening sockets: the next proxy takes them over
+          --version                  print the version and end
+          -h, --help                 print this and end
+
+        There is no hot restart (see --listener-keeper): --disable-hot-restart, --base-id, --use-dynamic-base-id,
+        --restart-epoch 0 and --parent-shutdown-time-s are taken and change nothing.
 
         signals: TERM and INT drain and end (a second one ends at once), USR1 opens log files again, HUP reads all
         configuration files again
 
         """
+
+    /// Options of Envoy that are refused, and what to do instead.
+    private static let refused: [String: String] = [
+        "--component-log-level": "there is one log level for all parts; use --log-level",
+        "--log-format": "the process log has one form, key=value",
+        "--log-format-escaped": "the process log is always escaped",
+        "--fine-grain-logging": "there is one log level for all parts; use --log-level",
+        "--allow-unknown-fields": "fields that are not known are always errors",
+        "--allow-unknown-static-fields": "fields that are not known are always errors",
+        "--ignore-unknown-dynamic-fields": "fields that are not known are always errors",
+        "--base-id-path": "there is no hot restart, and no base id",
+        "--socket-path": "there is no hot restart; see --listener-keeper",
+        "--cpuset-threads": "use --concurrency",
+    ]
 
     /// Options from the words after the program's name.
     static func parse(_ words: [String]) throws(UsageError) -> ProxyOptions {
@@ -61,7 +96,7 @@ struct ProxyOptions: Sendable {
             case "--mode":
                 let text = try value()
                 guard let mode = Mode(rawValue: text) else {
-                    throw UsageError(message: "--mode must be serve or validate, not \"\(text)\"")
+                    throw UsageError(message: "--mode must be serve, validate or init_only, not \"\(text)\"")
                 }
                 options.mode = mode
             case "--concurrency": options.concurrency = try number(try value(), name, 1...1024)
@@ -73,13 +108,34 @@ struct ProxyOptions: Sendable {
                 options.logLevel = level
             case "--drain-time-s": options.drainSeconds = UInt64(try number(try value(), name, 0...86_400))
             case "--listener-keeper": options.keeperPath = try value()
-            // Envoy's hot restart has no counterpart here; scripts that set its number run unchanged.
-            case "--base-id", "--restart-epoch", "--service-cluster", "--service-node", "--service-zone":
-                _ = try value()
-            case "--disable-hot-restart", "--use-dynamic-base-id": break
+            case "--log-path": options.logPath = try value()
+            case "--drain-strategy":
+                let text = try value()
+                guard text == "gradual" || text == "immediate" else {
+                    throw UsageError(message: "--drain-strategy must be gradual or immediate, not \"\(text)\"")
+                }
+                options.drainsGradually = text == "gradual"
+            case "--service-node": options.nodeID = try value()
+            case "--service-cluster": options.nodeCluster = try value()
+            case "--service-zone": options.nodeZone = try value()
+            case "--admin-address-path": options.adminAddressPath = try value()
+            // Hot restart has no counterpart here; scripts that set its numbers run unchanged.
+            case "--base-id": _ = try number(try value(), name, 0...Int(UInt32.max))
+            case "--parent-shutdown-time-s": _ = try number(try value(), name, 0...1_000_000)
+            case "--restart-epoch":
+                guard try number(try value(), name, 0...Int(Int32.max)) == 0 else {
+                    throw UsageError(
+                        message: "--restart-epoch: there is no hot restart, so that no proxy before this one can be "
+                            + "taken over; start with epoch 0, and keep listening sockets with --listener-keeper"
+                    )
+                }
+            case "--disable-hot-restart", "--use-dynamic-base-id", "--reject-unknown-dynamic-fields": break
+            case "--hot-restart-version": options.wantsHotRestartVersion = true
             case "--version": options.wantsVersion = true
             case "-h", "--help": options.wantsHelp = true
-            default: throw UsageError(message: "unknown option \(name)")
+            default:
+                if let why = refused[name] { throw UsageError(message: "\(name) is not supported: \(why)") }
+                throw UsageError(message: "unknown option \(name)")
             }
         }
         return options

@@ -41,6 +41,7 @@ final class ProxyProcess: EventHandler {
         self.log = log
         var limits = ProcessLimits()
         limits.drainTime = options.drainSeconds * 1_000_000_000
+        limits.drainsGradually = options.drainsGradually
         limits.maxDownstreamConnections = DescriptorLimit.raise() / 2
         store = ConfigurationStore(limits: limits, ports: PortReserver())
         do {
@@ -156,6 +157,9 @@ final class ProxyProcess: EventHandler {
         let router = AdminRouter(process: self)
         let server = try AdminServer(address, loop: loop) { router.answer($0, $1) }
         log.info("admin listens", ["address": server.display])
+        if let path = options.adminAddressPath, let failure = FileBytes.write(Array(server.display.utf8), to: path) {
+            log.error("--admin-address-path", ["error": failure])
+        }
         admin = server
     }
 
@@ -224,6 +228,7 @@ final class ProxyProcess: EventHandler {
         state.reason = "LIVE"
         scheduleRelease()
         log.info("ready")
+        if options.mode == .initOnly { stopWorkers() }
     }
 
     // MARK: Ending
@@ -231,7 +236,9 @@ final class ProxyProcess: EventHandler {
     func ready(_ readiness: Readiness) {
         while let number = signals.next() {
             switch number {
-            case SIGUSR1: accessLogs.reopenFiles()
+            case SIGUSR1:
+                accessLogs.reopenFiles()
+                if let path = options.logPath, let failure = log.open(path) { log.error(failure) }
             case SIGHUP: filesChanged(Set(store.files.keys).union(store.context.tls.files.map(\.path)))
             default: endRequested(number)
             }
@@ -301,6 +308,7 @@ final class ProxyProcess: EventHandler {
                 "mode": .string(options.mode.rawValue),
                 "log_level": .string(log.level.name),
                 "drain_time": .string("\(options.drainSeconds)s"),
+                "drain_strategy": .string(options.drainsGradually ? "Gradual" : "Immediate"),
             ],
             "node": bootstrap.node?.jsonValue ?? .object(Fields()),
             "configuration_generation": .int(Int64(store.snapshot.generation)),

@@ -4,15 +4,15 @@ import Wire
 
 /// What `weft-proxy` does with its command line.
 package enum ProxyProgram {
-    /// Runs the program; the exit code: 0 = ended as asked, 1 = the configuration or the machine does not allow it,
-    /// 2 = the command line is wrong.
+    /// Runs the program; the exit code: 0 = ended as asked, 1 = the command line, the configuration or the machine does not
+    /// allow it.
     package static func run(_ words: [String]) -> Int32 {
         let options: ProxyOptions
         do {
             options = try ProxyOptions.parse(words)
         } catch {
             write(2, "weft-proxy: \(error.message)\n\(ProxyOptions.help)")
-            return 2
+            return 1
         }
         if options.wantsHelp {
             write(1, ProxyOptions.help)
@@ -26,11 +26,19 @@ package enum ProxyProgram {
             write(1, CompatibilityPage.text())
             return 0
         }
+        if options.wantsHotRestartVersion {
+            write(1, "disabled\n")
+            return 0
+        }
         guard options.configPath != nil || options.configText != nil else {
             write(2, "weft-proxy: a configuration is required: -c FILE\n")
-            return 2
+            return 1
         }
         let log = ProcessLog(level: options.logLevel)
+        if let path = options.logPath, let failure = log.open(path) {
+            write(2, "weft-proxy: --log-path: \(failure)\n")
+            return 1
+        }
         do {
             let bootstrap = try readBootstrap(options, log)
             return try options.mode == .validate ? validate(bootstrap, options, log) : serve(bootstrap, options, log)
@@ -46,24 +54,42 @@ package enum ProxyProgram {
         _ options: ProxyOptions,
         _ log: ProcessLog
     ) throws(ConfigurationProblems) -> Envoy.Bootstrap {
-        let bytes: [UInt8]
-        if let text = options.configText {
-            bytes = Array(text.utf8)
-        } else {
-            switch FileBytes.read(options.configPath ?? "", limit: ConfigurationStore.fileLimit) {
-            case .success(let contents): bytes = contents
+        var value: Value?
+        if let path = options.configPath {
+            switch FileBytes.read(path, limit: ConfigurationStore.fileLimit) {
+            case .success(let contents): value = try ConfigurationStore.document(contents)
             case .failure(let failure): throw ConfigurationProblems(lines: [failure.message])
             }
         }
-        let value = try ConfigurationStore.document(bytes)
+        if let text = options.configText {
+            do throws(ConfigurationProblems) {
+                let more = try ConfigurationStore.document(Array(text.utf8))
+                value = value.map { ConfigurationMerge.merge($0, more) } ?? more
+            } catch { throw ConfigurationProblems(lines: error.lines.map { "--config-yaml: \($0)" }) }
+        }
         do {
             var warnings: [SchemaProblem] = []
-            let bootstrap = try Envoy.Bootstrap.read(value, warnings: &warnings)
+            var bootstrap = try Envoy.Bootstrap.read(value ?? .object(Fields()), warnings: &warnings)
             for warning in warnings { log.warning("without effect", ["field": warning.path, "why": warning.message]) }
+            name(&bootstrap, options)
             return bootstrap
         } catch {
             throw ConfigurationProblems(lines: error.problems.map(\.description))
         }
+    }
+
+    /// Who the proxy is, by its command line.
+    private static func name(_ bootstrap: inout Envoy.Bootstrap, _ options: ProxyOptions) {
+        guard options.nodeID != nil || options.nodeCluster != nil || options.nodeZone != nil else { return }
+        var node = bootstrap.node ?? Envoy.Node()
+        if let id = options.nodeID { node.id = id }
+        if let cluster = options.nodeCluster { node.cluster = cluster }
+        if let zone = options.nodeZone {
+            var locality = node.locality ?? Envoy.Locality()
+            locality.zone = zone
+            node.locality = locality
+        }
+        bootstrap.node = node
     }
 
     private static func validate(

@@ -1,5 +1,6 @@
 import CWeft
 import Glibc
+import Reactor
 import Synchronization
 
 /// The process log: one `key=value` line per event on standard error. Any thread may log; nothing of a request's normal
@@ -8,6 +9,15 @@ final class ProcessLog: Sendable {
     private let threshold: Atomic<Int>
 
     init(level: LogLevel) { threshold = Atomic(level.rawValue) }
+
+    /// Makes a file take the place of standard error, whoever writes there; why it cannot be, or nil.
+    func open(_ path: String) -> String? {
+        let fd = Glibc.open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+        guard fd >= 0 else { return "\(SystemError(code: cweft_errno(), operation: "open \(path)"))" }
+        let result = dup2(fd, 2)
+        close(fd)
+        return result < 0 ? "\(SystemError(code: cweft_errno(), operation: "write to \(path)"))" : nil
+    }
 
     var level: LogLevel {
         get { LogLevel(rawValue: threshold.load(ordering: .relaxed)) ?? .info }

@@ -1,4 +1,5 @@
 import HTTP
+import TLS
 import Telemetry
 import Traffic
 
@@ -117,6 +118,30 @@ struct PrometheusPage {
         }
         process.write(&text)
     }
+
+    /// Writes when certificates end.
+    mutating func writeCertificates(_ holders: [TLSHolder], now: UInt64) {
+        let all = holders.compactMap { holder in
+            holder.context?.certificates.map(\.notAfter).min().map { (holder.source.owner, $0) }
+        }
+        let ends = Dictionary(all, uniquingKeysWith: { max($0, $1) })
+        guard let first = ends.values.min() else { return }
+        let days = max(0, (first - Int64(clamping: now / 1_000_000_000)) / 86_400)
+        text.family("days_until_first_cert_expiring", .gauge, help: "Whole days until the first certificate ends.")
+        text.sample("days_until_first_cert_expiring", .empty, UInt64(days))
+        text.family(
+            "tls_certificate_expiration_unix_time_seconds",
+            .gauge,
+            help: "When a certificate ends, by its user."
+        )
+        for (owner, end) in ends.sorted(by: { $0.key < $1.key }) {
+            text.sample(
+                "tls_certificate_expiration_unix_time_seconds",
+                LabelSet([("for", owner)]),
+                UInt64(clamping: end)
+            )
+        }
+    }
 }
 
 /// A family of the proxy's own numbers.
@@ -224,6 +249,28 @@ private struct ProxyFamily {
         ),
         one("tls_handshakes_total", .tlsHandshakes, "TLS handshakes with clients that succeeded."),
         one("tls_handshake_failures_total", .tlsHandshakeFailures, "TLS handshakes with clients that failed."),
+        ProxyFamily(
+            name: "tls_certificate_refused_total",
+            kind: .counter,
+            help: "Certificates of peers that were refused, by cause.",
+            counters: [
+                (("cause", "client_gave_none"), .tlsNoCertificate), (("cause", "client_chain"), .tlsChainRefused),
+                (("cause", "client_name"), .tlsNameRefused), (("cause", "endpoint_chain"), .tlsUpstreamChainRefused),
+                (("cause", "endpoint_name"), .tlsUpstreamNameRefused),
+            ]
+        ),
+        ProxyFamily(
+            name: "tls_version_total",
+            kind: .counter,
+            help: "Handshakes with clients by the version of TLS.",
+            counters: [(("version", "TLSv1.2"), .tlsOldVersion), (("version", "TLSv1.3"), .tlsNewVersion)]
+        ),
+        ProxyFamily(
+            name: "tls_resumed_total",
+            kind: .counter,
+            help: "Handshakes that resumed a session, by peer.",
+            counters: [(("peer", "client"), .tlsResumed), (("peer", "endpoint"), .tlsUpstreamResumed)]
+        ),
         one("tls_upstream_handshakes_total", .tlsUpstreamHandshakes, "TLS handshakes with endpoints that succeeded."),
         one("tls_upstream_failures_total", .tlsUpstreamFailures, "TLS handshakes with endpoints that failed."),
         one("listeners_taken_over_total", .listenersTakenOver, "Listening sockets taken over from the proxy before."),

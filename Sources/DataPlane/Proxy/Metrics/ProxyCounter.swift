@@ -19,6 +19,8 @@ enum ProxyCounter: Int, CaseIterable, Sendable {
     // Detection of protocols.
     case detectedHTTP, detectedOther, detectionTimeouts
     // TLS.
+    case tlsNoCertificate, tlsChainRefused, tlsNameRefused, tlsOldVersion, tlsNewVersion, tlsResumed
+    case tlsUpstreamResumed, tlsUpstreamChainRefused, tlsUpstreamNameRefused
     case tlsHandshakes, tlsHandshakeFailures, tlsUpstreamHandshakes, tlsUpstreamFailures
     // Housekeeping.
     case listenersTakenOver, accessLogDropped, acceptFailures, systemCallFailures, loopIterations

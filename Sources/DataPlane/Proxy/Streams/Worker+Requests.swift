@@ -121,7 +121,7 @@ extension Worker {
         if head.isUpgrade { flags.insert(.wantsUpgrade) }
         exchange.pointee.flags = flags
         let isLast = chain.pointee.maxRequests > 0 && place.pointee.requestsServed >= chain.pointee.maxRequests
-        if !head.keepsAlive || isLast || isDraining || !chain.pointee.isCurrent {
+        if !head.keepsAlive || isLast || endsForDrain || !chain.pointee.isCurrent {
             place.pointee.flags.insert(.closesAfterResponse)
         }
         metrics.count(.downstreamRequestsTotal)

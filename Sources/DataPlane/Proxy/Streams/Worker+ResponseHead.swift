@@ -168,7 +168,7 @@ extension Worker {
     }
 
     func writeConnection(_ exchange: ExchangePlace, _ place: DownstreamPlace, _ writer: inout ByteWriter) {
-        if place.pointee.flags.contains(.closesAfterResponse) || isDraining {
+        if place.pointee.flags.contains(.closesAfterResponse) || endsForDrain {
             place.pointee.flags.insert(.closesAfterResponse)
             writer.put("connection: close\r\n")
         } else if exchange.pointee.flags.contains(.isHTTP10) {

@@ -75,6 +75,14 @@ extension Worker {
     /// The pause of a retry is over.
     private func wakeUp(_ index: Int32, _ exchange: ExchangePlace) {
         exchange.pointee.wakeDeadline = .max
+        guard exchange.pointee.state != .tunnel else {
+            // A relay that is logged while it lives.
+            log(exchange)
+            let interval = exchange.pointee.tcp?.takeUnretainedValue().more.logInterval ?? 0
+            if interval > 0 { exchange.pointee.wakeDeadline = now &+ interval }
+            armExchange(exchange)
+            return
+        }
         guard exchange.pointee.flags.contains(.awaitsBudget), let cluster = exchange.pointee.cluster else {
             dispatch(index, exchange)
             return

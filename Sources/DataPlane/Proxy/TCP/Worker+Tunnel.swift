@@ -35,7 +35,10 @@ extension Worker {
         exchange.pointee.snapshot = current
         hold(current)
         exchange.pointee.tcp = Unmanaged.passRetained(chain)
-        if chain.maxConnectionDuration > 0 { exchange.pointee.routeDeadline = now &+ chain.maxConnectionDuration }
+        if chain.maxConnectionDuration > 0 {
+            let jitter = chain.more.durationJitter > 0 ? random.next() % chain.more.durationJitter : 0
+            exchange.pointee.routeDeadline = now &+ chain.maxConnectionDuration &+ jitter
+        }
         let clusterIndex = chain.cluster(random: random.next())
         guard clusterIndex >= 0, Int(clusterIndex) < clusters.count, let cluster = clusters[Int(clusterIndex)] else {
             metrics.count(.noCluster)
@@ -78,6 +81,10 @@ extension Worker {
         exchange.pointee.respondedAt = now
         exchange.pointee.flags.insert(.countedTCP)
         metrics.tcpOpened(exchange.pointee.edge)
+        if let chain = exchange.pointee.tcp?.takeUnretainedValue() {
+            if chain.more.logsConnected { log(exchange) }
+            if chain.more.logInterval > 0 { exchange.pointee.wakeDeadline = now &+ chain.more.logInterval }
+        }
         endTryAsOpen(exchange)
         // What the client said before the endpoint's connection was there waited in the kernel.
         if exchange.pointee.request.isEmpty { resumeReading(exchange.pointee.downstream, place) }
@@ -102,7 +109,11 @@ extension Worker {
             metrics.count(.retriesTotal)
             exchange.pointee.state = .waiting
             // The next turn of the timers: a refused connection must not become a tight loop.
-            exchange.pointee.wakeDeadline = now &+ TimerWheel.grain
+            let backoff = exchange.pointee.tcp?.takeUnretainedValue().more.backoff(
+                after: Int(exchange.pointee.attempts),
+                random: random.next()
+            )
+            exchange.pointee.wakeDeadline = now &+ max(TimerWheel.grain, backoff ?? 0)
             armExchange(exchange)
             return
         }

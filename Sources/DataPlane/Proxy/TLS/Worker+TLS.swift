@@ -141,7 +141,14 @@ extension Worker {
         switch session.handshake() {
         case .wantsRead: armWriting(index, place, false)
         case .wantsWrite: armWriting(index, place, true)
-        case .failed: handshakeFailed(index, place, session.reason)
+        case .failed:
+            switch session.failure {
+            case .noCertificate: metrics.count(.tlsNoCertificate)
+            case .chain: metrics.count(.tlsChainRefused)
+            case .identity: metrics.count(.tlsNameRefused)
+            case .other, .none: break
+            }
+            handshakeFailed(index, place, session.reason)
         case .done: handshakeDone(index, place, session)
         }
     }
@@ -164,6 +171,8 @@ extension Worker {
             return
         }
         metrics.count(.tlsHandshakes)
+        metrics.count(session.isVersion13 ? .tlsNewVersion : .tlsOldVersion)
+        if session.wasResumed { metrics.count(.tlsResumed) }
         noteClientCertificate(place, session, chain)
         let generation = place.pointee.generation
         if known.listener != nil {
@@ -251,11 +260,14 @@ extension Worker {
             armWriting(index, upstream, true)
             return false
         case .failed:
+            if session.failure == .chain { metrics.count(.tlsUpstreamChainRefused) }
+            if session.failure == .identity { metrics.count(.tlsUpstreamNameRefused) }
             upstreamHandshakeFailed(index, upstream, session.reason)
             return false
         case .done: break
         }
         metrics.count(.tlsUpstreamHandshakes)
+        if session.wasResumed { metrics.count(.tlsUpstreamResumed) }
         armWriting(index, upstream, false)
         if upstream.pointee.session >= 0 {
             guard agreesOnHTTP2(index, upstream, session) else { return false }

@@ -16,6 +16,15 @@ enum FileBytes {
         }
     }
 
+    /// Makes these the bytes of a file; why it cannot be, or nil.
+    static func write(_ bytes: [UInt8], to path: String) -> String? {
+        let fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard fd >= 0 else { return "\(SystemError(code: cweft_errno(), operation: "open \(path)"))" }
+        defer { close(fd) }
+        let count = bytes.withUnsafeBytes { Glibc.write(fd, $0.baseAddress, $0.count) }
+        return count == bytes.count ? nil : "\(SystemError(code: cweft_errno(), operation: "write \(path)"))"
+    }
+
     /// The bytes of a file of at most `limit` bytes.
     static func read(_ path: String, limit: Int) -> Result<[UInt8], Failure> {
         let fd = open(path, O_RDONLY | O_CLOEXEC)

@@ -10,6 +10,11 @@ extension Worker {
         guard !isDraining else { return }
         isDraining = true
         idleDeadline = now &+ min(Limits.idleGrace, deadline / 2)
+        let limits = current.pointee.snapshot.limits
+        if limits.drainsGradually, isGraceful {
+            drainSince = now
+            idleDeadline = now &+ deadline
+        }
         guard isGraceful else { return }
         loop.timers.set(drainTimer, Instant(nanoseconds: now &+ deadline))
         for index in 0..<downstreams.used {
@@ -24,6 +29,15 @@ extension Worker {
             armDownstream(index, place)
         }
         if downstreams.liveCount == 0 { control.post(.drained(worker: number)) }
+    }
+
+    /// Whether a connection of HTTP/1 ends with this answer. Gradually: the more surely, the more of the time has passed.
+    @inline(__always)
+    var endsForDrain: Bool { isDraining && (drainSince == 0 || drawsEnd()) }
+
+    private func drawsEnd() -> Bool {
+        let time = current.pointee.snapshot.limits.drainTime
+        return time == 0 || random.next() % time < now &- drainSince
     }
 
     /// The grace is over.

@@ -124,6 +124,8 @@ final class Worker: @unchecked Sendable {
     var acceptTimer = TimerID.none
     var drainTimer = TimerID.none
     var isDraining = false
+    /// While draining gradually: when it began. 0 = every connection ends with its next answer.
+    var drainSince: UInt64 = 0
     /// While draining: when connections without a request are closed.
     var idleDeadline: UInt64 = .max
     /// Clusters in which a connection's place became free while requests wait.
