@@ -69,6 +69,19 @@ ROUTES = [
      "direct_response": {"status": 200}},
     {"match": {"path": "/exact"}, "direct_response": {"status": 200}},
     {"match": {"prefix": "/nobody"}, "non_forwarding_action": {}},
+    {"match": {"prefix": "/to/https"}, "redirect": {"https_redirect": True}},
+    {"match": {"prefix": "/to/port"}, "redirect": {"port_redirect": 8443, "https_redirect": True}},
+    {"match": {"prefix": "/to/plain"}, "redirect": {"port_redirect": 8080, "response_code": "TEMPORARY_REDIRECT"}},
+    {"match": {"prefix": "/to/host"}, "redirect": {"host_redirect": "b.example:8", "response_code": "FOUND"}},
+    {"match": {"prefix": "/to/scheme"}, "redirect": {"scheme_redirect": "https", "strip_query": True}},
+    {"match": {"prefix": "/to/path"}, "redirect": {"path_redirect": "/new", "response_code": "SEE_OTHER"}},
+    {"match": {"prefix": "/to/query"}, "redirect": {"path_redirect": "/new?x=y", "host_redirect": "c"}},
+    {"match": {"prefix": "/to/prefix"}, "redirect": {"prefix_rewrite": "/p", "response_code": "PERMANENT_REDIRECT"}},
+    {"match": {"path": "/to/exact"}, "redirect": {"prefix_rewrite": "/p"}},
+    {"match": {"path_separated_prefix": "/to/apart"}, "redirect": {"prefix_rewrite": "/q"}},
+    {"match": {"prefix": "/to/regex"}, "redirect": {"regex_rewrite": {
+        "pattern": {"regex": "^/to/regex/([a-z]+)"}, "substitution": "/r/\\1"}}},
+    {"match": {"prefix": "/rewritten/"}, "route": {"cluster": "origin", "prefix_rewrite": "/", "host_rewrite_literal": "h"}},
 ]
 
 
@@ -110,7 +123,10 @@ CASES = [
     ("/grpc", "200", {"content-type": "application/grpcx"}),
     ("/plain", "200", {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "a=b",
                       "b3": "1-2-1", "x-b3-traceid": "463ac35c9f6413ad", "x-b3-sampled": "1"}),
-    ("/plain/%2F/a%5Cb?c", "200", {}), ("/off", "200", {}), ("/on", "200", {}), ("/exact;v=1", "200", {}), ("/nobody", "200", {}),
+    ("/plain/%2F/a%5Cb?c", "200", {}), *((f"/to/{place}", "200", {}) for place in (
+        "https/a?b", "port/a", "plain/a?b=c", "host/a", "scheme/a?b", "path/a?b", "query/a?b", "prefix/a?b", "exact?b",
+        "apart", "apart/a?b", "regex/abc/d?e", "prefix")),
+    ("/rewritten/a/b?c", "200", {}), ("/rewritten/", "200", {}), ("/off", "200", {}), ("/on", "200", {}), ("/exact;v=1", "200", {}), ("/nobody", "200", {}),
 ]
 
 # What differs by its nature: times, ids, and what Weft adds or orders in its own way.
