@@ -43,7 +43,8 @@ def port(request):
     port = free_port()
     kind = proxykit.Proxy if request.param == "weft-proxy" else envoykit.Envoy
     with proxykit.Origin(proxykit.serving()) as origin, kind(
-            [listener(port, http_filter(routes, local_reply_config=CONFIG))],
+            [listener(port, http_filter(routes, local_reply_config=CONFIG,
+                                        proxy_status_config={"remove_details": True, "literal_proxy_name": "p"}))],
             [cluster("origin", origin.port), cluster("nobody")]):
         yield port
 
@@ -53,6 +54,8 @@ def test_own_answers_are_mapped_as_in_envoy(port, path, fields, status, text, ki
     with Client(port) as client:
         got, head, body = client.send(f"GET {path} HTTP/1.1\r\nhost: a\r\n{fields}\r\n").response()
     assert (got, head.get("content-type"), head.get("x-mapped")) == (status, kind, mapped)
+    errors = {"/none": "p; error=destination_not_found", "/empty": "p; error=destination_unavailable"}
+    assert head.get("proxy-status") == errors.get(path)
     if text is None:
         # What the answer would have said without a format differs.
         assert body.startswith(b"<") and body.endswith(b"> 404 /none")

@@ -40,6 +40,7 @@ extension Envoy {
         package var internalAddressConfig: HttpConnectionManager.InternalAddressConfig?
         package var requestIdExtension: HttpConnectionManager.RequestIDExtension?
         package var localReplyConfig: HttpConnectionManager.LocalReplyConfig?
+        package var proxyStatusConfig: HttpConnectionManager.ProxyStatusConfig?
 
         /// One of these.
         package enum RouteSpecifier: Sendable, Equatable {
@@ -90,7 +91,8 @@ extension Envoy {
             appendXForwardedPort: Bool = false,
             internalAddressConfig: HttpConnectionManager.InternalAddressConfig? = nil,
             requestIdExtension: HttpConnectionManager.RequestIDExtension? = nil,
-            localReplyConfig: HttpConnectionManager.LocalReplyConfig? = nil
+            localReplyConfig: HttpConnectionManager.LocalReplyConfig? = nil,
+            proxyStatusConfig: HttpConnectionManager.ProxyStatusConfig? = nil
         ) {
             self.forwardClientCertDetails = forwardClientCertDetails
             self.setCurrentClientCertDetails = setCurrentClientCertDetails
@@ -131,6 +133,7 @@ extension Envoy {
             self.internalAddressConfig = internalAddressConfig
             self.requestIdExtension = requestIdExtension
             self.localReplyConfig = localReplyConfig
+            self.proxyStatusConfig = proxyStatusConfig
         }
 
         package static let schema = MessageSchema<HttpConnectionManager>(
@@ -202,6 +205,7 @@ extension Envoy {
             schema.optional(25, "internal_address_config", \.internalAddressConfig, .message)
             schema.optional(36, "request_id_extension", \.requestIdExtension, .message)
             schema.optional(38, "local_reply_config", \.localReplyConfig, .message)
+            schema.optional(49, "proxy_status_config", \.proxyStatusConfig, .message)
             schema.ignored(
                 "http3_protocol_options=44",
                 why: "no listener of this proxy speaks HTTP/3"
@@ -221,7 +225,7 @@ extension Envoy {
                 access_log_options=56 original_ip_detection_extensions=46
                 early_header_mutation_extensions=52 forward_client_cert_matcher=60
                 path_normalization_options=43
-                proxy_status_config=49 typed_header_validation_config=50 forward_proto_config=61
+                typed_header_validation_config=50 forward_proto_config=61
                 """
             )
         }

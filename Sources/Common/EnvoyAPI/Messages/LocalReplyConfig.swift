@@ -61,3 +61,41 @@ extension Envoy.HttpConnectionManager {
         }
     }
 }
+
+extension Envoy.HttpConnectionManager {
+    /// The proxy's own answers say in `proxy-status` what went wrong (RFC 9209).
+    ///
+    /// `envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ProxyStatusConfig`
+    package struct ProxyStatusConfig: EnvoyMessage {
+        package var removeDetails: Bool
+        package var removeResponseFlags: Bool
+        /// Empty is `weft`.
+        package var literalProxyName: String?
+
+        package init(
+            removeDetails: Bool = false,
+            removeResponseFlags: Bool = false,
+            literalProxyName: String? = nil
+        ) {
+            self.removeDetails = removeDetails
+            self.removeResponseFlags = removeResponseFlags
+            self.literalProxyName = literalProxyName
+        }
+
+        package static let schema = MessageSchema<ProxyStatusConfig>(
+            "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ProxyStatusConfig",
+            empty: ProxyStatusConfig()
+        ) { schema in
+            schema.field(1, "remove_details", \.removeDetails, .bool)
+            schema.field(3, "remove_response_flags", \.removeResponseFlags, .bool)
+            schema.oneof("proxy_name")
+            schema.optional(6, "literal_proxy_name", of: "proxy_name", \.literalProxyName, .string)
+            schema.ignored(
+                "remove_connection_termination_details=2",
+                why: "no such details are told"
+            )
+            schema.unsupported("set_recommended_response_code=4")
+            schema.unsupported("use_node_id=5", of: "proxy_name")
+        }
+    }
+}

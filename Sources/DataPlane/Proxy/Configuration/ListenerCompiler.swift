@@ -384,6 +384,9 @@ struct ListenerCompiler {
         }
         paths(message, &settings)
         settings.accessLogs = accessLogs("access_log", message.accessLog)
+        settings.proxyStatus = message.proxyStatusConfig.map { config in
+            context.at("proxy_status_config") { ProxyStatusRule(config, context) }
+        }
         settings.localReplies = message.localReplyConfig.map { config in
             context.at("local_reply_config") { AccessLogCompiler(context: context).localReplies(config) }
         }

@@ -91,6 +91,7 @@ extension Worker {
         writeDate(&writer)
         writeConnection(exchange, place, &writer)
         if let route = exchange.pointee.route { writeAttempts(exchange, route, &writer) }
+        if place.pointee.chain?.pointee.tellsProxyStatus ?? false { writeProxyStatus(exchange, place, &writer) }
         writeRequestID(exchange, &writer)
         let edits = responseEdits(exchange)
         if !edits.isEmpty {

@@ -41,6 +41,28 @@ extension Worker {
         return reply
     }
 
+    /// `proxy-status: weft; error=destination_not_found; details="route_not_found; NR"`.
+    func writeProxyStatus(_ exchange: ExchangePlace, _ place: DownstreamPlace, _ writer: inout ByteWriter) {
+        let flags = exchange.pointee.responseFlags
+        guard let rule = place.pointee.chain?.pointee.configuration.settings.proxyStatus,
+            let error = ProxyStatusRule.error(flags)
+        else { return }
+        writer.put("proxy-status: ")
+        rule.name.withUnsafeBytes { writer.put(ByteRun($0)) }
+        writer.put("; error=")
+        writer.put(error)
+        if rule.hasDetails {
+            writer.put("; details=\"")
+            writer.put(Self.code(flags))
+            if rule.hasFlags {
+                writer.put("; ")
+                writer.put(flags.text)
+            }
+            writer.put("\"")
+        }
+        writer.endLine()
+    }
+
     private func replace(_ body: inout ByteWriter, with text: [UInt8]) {
         body.count = 0
         text.withUnsafeBytes { body.put(ByteRun($0)) }

@@ -42,6 +42,7 @@ struct ChainState {
     let logs: Bool
     /// The proxy's own answers are changed.
     let mapsReplies: Bool
+    let tellsProxyStatus: Bool
     /// Some log wants the response's head and trailers.
     let logsResponseHeaders: Bool
     /// Some log wants the address from which the endpoint was dialled.
@@ -98,6 +99,7 @@ struct ChainState {
         maxConnectionDuration = settings.maxConnectionDuration
         maxRequests = settings.maxRequestsPerConnection
         logs = !settings.accessLogs.isEmpty || settings.localReplies?.needsRequest ?? false
+        tellsProxyStatus = settings.proxyStatus != nil
         mapsReplies = settings.localReplies != nil
         let needs = settings.accessLogs.reduce(into: AccessLogFormat.Needs()) { needs, index in
             guard snapshot.accessLogs.indices.contains(Int(index)) else { return }
