@@ -407,6 +407,28 @@ let smallHead: [UInt8] = [0x82, 0x84, 0x86, 0x41, 1, 0x78]
         #expect(server.session?.fault == nil)
     }
 
+    @Test func `streams beyond the limit are refused one by one`() throws {
+        var settings = HTTP2Settings()
+        settings.maxConcurrentStreams = 2
+        let server = try HTTP2Peer(.server, settings)
+        let first = server.output()
+        // What the client is told is the limit itself.
+        #expect(first[9 + 12..<9 + 18] == [0, 3, 0, 0, 0, 2])
+        server.take(preface + frame(4, 1))
+        for stream in [UInt32(1), 3, 5] { #expect(server.take(Self.opened(stream))) }
+        #expect(server.streams.keys.sorted() == [1, 3])
+        #expect(server.shared[.streamRefusedErrors] == 1)
+        #expect(server.output().suffix(13) == frame(3, 0, stream: 5, [0, 0, 0, 7])[...])
+        // A place becomes free.
+        #expect(server.take(frame(3, 0, stream: 1, [0, 0, 0, 8]) + Self.opened(7)))
+        #expect(server.streams[7] != nil)
+        for index in 0..<300 where server.session?.fault == nil {
+            server.take(Self.opened(UInt32(9 + index * 2)))
+            _ = server.output()
+        }
+        #expect(server.session?.fault == .resetFlood)
+    }
+
     @Test func `the budget of resets is renewed with time`() throws {
         let server = try HTTP2Peer(.server)
         server.take(preface, now: 1)

@@ -86,6 +86,7 @@ enum HTTP2Callbacks {
         context.pointee.collector = collector
         let isClient = context.pointee.role == .client
         collector.pointee.begin(isClient: isClient)
+        if frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST { context.pointee.openStreams &+= 1 }
         collector.pointee.isTrailers = !isClient && frame.pointee.headers.cat == NGHTTP2_HCAT_HEADERS
     }
 
@@ -102,6 +103,9 @@ enum HTTP2Callbacks {
             head.kind = collector.pointee.isTrailers ? .trailers : .request
         }
         if head.kind == .trailers { context.pointee.count(.trailers) }
+        if head.kind == .request, context.pointee.openStreams > Int(context.pointee.settings.maxConcurrentStreams) {
+            return turnAway(context, stream)
+        }
         head.endsStream = frame.pointee.hd.flags & 1 != 0
         if collector.pointee.isTooLarge || collector.pointee.hasTooManyFields {
             context.pointee.count(.headerOverflow)
@@ -129,6 +133,14 @@ enum HTTP2Callbacks {
         guard let collector = context.pointee.collector else { return }
         context.pointee.collector = nil
         context.pointee.shared._withUnsafeGuaranteedRef { $0.takeBack(collector) }
+    }
+
+    /// A stream beyond the limit is refused: its client may ask again. Doing so over and over counts as resets do.
+    private static func turnAway(_ context: Context, _ stream: Int32) -> Bool {
+        context.pointee.count(.streamRefusedErrors)
+        let code = UInt32(NGHTTP2_REFUSED_STREAM.rawValue)
+        nghttp2_submit_rst_stream(context.pointee.session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream, code)
+        return context.pointee.takeReset()
     }
 
     /// A malformed head ends its stream, or the connection.
@@ -194,6 +206,7 @@ enum HTTP2Callbacks {
         if code == 0, context.pointee.resetTokens < context.pointee.settings.maxResets {
             context.pointee.resetTokens &+= 1
         }
+        if context.pointee.role == .server { context.pointee.openStreams &-= 1 }
         context.pointee.events.closed(context.pointee.owner, stream, user, code)
     }
 

@@ -27,6 +27,10 @@ struct HTTP2Context {
     var lastStreamSent: Int32 = 0
     var guarding: FrameGuard
     var resetTokens: Int
+    /// Streams that the peer began and that are not over.
+    var openStreams = 0
+    /// The SETTINGS frame is still to be written.
+    var saysLimit: Bool
     var periodStart: UInt64 = 0
 
     @inline(__always)

@@ -27,7 +27,8 @@ public struct HTTP2Session: BitwiseCopyable {
                 role: role,
                 settings: settings,
                 guarding: guarding,
-                resetTokens: settings.maxResets
+                resetTokens: settings.maxResets,
+                saysLimit: role == .server
             )
         )
         guard let session = Self.open(role, settings, shared, context) else {
@@ -83,7 +84,9 @@ public struct HTTP2Session: BitwiseCopyable {
             }
             put(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, settings.streamWindow)
             put(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, UInt32(clamping: settings.headBytes))
-            put(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, isServer ? settings.maxConcurrentStreams : 0)
+            // The library would end the connection at the limit; it is given a higher one, and the frame is corrected.
+            let allowed = min(settings.maxConcurrentStreams, UInt32(Int32.max) - Self.spareStreams) + Self.spareStreams
+            put(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, isServer ? allowed : 0)
             if !isServer { put(NGHTTP2_SETTINGS_ENABLE_PUSH, 0) }
             if settings.headerTableSize != 4096 {
                 put(NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, settings.headerTableSize)
@@ -95,6 +98,9 @@ public struct HTTP2Session: BitwiseCopyable {
         let window = Int32(clamping: settings.connectionWindow)
         return nghttp2_session_set_local_window_size(session, Self.none, 0, window) == 0
     }
+
+    /// Streams beyond the limit that are refused one by one (RFC 9113 section 5.1.2); more at once end the connection.
+    static var spareStreams: UInt32 { 100 }
 
     static var none: UInt8 { UInt8(NGHTTP2_FLAG_NONE.rawValue) }
 
@@ -177,9 +183,28 @@ public struct HTTP2Session: BitwiseCopyable {
         guard let left = context.pointee.left, let out = context.pointee.out else { return }
         let count = min(context.pointee.leftCount, context.pointee.outCapacity - context.pointee.outCount)
         (out + context.pointee.outCount).copyMemory(from: left, byteCount: count)
+        if context.pointee.saysLimit {
+            sayLimit((out + context.pointee.outCount).assumingMemoryBound(to: UInt8.self), count)
+        }
         context.pointee.outCount += count
         context.pointee.leftCount -= count
         context.pointee.left = context.pointee.leftCount > 0 ? left + count : nil
+    }
+
+    /// The first frame of a server is its SETTINGS: the limit of streams that the peer is to know goes into it.
+    private func sayLimit(_ frame: UnsafeMutablePointer<UInt8>, _ count: Int) {
+        context.pointee.saysLimit = false
+        guard count >= 9, frame[3] == 4, frame[4] == 0 else { return }
+        let limit = context.pointee.settings.maxConcurrentStreams
+        var entry = 9
+        while entry + 6 <= count {
+            if frame[entry] == 0, frame[entry + 1] == 3 {
+                for index in 0..<4 {
+                    frame[entry + 2 + index] = UInt8(truncatingIfNeeded: limit >> UInt32(24 - index * 8))
+                }
+            }
+            entry += 6
+        }
     }
 
     /// The GOAWAY of a session that was ended here: nghttp2 may not be asked any more.
