@@ -62,13 +62,90 @@ struct OutlierTests {
     }
 
     @Test(
-        "the share of ejected endpoints is bounded, but one may always go",
-        arguments: [(4, UInt32(50), 2), (4, 10, 1), (10, 30, 3), (1, 10, 1)]
+        "the share of ejected endpoints is bounded, but where it is wanted one may always go",
+        arguments: [(4, UInt32(50), 2, 2), (4, 10, 0, 1), (10, 30, 3, 3), (1, 10, 0, 1), (3, 0, 0, 1)]
     )
-    func share(count: Int, percent: UInt32, expected: Int) {
-        var set = Self.set(count) { $0.maximumPercent = percent }
-        for slot in 0..<count { _ = Self.fail(&set, Int32(slot), 5) }
-        #expect(set.ejected == expected)
+    func share(count: Int, percent: UInt32, expected: Int, expectedWithOne: Int) {
+        for (one, wanted) in [(false, expected), (true, expectedWithOne)] {
+            var set = Self.set(count) {
+                $0.maximumPercent = percent
+                $0.ejectsOneAlways = one
+            }
+            for slot in 0..<count { _ = Self.fail(&set, Int32(slot), 5) }
+            #expect(set.ejected == wanted)
+            #expect(set.outlierCounts.overflow == UInt64(count - wanted))
+        }
+    }
+
+    @Test("a share of detections is enforced; each detection wants as many failures again")
+    func enforcement() {
+        var none = Self.set { $0.shares[Int(EjectionCause.consecutive5xx.rawValue)] = 0 }
+        #expect(Self.fail(&none, 0, 25).isEmpty)
+        #expect(none.outlierCounts.detected[0] == 5 && none.outlierCounts.enforced[0] == 0)
+        var ejections = 0
+        for seed in 0..<200 {
+            var half = Self.set { $0.shares[Int(EjectionCause.consecutive5xx.rawValue)] = 50 }
+            half.outlierSeed = UInt64(seed)
+            ejections += Self.fail(&half, 0, 5).count
+        }
+        #expect((60...140).contains(ejections))
+    }
+
+    @Test("an endpoint that fails as often as the threshold says is ejected, apart for failures of the connection")
+    func failurePercentage() {
+        for splits in [false, true] {
+            var set = Self.set(6) {
+                $0.consecutive5xx = 0
+                $0.consecutiveLocal = 0
+                $0.splitsLocalFailures = splits
+                $0.failurePercentage = OutlierSettings.FailurePercentage()
+            }
+            for slot: Int32 in 0..<6 {
+                for number in 0..<100 {
+                    let fails = slot == 2 ? number < 85 : slot == 4 && number < 84
+                    _ = Self.fail(&set, slot, 1, fails ? .localFailure : .success)
+                }
+            }
+            #expect(set.sweep(now: 20 * second).ejected == [2])
+            let cause = splits ? EjectionCause.localFailurePercentage : .failurePercentage
+            #expect(set.outlierCounts.enforced[Int(cause.rawValue)] == 1)
+        }
+    }
+
+    @Test("the worker that decides has the numbers of the others, and they follow it")
+    func workers() {
+        let change: (inout OutlierSettings) -> Void = {
+            $0.consecutive5xx = 0
+            $0.successRate = OutlierSettings.SuccessRate()
+        }
+        var first = Self.set(6, change)
+        var second = Self.set(6, change)
+        for slot: Int32 in 0..<6 {
+            for number in 0..<60 {
+                let result: EndpointResult = slot == 3 && number % 2 == 0 ? .serverError : .success
+                _ = Self.fail(&first, slot, 1, result)
+                _ = Self.fail(&second, slot, 1, result)
+            }
+        }
+        #expect(second.sweep(now: 20_000_000_000, decides: false).ejected.isEmpty)
+        first.add(second.takeTallies())
+        #expect(second.takeTallies().isEmpty, "numbers are told once")
+        #expect(first.sweep(now: 20_000_000_000).ejected == [3], "60 requests alone would not have been enough")
+        let ejection = first.ejection(of: 3)
+        if let ejection { second.follow(ejection) }
+        #expect(second[3].ejectedUntil == first[3].ejectedUntil && second.ejected == 1)
+    }
+
+    @Test("time at random is added to an ejection, and a health check may end it")
+    func jitterAndChecks() {
+        var set = Self.set { $0.ejectionJitter = 10 * second }
+        set.outlierSeed = 7
+        _ = Self.fail(&set, 0, 5, now: second)
+        #expect(set[0].ejectedUntil > 31 * second && set[0].ejectedUntil <= 41 * second)
+        set.setCheck(0, .healthy)
+        #expect(set[0].isEjected)
+        set.setCheck(0, .healthy, unejects: true)
+        #expect(!set[0].isEjected && set.ejected == 0)
     }
 
     @Test("an ejection ends after its time, and the next one lasts longer")

@@ -134,6 +134,8 @@ extension Envoy {
         package var maxEjectionTime: Duration?
         package var maxEjectionTimeJitter: Duration?
         package var alwaysEjectOneHost: Bool?
+        /// nil is true.
+        package var successfulActiveHealthCheckUnejectHost: Bool?
 
         package init(
             consecutive5xx: UInt32? = nil,
@@ -158,7 +160,8 @@ extension Envoy {
             failurePercentageRequestVolume: UInt32? = nil,
             maxEjectionTime: Duration? = nil,
             maxEjectionTimeJitter: Duration? = nil,
-            alwaysEjectOneHost: Bool? = nil
+            alwaysEjectOneHost: Bool? = nil,
+            successfulActiveHealthCheckUnejectHost: Bool? = nil
         ) {
             self.consecutive5xx = consecutive5xx
             self.interval = interval
@@ -183,6 +186,7 @@ extension Envoy {
             self.maxEjectionTime = maxEjectionTime
             self.maxEjectionTimeJitter = maxEjectionTimeJitter
             self.alwaysEjectOneHost = alwaysEjectOneHost
+            self.successfulActiveHealthCheckUnejectHost = successfulActiveHealthCheckUnejectHost
         }
 
         package static let schema = MessageSchema<OutlierDetection>(
@@ -248,7 +252,12 @@ extension Envoy {
             schema.optional(21, "max_ejection_time", \.maxEjectionTime, .duration, [.durationAbove(.zero)])
             schema.optional(22, "max_ejection_time_jitter", \.maxEjectionTimeJitter, .duration)
             schema.optional(25, "always_eject_one_host", \.alwaysEjectOneHost, .boolValue)
-            schema.unsupported("successful_active_health_check_uneject_host=23")
+            schema.optional(
+                23,
+                "successful_active_health_check_uneject_host",
+                \.successfulActiveHealthCheckUnejectHost,
+                .boolValue
+            )
             schema.unsupported("monitors=24")
         }
     }

@@ -3,7 +3,8 @@ extension ProxyProcess {
     var endpointStats: [(name: String, value: Int64)] {
         var stats: [(name: String, value: Int64)] = []
         func add(_ name: String, _ value: UInt64) { stats.append((name, Int64(clamping: value))) }
-        for (cluster, counts) in names.counts {
+        for (name, counts) in names.counts {
+            let cluster = store.clusters[name].map(\.statName) ?? name
             add("cluster.\(cluster).update_attempt", counts.attempts)
             add("cluster.\(cluster).update_success", counts.successes)
             add("cluster.\(cluster).update_failure", counts.failures)
@@ -15,7 +16,7 @@ extension ProxyProcess {
         add("dns.cares.get_addr_failure", names.totals.failures)
         for case let cluster? in store.snapshot.clusters {
             guard let counts = health?.counts(of: cluster.identity) else { continue }
-            let prefix = "cluster.\(cluster.name).health_check."
+            let prefix = "cluster.\(cluster.statName).health_check."
             add(prefix + "attempt", counts.attempts)
             add(prefix + "success", counts.successes)
             add(prefix + "failure", counts.failures)

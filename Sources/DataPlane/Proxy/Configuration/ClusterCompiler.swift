@@ -175,40 +175,6 @@ struct ClusterCompiler {
         return numbers
     }
 
-    private func outlier(_ message: Envoy.OutlierDetection) -> OutlierSettings {
-        /// A count that is enforced at all; shares of enforcement between 0 and 100 count as fully enforced.
-        func enforced(_ count: UInt32?, _ standard: UInt32, _ share: UInt32?, _ standardShare: UInt32) -> UInt32 {
-            (share ?? standardShare) == 0 ? 0 : count ?? standard
-        }
-        var settings = OutlierSettings()
-        settings.consecutive5xx = enforced(message.consecutive5xx, 5, message.enforcingConsecutive5xx, 100)
-        settings.consecutiveGateway = enforced(
-            message.consecutiveGatewayFailure,
-            5,
-            message.enforcingConsecutiveGatewayFailure,
-            0
-        )
-        settings.consecutiveLocal = enforced(
-            message.consecutiveLocalOriginFailure,
-            5,
-            message.enforcingConsecutiveLocalOriginFailure,
-            100
-        )
-        settings.splitsLocalFailures = message.splitExternalLocalOriginErrors
-        if let interval = nanoseconds(message.interval) { settings.interval = max(1_000_000, interval) }
-        if let base = nanoseconds(message.baseEjectionTime) { settings.baseEjection = max(1_000_000, base) }
-        if let longest = nanoseconds(message.maxEjectionTime) { settings.maximumEjection = longest }
-        if let percent = message.maxEjectionPercent { settings.maximumPercent = percent }
-        if (message.enforcingSuccessRate ?? 100) > 0 {
-            var rule = OutlierSettings.SuccessRate()
-            if let hosts = message.successRateMinimumHosts { rule.minimumHosts = Int(hosts) }
-            if let requests = message.successRateRequestVolume { rule.minimumRequests = requests }
-            if let factor = message.successRateStdevFactor { rule.deviations = Double(factor) / 1000 }
-            settings.successRate = rule
-        }
-        return settings
-    }
-
     private func breakers(_ message: Envoy.CircuitBreakers?, _ settings: inout ClusterConfiguration.Settings) {
         for threshold in message?.thresholds ?? [] {
             var limits = BreakerLimits()

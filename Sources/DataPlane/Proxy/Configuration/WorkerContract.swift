@@ -11,6 +11,10 @@ enum WorkerCommand: Sendable {
     case report(id: UInt64)
     /// Health checks say something else of an endpoint.
     case health(HealthChange)
+    /// Another worker left an endpoint out.
+    case ejected(ClusterEjection)
+    /// The numbers of another worker's requests, to the worker that decides by them.
+    case tallies([ClusterTallies])
     /// Stop accepting. Gracefully: keep-alive connections are told to close with their next answer, and connections still
     /// open after `deadline` (nanoseconds from now) are cut; otherwise they are left alone until the process ends.
     case drain(isGraceful: Bool, deadline: UInt64)
@@ -36,6 +40,10 @@ enum ControlEvent: Sendable {
     case health(HealthChange)
     /// Every endpoint of this generation was checked once (from the checks' thread).
     case healthChecked(generation: UInt64)
+    /// A worker left an endpoint out: all others are told.
+    case ejected(ClusterEjection)
+    /// Numbers for the worker that decides by them.
+    case tallies([ClusterTallies])
     /// The answer to a request said that its endpoint is to be left out at once.
     case healthFailed(cluster: UInt64, endpoint: UInt64)
     /// A line for the process log, made off the request path.
@@ -63,6 +71,7 @@ struct ClusterReport: Sendable {
     var requestsTotal: UInt64 = 0
     var retriesTotal: UInt64 = 0
     var isInPanic = false
+    var outliers = OutlierCounts()
     var numbers = AnswerNumbers()
     /// Endpoints that the configuration does not name any more, with the requests that they still answer.
     var leaving: [LeavingReport] = []

@@ -1,6 +1,7 @@
 import EnvoyAPI
 import Glibc
 import Reactor
+import Traffic
 import Wire
 
 /// The main thread of a serving proxy: its configuration, its workers, its admin, its signals.
@@ -144,6 +145,7 @@ final class ProxyProcess: EventHandler {
             case .healthChecked(let generation):
                 checkedGeneration = max(checkedGeneration, generation)
                 workersApplied()
+            case .ejected(let other): health?.ejected(cluster: other.identity, endpoint: other.ejection.endpoint)
             case .healthFailed(let cluster, let endpoint): health?.failPassively(cluster: cluster, endpoint: endpoint)
             default: break
             }

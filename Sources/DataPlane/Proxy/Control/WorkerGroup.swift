@@ -98,6 +98,10 @@ final class WorkerGroup: EventHandler {
                 if drained.count >= ports.count { onDrained() }
             case .stopped(let worker): stopped.insert(worker)
             case .health, .healthChecked, .healthFailed: onHealth(event)
+            case .ejected(let ejection):
+                if ports.count > 1 { send(.ejected(ejection)) }
+                onHealth(event)
+            case .tallies(let tallies): ports.first?.send(.tallies(tallies))
             case .log(let level, let line): onLog(level, line)
             }
         }

@@ -12,6 +12,8 @@ final class ClusterChecks {
     private var checks: [UInt64: EndpointCheck] = [:]
     private let monitor: HealthMonitor
     private var counts = HealthCounts()
+    /// Endpoints that workers left out since their last check that succeeded.
+    private var ejected: Set<UInt64> = []
 
     init(
         _ configuration: ClusterConfiguration,
@@ -46,6 +48,7 @@ final class ClusterChecks {
         for (identity, check) in checks where !wanted.contains(identity) {
             check.shutdown()
             checks[identity] = nil
+            ejected.remove(identity)
         }
         publishCounts()
     }
@@ -57,6 +60,11 @@ final class ClusterChecks {
 
     /// Whether every endpoint was checked once.
     var isWarm: Bool { checks.values.allSatisfy { !$0.judge.isFirst } }
+
+    func ejected(_ endpoint: UInt64) {
+        guard checks[endpoint] != nil, configuration.settings.outlier?.endsWithHealthCheck ?? false else { return }
+        ejected.insert(endpoint)
+    }
 
     func failPassively(_ endpoint: UInt64) { checks[endpoint]?.failPassively() }
 
@@ -126,13 +134,15 @@ final class ClusterChecks {
             counts.passiveFailures += 1
         }
         publishCounts()
-        if transition == .changed {
+        let unejects = result.isSuccess && check.judge.state.isUsable && ejected.remove(check.identity) != nil
+        if transition == .changed || unejects {
             monitor.changed(
                 HealthChange(
                     cluster: configuration.index,
                     identity: configuration.identity,
                     endpoint: check.identity,
-                    state: check.judge.state
+                    state: check.judge.state,
+                    unejects: unejects
                 )
             )
         }

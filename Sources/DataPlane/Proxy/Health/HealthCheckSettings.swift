@@ -121,6 +121,8 @@ struct HealthChange: Sendable {
     var identity: UInt64
     var endpoint: UInt64
     var state: CheckState
+    /// It succeeded after the endpoint was ejected, which ends the ejection.
+    var unejects = false
 }
 
 /// The numbers of a cluster's checks.

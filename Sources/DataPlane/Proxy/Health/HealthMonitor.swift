@@ -61,6 +61,11 @@ final class HealthMonitor: @unchecked Sendable {
         remote.withLock { $0 }?.post { [self] _ in clusters[cluster]?.failPassively(endpoint) }
     }
 
+    /// A worker left this endpoint out; where the cluster wants it, the next check that succeeds brings it back.
+    func ejected(cluster: UInt64, endpoint: UInt64) {
+        remote.withLock { $0 }?.post { [self] _ in clusters[cluster]?.ejected(endpoint) }
+    }
+
     private func start() -> LoopRemote? {
         guard let made = try? HandlerLoop() else { return nil }
         // Safety: the new thread is the only one that uses the loop from here on; this one keeps the part for all threads.

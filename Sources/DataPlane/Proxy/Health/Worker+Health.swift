@@ -7,10 +7,10 @@ import Traffic
 /// What health checks say, in a worker.
 extension Worker {
     func take(_ change: HealthChange) {
-        guard clusters.indices.contains(Int(change.cluster)), let cluster = clusters[Int(change.cluster)],
-            cluster.pointee.identity == change.identity, let slot = cluster.pointee.set.slot(of: change.endpoint)
+        guard let cluster = cluster(change.cluster, change.identity),
+            let slot = cluster.pointee.set.slot(of: change.endpoint)
         else { return }
-        cluster.pointee.set.setCheck(slot, change.state)
+        cluster.pointee.set.setCheck(slot, change.state, unejects: change.unejects)
         guard change.state == .failed, cluster.pointee.configuration.settings.closesUnhealthy else { return }
         closeIdle(cluster, slot)
         for index in 0..<upstreams.used {

@@ -50,6 +50,7 @@ struct ClusterSummary {
     private(set) var requestsTotal: UInt64 = 0
     private(set) var retriesTotal: UInt64 = 0
     private(set) var isInPanic = false
+    private(set) var outliers = OutlierCounts()
     private(set) var numbers = AnswerNumbers()
 
     var name: String { configuration.name }
@@ -64,6 +65,7 @@ struct ClusterSummary {
             requestsTotal &+= report.requestsTotal
             retriesTotal &+= report.retriesTotal
             isInPanic = isInPanic || report.isInPanic
+            outliers += report.outliers
             numbers.add(report.numbers)
             for endpoint in report.endpoints {
                 guard let place = places[endpoint.identity] else { continue }

@@ -1,5 +1,6 @@
 import Reactor
 import Telemetry
+import Traffic
 
 /// The numbers under Envoy's names, and with the labels that Envoy's tag extraction gives them.
 struct EnvoyStats {
@@ -109,6 +110,7 @@ struct EnvoyStats {
         gauge(scope, "membership_degraded", Int64(counts["degraded"] ?? 0))
         gauge(scope, "membership_excluded", 0)
         gauge(scope, "outlier_detection.ejections_active", Int64(counts["ejected"] ?? 0))
+        addOutliers(cluster, scope)
         let resources = ["connections": "cx", "pending": "rq_pending", "requests": "rq", "retries": "rq_retry"]
         for breaker in cluster.breakerStates {
             let name = "circuit_breakers.\(breaker.priority).\(resources[breaker.resource] ?? breaker.resource)_open"
@@ -116,6 +118,18 @@ struct EnvoyStats {
             if breaker.resource == "pending", breaker.priority == "default" {
                 gauge(scope, "upstream_rq_pending_active", Int64(breaker.inUse))
             }
+        }
+    }
+
+    private mutating func addOutliers(_ cluster: ClusterSummary, _ scope: Scope) {
+        guard cluster.configuration.settings.outlier != nil else { return }
+        let counts = cluster.outliers
+        counter(scope, "outlier_detection.ejections_overflow", counts.overflow)
+        counter(scope, "outlier_detection.ejections_enforced_total", counts.enforced.reduce(0, &+))
+        for cause in EjectionCause.allCases {
+            let index = Int(cause.rawValue)
+            counter(scope, "outlier_detection.ejections_detected_\(cause.name)", counts.detected[index])
+            counter(scope, "outlier_detection.ejections_enforced_\(cause.name)", counts.enforced[index])
         }
     }
 

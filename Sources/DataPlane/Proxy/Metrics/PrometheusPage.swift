@@ -235,6 +235,7 @@ private struct ProxyFamily {
                 (("cause", "consecutive_gateway_failure"), .ejectionsConsecutiveGateway),
                 (("cause", "consecutive_local_origin_failure"), .ejectionsConsecutiveLocal),
                 (("cause", "success_rate"), .ejectionsSuccessRate),
+                (("cause", "failure_percentage"), .ejectionsFailurePercentage),
             ]
         ),
         one("endpoint_ejection_ended_total", .ejectionsEnded, "Endpoints that came back."),

@@ -15,6 +15,7 @@ enum ProxyCounter: Int, CaseIterable, Sendable {
     case redirectsFollowed
     case breakerConnections, breakerPending, breakerRequests
     case ejectionsConsecutive5xx, ejectionsConsecutiveGateway, ejectionsConsecutiveLocal, ejectionsSuccessRate
+    case ejectionsFailurePercentage
     case ejectionsEnded
     // Detection of protocols.
     case detectedHTTP, detectedOther, detectionTimeouts

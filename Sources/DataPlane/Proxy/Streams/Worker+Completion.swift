@@ -18,12 +18,8 @@ extension Worker {
         guard slot >= 0 else { return }
         let end = exchange.pointee.respondedAt > 0 ? exchange.pointee.respondedAt : now
         let time = end > exchange.pointee.triedAt ? end &- exchange.pointee.triedAt : 0
-        switch cluster.pointee.set.requestEnded(slot, result: result, time: time, now: now) {
-        case nil: break
-        case .consecutive5xx: metrics.count(.ejectionsConsecutive5xx)
-        case .consecutiveGateway: metrics.count(.ejectionsConsecutiveGateway)
-        case .consecutiveLocal: metrics.count(.ejectionsConsecutiveLocal)
-        case .successRate: metrics.count(.ejectionsSuccessRate)
+        if let cause = cluster.pointee.set.requestEnded(slot, result: result, time: time, now: now) {
+            ejected(cluster, slot, cause)
         }
         recycleIfUnused(cluster, slot)
     }

@@ -125,6 +125,7 @@ extension Worker {
     private func makeCluster(_ configuration: ClusterConfiguration) -> ClusterPlace {
         let place = ClusterPlace.allocate(capacity: 1)
         place.initialize(to: ClusterState(configuration, workers: workerCount))
+        place.pointee.set.outlierSeed = random.next()
         return place
     }
 

@@ -91,6 +91,7 @@ extension Worker {
             requestsTotal: cluster.pointee.requestsTotal,
             retriesTotal: cluster.pointee.retriesTotal,
             isInPanic: cluster.pointee.set.isInPanic,
+            outliers: cluster.pointee.set.outlierCounts,
             numbers: cluster.pointee.numbers,
             leaving: leaving(cluster)
         )

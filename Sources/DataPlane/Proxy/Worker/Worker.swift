@@ -286,6 +286,8 @@ final class Worker: @unchecked Sendable {
         case .apply(let snapshot): apply(snapshot)
         case .announceListeners: announceListeners()
         case .health(let change): take(change)
+        case .ejected(let other): follow(other)
+        case .tallies(let tallies): add(tallies)
         case .report(let id): control.post(.report(id: id, makeReport()))
         case .drain(let isGraceful, let deadline): drain(isGraceful: isGraceful, deadline: deadline)
         case .stop: isStopped = true
@@ -302,11 +304,7 @@ final class Worker: @unchecked Sendable {
     private func sweep() {
         loop.timers.set(sweepTimer, Instant(nanoseconds: now &+ Limits.sweepInterval))
         updateWallClock()
-        for case let cluster? in clusters where cluster.pointee.configuration.settings.outlier != nil {
-            let (returned, ejected) = cluster.pointee.set.sweep(now: now)
-            metrics.count(.ejectionsEnded, UInt64(returned.count))
-            metrics.count(.ejectionsSuccessRate, UInt64(ejected.count))
-        }
+        sweepOutliers()
         retryListeners()
         metrics.set(.bufferBytes, Int64(buffers.bytesInUse))
     }

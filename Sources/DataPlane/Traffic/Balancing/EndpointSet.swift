@@ -20,6 +20,9 @@ package struct EndpointSet {
     var presentCount = 0
     var ejectedCount = 0
     var lastStatisticalSweep: UInt64 = 0
+    package internal(set) var outlierCounts = OutlierCounts()
+    /// Decides where only a share of detections ejects; to be set to something random.
+    package var outlierSeed: UInt64 = 0
 
     package init(policy: BalancerPolicy, outlier: OutlierSettings? = nil, panicThreshold: Double = 50) {
         self.policy = policy
@@ -111,7 +114,7 @@ package struct EndpointSet {
     package mutating func setCheck(_ slot: Int32, _ state: CheckState, unejects: Bool = false) {
         guard isValid(slot), slots[Int(slot)].isPresent else { return }
         slots[Int(slot)].check = state
-        if unejects, state.isUsable { slots[Int(slot)].ejectedUntil = 0 }
+        if unejects, state.isUsable { slots[Int(slot)].comeBack() }
         rebuild()
     }
 

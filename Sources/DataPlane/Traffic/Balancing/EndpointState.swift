@@ -25,6 +25,9 @@ public struct EndpointState: BitwiseCopyable, Sendable {
     /// Answers and successes since the last statistical sweep.
     public var intervalRequests: UInt32 = 0
     public var intervalSuccesses: UInt32 = 0
+    /// Tries and those that reached the endpoint, where failures of the connection are counted apart.
+    public var localRequests: UInt32 = 0
+    public var localSuccesses: UInt32 = 0
     // Counters for `/clusters`.
     public var requestsTotal: UInt64 = 0
     public var successesTotal: UInt64 = 0

@@ -42,6 +42,9 @@ struct ClusterEntry {
         return names
     }
 
+    /// How its numbers are named.
+    var statName: String { settings.statName.isEmpty ? message.name : settings.statName }
+
     var nameRequests: [NameRequest] {
         hostNames.map { NameRequest(cluster: message.name, name: $0, rule: names) }
     }
