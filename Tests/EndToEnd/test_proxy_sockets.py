@@ -230,3 +230,42 @@ def test_chains_change_without_the_connections_of_those_that_stay(tmp_path):
             eventually(lambda: proxykit.get(second)[2] == b"two")
             assert "connection" not in ask(stays)[1]
             assert ask(changes)[1]["connection"] == "close"
+
+
+def test_small_buffers_carry_large_bodies_both_ways():
+    port, relay = free_port(), free_port()
+    body = bytes(range(256)) * 1024
+
+    def behaviour(peer):
+        while True:
+            _, got = peer.request()
+            assert got == body
+            peer.answer(body)
+    with Origin(behaviour) as origin:
+        listeners = [
+            listener(port, http_filter([route()]), name="web", per_connection_buffer_limit_bytes=700),
+            listener(relay, proxykit.tcp_filter(), name="raw", per_connection_buffer_limit_bytes=700)]
+        with Proxy(listeners, [cluster("origin", origin.port, per_connection_buffer_limit_bytes=900)]):
+            for number in (port, relay):
+                with Client(number) as client:
+                    client.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+                    assert client.response()[2] == body
+
+
+def test_what_cannot_be_kept_to_is_refused_by_its_path(tmp_path):
+    options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    two = {"@type": "type.googleapis.com/" + options, "explicit_http_config": {"http2_protocol_options": {}},
+           "upstream_http_protocol_options": {"auto_sni": True}}
+    chains = [{"filters": [ECHO]}, {"name": "again", "filters": [ECHO]}]
+    for listeners, clusters, said in (
+        ([listener(9, filter_chains=chains)], [], "filter_chains[1].filter_chain_match: filter_chains[0] takes the same"),
+        ([listener(9, ECHO, ECHO)], [], "filter_chains[0].filters[0].typed_config: before the last filter"),
+        ([listener(9, ECHO, connection_balance_config={"exact_balance": {}})], [], "connection_balance_config: not supported"),
+        ([on_pipe("x" * 120, ECHO)], [], "address.pipe.path: a Unix socket's path"),
+        ([on_pipe("/x", ECHO, freebind=True)], [], "freebind: is for TCP"),
+        ([], [cluster("c", 9, typed_extension_protocol_options={options: two})], "serve all clients and hosts"),
+    ):
+        path = tmp_path / "c.json"
+        path.write_text(proxykit.json.dumps({"static_resources": {"listeners": listeners, "clusters": clusters}}))
+        done = subprocess.run([proxykit.program(), "--mode", "validate", "-c", str(path)], capture_output=True, text=True)
+        assert done.returncode == 1 and said in done.stderr, done.stderr

@@ -106,6 +106,14 @@ struct ClusterCompiler {
                 )
             )
         }
+        let isKeyed =
+            settings.introduction != nil || !settings.naming.isEmpty
+            || settings.transports.contains { $0.transport.introduction != nil }
+        guard isKeyed, settings.speaks != .http1 else { return }
+        context.report(
+            "typed_extension_protocol_options: connections over HTTP/2 serve all clients and hosts, so that the PROXY protocol, "
+                + "auto_sni and auto_san_validation need explicit_http_config.http_protocol_options"
+        )
     }
 
     /// Ours: `weft.dev/endpoints: {wait: 3s}` in the cluster's metadata.

@@ -77,6 +77,8 @@ struct Downstream: SlabElement {
     /// The request in work, or -1.
     var exchange: Int32 = -1
     var requestsServed: UInt32 = 0
+    /// One read takes at most this much (`per_connection_buffer_limit_bytes`), and no further one while it waits to go on.
+    var readLimit = Int32.max
     var timer = TimerID.none
     /// The HTTP chain that serves it; nil until it is known and for TCP.
     var chain: ChainPlace?

@@ -219,6 +219,7 @@ extension Worker {
         place.pointee.peer = peer
         place.pointee.id = connectionIDs
         place.pointee.acceptedAt = now
+        place.pointee.readLimit = Int32(clamping: max(1, configuration.settings.perConnectionBufferLimit))
         place.pointee.since = now
         place.pointee.listener = configuration.index
         place.pointee.callerLabels = configuration.settings.callerLabels

@@ -16,7 +16,8 @@ extension Worker {
     // MARK: Clients
 
     @inline(__always)
-    func receive(_ index: Int32, _ place: DownstreamPlace, _ bytes: UnsafeMutableRawPointer, _ count: Int) -> Int {
+    func receive(_ index: Int32, _ place: DownstreamPlace, _ bytes: UnsafeMutableRawPointer, _ room: Int) -> Int {
+        let count = min(room, Int(place.pointee.readLimit))
         guard let tls = place.pointee.tls else { return Socket.receive(place.pointee.fd, bytes, count) }
         let received = tls.receive(bytes, count)
         if tls.hasMore { lookAgain(Token(.downstream, index, generation: place.pointee.generation)) }
@@ -58,7 +59,8 @@ extension Worker {
     // MARK: Endpoints
 
     @inline(__always)
-    func receive(_ index: Int32, _ upstream: UpstreamPlace, _ bytes: UnsafeMutableRawPointer, _ count: Int) -> Int {
+    func receive(_ index: Int32, _ upstream: UpstreamPlace, _ bytes: UnsafeMutableRawPointer, _ room: Int) -> Int {
+        let count = min(room, Int(upstream.pointee.readLimit))
         guard let tls = upstream.pointee.tls else { return Socket.receive(upstream.pointee.fd, bytes, count) }
         let received = tls.receive(bytes, count)
         if tls.hasMore { lookAgain(Token(.upstream, index, generation: upstream.pointee.generation)) }

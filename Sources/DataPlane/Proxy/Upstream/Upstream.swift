@@ -43,6 +43,8 @@ struct Upstream: SlabElement {
     var endpoint: Int32 = -1
     var exchange: Int32 = -1
     var requestsServed: UInt32 = 0
+    /// One read takes at most this much (`per_connection_buffer_limit_bytes`), and no further one while it waits to go on.
+    var readLimit = Int32.max
     var timer = TimerID.none
     /// The HTTP/2 session that it carries, or whose stream it is; -1 = none.
     var session: Int32 = -1

@@ -141,6 +141,8 @@ extension Worker {
         upstream.pointee.priority = exchange.pointee.priority.rawValue
         upstream.pointee.address = target.address
         upstream.pointee.openedAt = now
+        let limit = cluster.pointee.configuration.settings.perConnectionBufferLimit
+        upstream.pointee.readLimit = Int32(clamping: max(1, limit))
         hold(cluster)
         if slot >= 0 { cluster.pointee.pools[Int(slot)].open &+= 1 }
         metrics.add(.upstreamConnections, 1)
