@@ -377,6 +377,51 @@ def test_what_a_client_sends_cannot_forge_a_log_line(tmp_path):
     assert b'x" 200' not in raw
 
 
+def test_logs_that_take_nothing_hold_up_neither_traffic_nor_other_logs(tmp_path):
+    """A pipe without a reader, one whose reader does not read, and a full disk, beside a good file."""
+    unread, stuck, good = tmp_path / "unread", tmp_path / "stuck", tmp_path / "good.log"
+    os.mkfifo(unread)
+    os.mkfifo(stuck)
+    reader = os.open(stuck, os.O_RDONLY | os.O_NONBLOCK)
+    long = {"log_format": {"text_format_source": {"inline_string": "x" * 20_000 + " %RESPONSE_CODE%\n"}}}
+    logs = logged(unread) + logged(stuck, long) + logged("/dev/full") + logged(good)
+    port = free_port()
+    try:
+        with Proxy([listener(port, http_filter([DIRECT], access_log=logs))], []) as proxy:
+            with proxykit.Client(port) as client:
+                for _ in range(200):
+                    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                    assert client.response()[0] == 200
+            assert until(lambda: good.exists() and good.read_text().count("\n") == 200)
+            # All of two logs, and of the third what neither the pipe nor the proxy keeps.
+            assert until(lambda: proxy.stat("access_log_dropped_total") > 500)
+            taken = os.read(reader, 100_000)
+            assert taken.startswith(b"x" * 20_000 + b" 200\n")
+    finally:
+        os.close(reader)
+
+
+def test_the_admin_logs_its_requests(tmp_path):
+    path = tmp_path / "admin.log"
+    made = Proxy([listener(free_port(), http_filter([DIRECT]))], [])
+    made.configuration["admin"]["access_log_path"] = str(path)
+    with made:
+        assert until(lambda: path.exists() and '"GET /ready HTTP/1.1" 200' in path.read_text())
+
+
+def test_pages_of_other_sites_may_not_ask(direct):
+    assert ask(direct.admin_port, "/reset_counters", "POST", Origin="https://evil.example")[0] == 403
+    assert ask(direct.admin_port, "/reset_counters", "POST", Origin=f"http://127.0.0.1:{direct.admin_port}")[0] == 200
+
+
+def test_the_dump_can_be_narrowed_and_hides_keys(direct):
+    dump = json.loads(ask(direct.admin_port, "/config_dump?resource=static_listeners&mask=listener.name")[2])["configs"]
+    assert [row["listener"]["name"] for row in dump] == ["listener"] and "address" not in dump[0]["listener"]
+    assert ask(direct.admin_port, "/config_dump?resource=nothing")[0] == 404
+    named = json.loads(ask(direct.admin_port, "/config_dump?name_regex=nobody")[2])["configs"]
+    assert all(not row.get("static_listeners") for row in named)
+
+
 def test_a_log_that_cannot_be_written_stops_nothing():
     port = free_port()
     with Proxy([listener(port, http_filter([DIRECT], access_log=logged("/nowhere/access.log")))], []) as proxy:

@@ -1,5 +1,6 @@
 import Telemetry
 import Testing
+import Wire
 
 @testable import Proxy
 
@@ -100,5 +101,55 @@ struct MetricsTests {
     )
     func names(name: String, expected: String) {
         #expect(StatsPage.snakeCase(name) == expected)
+    }
+}
+
+@Suite("Configuration dump")
+struct ConfigurationDumpTests {
+    @Test("keys and passwords are not shown")
+    func redaction() {
+        let shown = ConfigurationDump.redacted([
+            "tls_certificates": [
+                [
+                    "certificate_chain": ["inline_string": "public"], "private_key": ["inline_string": "secret"],
+                    "password": ["inline_bytes": "c2VjcmV0"],
+                ]
+            ]
+        ])
+        #expect(
+            shown == [
+                "tls_certificates": [
+                    [
+                        "certificate_chain": ["inline_string": "public"],
+                        "private_key": ["inline_string": "[redacted]"],
+                        "password": ["inline_bytes": "W3JlZGFjdGVkXQ=="],
+                    ]
+                ]
+            ]
+        )
+    }
+}
+
+@Suite("Numbers under Envoy's names")
+struct EnvoyStatsTests {
+    @Test("answers are counted by class and cause, and add up over workers")
+    func answers() {
+        var first = AnswerNumbers()
+        first.count(204, [], 3_000_000)
+        first.count(503, [.noHealthyUpstream, .upstreamRetryLimit], 1_000_000)
+        first.count(0, .downstreamTermination, 0)
+        var both = first
+        both.add(first)
+        var stats = EnvoyStats()
+        stats.add(connectionManager: "front", both, active: 0)
+        let values = Dictionary(uniqueKeysWithValues: stats.stats.map { ($0.name, $0.value) })
+        #expect(values["http.front.downstream_rq_2xx"] == 2)
+        #expect(values["http.front.downstream_rq_5xx"] == 2)
+        #expect(values["http.front.downstream_rq_total"] == 6)
+        #expect(values["http.front.downstream_rq_completed"] == 4)
+        #expect(values["http.front.downstream_rq_rx_reset"] == 2)
+        #expect(both.count(of: .noHealthyUpstream) == 2)
+        stats.subtract(["http.front.downstream_rq_total": 5])
+        #expect(stats.stats.first { $0.name == "http.front.downstream_rq_total" }?.value == 1)
     }
 }

@@ -131,13 +131,17 @@ extension Envoy {
     /// `envoy.config.bootstrap.v3.Admin`
     package struct Admin: EnvoyMessage {
         package var accessLog: [AccessLog]
+        /// The older way to name a file.
+        package var accessLogPath: String
         package var address: Address?
 
         package init(
             accessLog: [AccessLog] = [],
+            accessLogPath: String = "",
             address: Address? = nil
         ) {
             self.accessLog = accessLog
+            self.accessLogPath = accessLogPath
             self.address = address
         }
 
@@ -155,7 +159,8 @@ extension Envoy {
                 "ignore_global_conn_limit=6",
                 why: "connections to the admin count for no limit of others"
             )
-            schema.unsupported("access_log_path=1 socket_options=4 allow_paths=7")
+            schema.field(1, "access_log_path", \.accessLogPath, .string)
+            schema.unsupported("socket_options=4 allow_paths=7")
         }
     }
 }

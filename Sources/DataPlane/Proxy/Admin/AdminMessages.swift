@@ -5,6 +5,8 @@ struct AdminRequest: Sendable {
     /// Parameters of the query in order, percent signs decoded.
     var query: [(name: String, value: String)]
     var host: String
+    /// Which page of a browser it comes from; nil: no page's.
+    var origin: String?
 
     /// The first value of a parameter; empty for one without `=`; nil when there is none.
     func parameter(_ name: String) -> String? { query.first { $0.name == name }?.value }

@@ -65,8 +65,8 @@ final class AdminRouter {
             Endpoint(path: "/stats", help: "numbers; filter=REGEX, usedonly, type=, format=") { $0.stats($1, $2) },
             Endpoint(path: "/stats/prometheus", help: "numbers as Prometheus reads them") { $0.prometheus($1, $2) },
             Endpoint(path: "/clusters", help: "clusters and endpoints; format=json") { $0.clusters($1, $2) },
-            Endpoint(path: "/config_dump", help: "the configuration in force") { router, _, reply in
-                reply(json(ConfigurationDump.make(router.process.store, bootstrap: router.process.bootstrap)))
+            Endpoint(path: "/config_dump", help: "what is in force; resource, mask, name_regex, include_eds") {
+                $0.configDump($1, $2)
             },
             Endpoint(path: "/config_versions", help: "the watched files: version, whether in force, error") {
                 router,
@@ -141,6 +141,30 @@ final class AdminRouter {
     }
 
     // MARK: Pages
+
+    private func configDump(_ request: AdminRequest, _ reply: (AdminResponse) -> Void) {
+        let arena = Arena()
+        var choice = ConfigurationDump.Choice()
+        choice.resource = request.parameter("resource")
+        choice.mask = (request.parameter("mask") ?? "").split(separator: ",").map(String.init)
+        choice.includesEndpoints = request.parameter("include_eds") != nil
+        if let text = request.parameter("name_regex"), !text.isEmpty {
+            do throws(PatternError) {
+                choice.name = try arena.compile(text)
+            } catch {
+                reply(AdminResponse(status: 400, text: "name_regex: \(error.message)\n"))
+                return
+            }
+        }
+        let dump = withExtendedLifetime(arena) {
+            ConfigurationDump.make(process.store, bootstrap: process.bootstrap, choice)
+        }
+        if let resource = choice.resource, dump["configs"]?.arrayValue?.isEmpty ?? true {
+            reply(AdminResponse(status: 404, text: "\(resource) not found in config dump\n"))
+            return
+        }
+        reply(Self.json(dump))
+    }
 
     private func ready() -> AdminResponse {
         let state = process.state

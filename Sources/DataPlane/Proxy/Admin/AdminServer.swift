@@ -21,6 +21,7 @@ final class AdminServer: EventHandler {
     private let pipePath: String?
     private var connections: [ObjectIdentifier: AdminConnection] = [:]
     private var key: HandlerKey?
+    var log: AdminLog?
 
     init(_ address: Address, loop: HandlerLoop, router: @escaping Router) throws(SystemError) {
         self.loop = loop
@@ -57,7 +58,7 @@ final class AdminServer: EventHandler {
             let accepted = Socket.accept(fd, peer: &peer)
             guard accepted >= 0 else { return }
             guard connections.count < Self.connectionLimit,
-                let connection = AdminConnection(fd: accepted, loop: loop, server: self)
+                let connection = AdminConnection(fd: accepted, peer: peer, loop: loop, server: self)
             else {
                 close(accepted)
                 continue
@@ -72,6 +73,14 @@ final class AdminServer: EventHandler {
         guard !checksHost || Self.namesThisHost(request.host) else {
             reply(AdminResponse(status: 403, text: "the Host header must name this machine, e.g. localhost\n"))
             return
+        }
+        // A page of another site may send requests, too, without reading the answers.
+        if let origin = request.origin {
+            let host = origin.split(separator: "/", omittingEmptySubsequences: true).dropFirst().first.map(String.init)
+            guard let host, Self.namesThisHost(host) else {
+                reply(AdminResponse(status: 403, text: "pages of other sites may not ask\n"))
+                return
+            }
         }
         router(request, reply)
     }
@@ -105,9 +114,12 @@ final class AdminConnection: EventHandler {
     private var written = 0
     private var state = State.reading
     private var keepsAlive = true
+    private var lastRequest: AdminRequest?
+    private let peer: SocketAddress
 
-    init?(fd: Int32, loop: HandlerLoop, server: AdminServer) {
+    init?(fd: Int32, peer: SocketAddress, loop: HandlerLoop, server: AdminServer) {
         self.fd = fd
+        self.peer = peer
         self.loop = loop
         self.server = server
         guard let added = try? loop.add(fd, .read, self) else { return nil }
@@ -162,11 +174,23 @@ final class AdminConnection: EventHandler {
         case .failed:
             keepsAlive = false
             send(AdminResponse(status: 400, text: "not a valid HTTP/1.1 request\n"), isHead: false)
-        case .complete: handle(head)
+        case .complete: handle(head, origin: origin(head, fields))
         }
     }
 
-    private func handle(_ head: RequestHead) {
+    private func origin(_ head: RequestHead, _ fields: borrowing FieldTable) -> String? {
+        for index in 0..<fields.count {
+            let field = fields.fields[index]
+            func text(_ start: UInt32, _ length: Int) -> String {
+                String(decoding: input[Int(start)..<(Int(start) + length)], as: UTF8.self)
+            }
+            guard text(field.nameStart, Int(field.nameLength)).lowercased() == "origin" else { continue }
+            return text(field.valueStart, Int(field.valueLength))
+        }
+        return nil
+    }
+
+    private func handle(_ head: RequestHead, origin: String?) {
         var bodyLength = 0
         switch head.framing {
         case .none: break
@@ -185,8 +209,10 @@ final class AdminConnection: EventHandler {
             method: text(head.methodStart, head.methodLength),
             path: path,
             query: query,
-            host: text(head.authorityStart, head.authorityLength)
+            host: text(head.authorityStart, head.authorityLength),
+            origin: origin
         )
+        lastRequest = request
         input.removeFirst(head.length + bodyLength)
         keepsAlive = head.keepsAlive
         state = .waiting
@@ -203,6 +229,8 @@ final class AdminConnection: EventHandler {
         if !keepsAlive { head += "connection: close\r\n" }
         output = Array((head + "\r\n").utf8)
         if !isHead { output += response.body }
+        if let request = lastRequest { server.log?.write(request, response, peer: peer) }
+        lastRequest = nil
         written = 0
         state = .writing
         flush()

@@ -158,6 +158,7 @@ final class ProxyProcess: EventHandler {
         guard let address = store.context.address(message) else { return }
         let router = AdminRouter(process: self)
         let server = try AdminServer(address, loop: loop) { router.answer($0, $1) }
+        server.log = AdminLog(bootstrap.admin, store, accessLogs)
         log.info("admin listens", ["address": server.display])
         if let path = options.adminAddressPath, let failure = FileBytes.write(Array(server.display.utf8), to: path) {
             log.error("--admin-address-path", ["error": failure])

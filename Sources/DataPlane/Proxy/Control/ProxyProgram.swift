@@ -99,9 +99,12 @@ package enum ProxyProgram {
     ) throws(ConfigurationProblems) -> Int32 {
         let store = ConfigurationStore()
         try store.load(bootstrap)
-        if let address = bootstrap.admin?.address {
+        if let admin = bootstrap.admin {
             store.context.reset()
-            _ = store.context.at("admin.address") { store.context.address(address) }
+            if let address = admin.address {
+                _ = store.context.at("admin.address") { store.context.address(address) }
+            }
+            _ = AccessLogCompiler(context: store.context).logs("admin.access_log", admin.accessLog)
             guard store.context.isSound else { throw ConfigurationProblems(lines: store.context.problems) }
         }
         let refused = store.files.values.compactMap { file in file.state.error.map { "\(file.state.path): \($0)" } }

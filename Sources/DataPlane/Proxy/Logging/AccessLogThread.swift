@@ -115,8 +115,17 @@ extension [AccessLogConfiguration] {
 private struct AccessLogSinks {
     private struct Output {
         var fd: Int32
+        /// A file on a disk: written at once, or not at all.
+        var isRegular: Bool
         var bytes: [UInt8] = []
-        var lines = 0
+        /// The beginning of the first line of `bytes` is written already.
+        var isMidLine = false
+
+        init(_ sink: AccessLogConfiguration.Sink) {
+            fd = AccessLogSinks.open(sink)
+            var facts = stat()
+            isRegular = fd >= 0 && fstat(fd, &facts) == 0 && facts.st_mode & S_IFMT == S_IFREG
+        }
     }
     private let formatter: AccessLogFormatter
     private var outputs: [AccessLogConfiguration.Sink: Output] = [:]
@@ -125,9 +134,9 @@ private struct AccessLogSinks {
     init(formatter: AccessLogFormatter) { self.formatter = formatter }
 
     mutating func write(_ record: AccessLogRecord, to log: AccessLogConfiguration) {
-        var output = outputs.removeValue(forKey: log.sink) ?? Output(fd: Self.open(log.sink))
+        var output = outputs.removeValue(forKey: log.sink) ?? Output(log.sink)
+        if output.fd == -2 { output = Output(log.sink) }
         formatter.write(record, format: log.format, into: &output.bytes)
-        output.lines += 1
         if output.bytes.count > 1 << 16 { flush(&output) }
         outputs[log.sink] = output
     }
@@ -141,19 +150,47 @@ private struct AccessLogSinks {
         }
     }
 
+    /// Writes what the file takes now. A pipe that nobody reads must hold up no other log: what it does not take is kept, up to
+    /// a bound, and then dropped line by line.
     private mutating func flush(_ output: inout Output) {
         var done = 0
+        var isBroken = output.fd < 0
         while done < output.bytes.count, output.fd >= 0 {
+            var room = output.bytes.count - done
+            if !output.isRegular {
+                var asked = pollfd(fd: output.fd, events: Int16(POLLOUT), revents: 0)
+                guard poll(&asked, 1, 0) == 1, asked.revents & Int16(POLLOUT) != 0 else { break }
+                // So much a pipe takes without blocking once it says that it takes something.
+                room = min(room, Int(PIPE_BUF))
+            }
             let count = output.bytes.withUnsafeBytes { raw in
-                raw.baseAddress.map { Glibc.write(output.fd, $0 + done, raw.count - done) } ?? 0
+                raw.baseAddress.map { Glibc.write(output.fd, $0 + done, room) } ?? 0
             }
             if count < 0 && cweft_errno() == EINTR { continue }
-            guard count > 0 else { break }
+            guard count > 0 else {
+                isBroken = output.isRegular || cweft_errno() != EAGAIN
+                break
+            }
             done += count
         }
-        if done < output.bytes.count { failures += output.lines }
-        output.bytes.removeAll(keepingCapacity: output.bytes.capacity <= 1 << 17)
-        output.lines = 0
+        if done > 0 {
+            output.isMidLine = output.bytes[done - 1] != 0x0A
+            output.bytes.removeFirst(done)
+        }
+        if isBroken || output.bytes.count > Self.heldLimit { drop(&output) }
+        if output.bytes.isEmpty, output.bytes.capacity > 1 << 17 { output.bytes = [] }
+    }
+
+    /// More is not held for a file that takes nothing.
+    private static let heldLimit = 1 << 20
+
+    /// Gives up what was not written: whole lines. The rest of a line that was begun goes on, so that lines stay lines.
+    private mutating func drop(_ output: inout Output) {
+        let keep = output.isMidLine && output.fd >= 0 ? output.bytes.prefix { $0 != 0x0A }.count + 1 : 0
+        failures += output.bytes.dropFirst(keep).count { $0 == 0x0A }
+        output.bytes.removeLast(max(0, output.bytes.count - keep))
+        // A file that cannot be opened is tried again with the next lines.
+        if output.fd < 0 { output.fd = -2 }
     }
 
     mutating func reopen() {
@@ -169,11 +206,11 @@ private struct AccessLogSinks {
         return failures
     }
 
-    private static func open(_ sink: AccessLogConfiguration.Sink) -> Int32 {
+    fileprivate static func open(_ sink: AccessLogConfiguration.Sink) -> Int32 {
         switch sink {
         case .standardOutput: return 1
         case .standardError: return 2
-        case .file(let path): return Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o640)
+        case .file(let path): return Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o640)
         }
     }
 }
