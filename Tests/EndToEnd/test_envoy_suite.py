@@ -293,15 +293,8 @@ class Run:
             return list(SCRIPTS[self.name](ports, self.certs))
 
 
-# What weft-proxy cannot run: Envoy alone keeps script and configuration sound.
-THEIRS = {"grpc"}
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_the_answers_are_envoys(name, certs):
-    if name in THEIRS:
-        assert Run(envoykit.Envoy, name, certs).results()
-        return
     if envoykit.program() is None:
         Run(proxykit.Proxy, name, certs).results()
         pytest.skip("no Envoy to compare with (scripts/peers.sh)")

@@ -160,15 +160,16 @@ extension Worker {
     /// Streams that are answered while the client still sends: it is told that the rest is not wanted (RFC 9113 section 8.1).
     private func resetHalfOpen(_ entry: ClientSessionPlace, _ session: HTTP2Session) -> Bool {
         guard !halfOpen.isEmpty else { return false }
-        for raw in halfOpen {
+        var wasReset = false
+        halfOpen.removeAll { raw in
             let token = Token(raw: raw)
-            guard let place = downstreams.find(token.index, generation: token.generation),
-                place.pointee.session == entry.pointee.index
-            else { continue }
+            guard let place = downstreams.find(token.index, generation: token.generation) else { return true }
+            guard place.pointee.session == entry.pointee.index else { return false }
             session.reset(place.pointee.stream, 0)
+            wasReset = true
+            return true
         }
-        halfOpen.removeAll(keepingCapacity: true)
-        return true
+        return wasReset
     }
 
     /// The session is over and everything of it is sent.

@@ -399,7 +399,8 @@ extension Worker {
             place.pointee.flags.insert(.streamEnds)
             entry.pointee.session?.resume(place.pointee.stream)
         } else if !place.pointee.flags.contains(.readEnded) {
-            entry.pointee.session?.reset(place.pointee.stream, 0)
+            // Not before the head is on its way: the library drops what waits of a stream that is reset.
+            halfOpen.append(Token(.downstream, index, generation: place.pointee.generation).raw)
         }
         touch(entry)
         armDownstream(index, place)

@@ -151,7 +151,12 @@ extension Worker {
         place.pointee.isStream ? 20 : exchange.pointee.flags.contains(.isHTTP10) ? 10 : 11
     }
 
-    private func upstreamVersion(_ exchange: ExchangePlace) -> UInt8 { 11 }
+    private func upstreamVersion(_ exchange: ExchangePlace) -> UInt8 {
+        guard let cluster = exchange.pointee.cluster, speaksHTTP2(exchange, cluster) else { return 11 }
+        let slot = Int(exchange.pointee.endpoint)
+        let isOld = cluster.pointee.speaks == .automatic && slot >= 0 && slot < cluster.pointee.poolCount
+        return isOld && cluster.pointee.pools[slot].speaksHTTP1 ? 11 : 20
+    }
 
     /// What follows from the heads: sizes, the status of gRPC, and who the client is.
     private func finish(_ entry: inout AccessLogEntry, _ place: DownstreamPlace) {
