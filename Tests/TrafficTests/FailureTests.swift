@@ -107,7 +107,7 @@ struct RetryPolicyTests {
             (.resetBeforeRequest, .resetBeforeResponse, 0, .notRetriable), (.retriable4xx, .status, 409, .retry),
             (.retriable4xx, .status, 408, .notRetriable), (.statusCodes, .status, 429, .retry),
             (.statusCodes, .status, 430, .notRetriable), (.serverError, .protocolError, 0, .retry),
-            (.refusedStream, .refusedStream, 0, .retry), (RetryPolicy.Conditions(), .status, 503, .notRetriable),
+            (.refusedStream, .refusedStream, 0, .retryAtOnce), (RetryPolicy.Conditions(), .status, 503, .notRetriable),
             (RetryPolicy.Conditions(), .connect, 0, .notRetriable),
         ]
     )
