@@ -184,12 +184,13 @@ if isFuzzing {
     targets.append(.target(name: "CFuzz", path: "Tests/Fuzz/CFuzz"))
     for (name, room) in [
         ("FuzzHTTP1", "HTTP"), ("FuzzText", "Wire"), ("FuzzDNS", "Servers"), ("FuzzProtobuf", "EnvoyAPI"),
-        ("FuzzWebSocket", "Servers"),
+        ("FuzzWebSocket", "Servers"), ("FuzzHTTP2", "HTTP"), ("FuzzTLS", "TLS"), ("FuzzEdge", "Traffic"),
     ] {
         targets.append(
             .executableTarget(
                 name: name,
-                dependencies: ["CFuzz"] + Set([room, "Wire"]).sorted().map { .byName(name: $0) },
+                dependencies: ["CFuzz"]
+                    + Set([room, "Wire"] + (name == "FuzzEdge" ? ["Reactor"] : [])).sorted().map { .byName(name: $0) },
                 path: "Tests/Fuzz/\(name)",
                 swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
                 linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]

@@ -69,6 +69,16 @@ import Testing
         #expect(read([]) == .incomplete)
     }
 
+    @Test(
+        "Names have one form, and none has an empty label",
+        arguments: [
+            ("A.example.", "a.example"), ("a", "a"), ("", nil), (".", nil), ("a..", nil), ("a..b", nil), (".a", nil),
+        ] as [(String, String?)]
+    )
+    func namesHaveOneForm(_ name: String, _ wanted: String?) {
+        #expect(ServerName.normalized(name) == wanted)
+    }
+
     @Test("Damaged bytes never do harm")
     func damage() {
         let sound = Self.records(Self.handshake("api.example.com", protocols: ["h2"]), of: 60)

@@ -4,11 +4,13 @@ package enum ServerName {
         bytes.map { $0 >= 0x41 && $0 <= 0x5A ? $0 | 0x20 : $0 }
     }
 
-    /// The one form of a name; nil for what is no host name.
+    /// The one form of a name; nil for what is no host name, an empty label among them.
     package static func normalized(_ bytes: [UInt8]) -> String? {
         var name = lowercased(bytes)
         if name.last == 0x2E { name.removeLast() }
-        guard !name.isEmpty, name.count <= 253 else { return nil }
+        guard name.count <= 253, !name.split(separator: 0x2E, omittingEmptySubsequences: false).contains([]) else {
+            return nil
+        }
         let isPlain = name.allSatisfy {
             $0 >= 0x61 && $0 <= 0x7A || $0 >= 0x30 && $0 <= 0x39 || $0 == 0x2D || $0 == 0x2E || $0 == 0x5F
         }

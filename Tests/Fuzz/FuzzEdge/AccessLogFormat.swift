@@ -1,0 +1,1 @@
+../../../Sources/DataPlane/Proxy/Logging/AccessLogFormat.swift
