@@ -1,3 +1,4 @@
+import CWeft
 import Glibc
 
 /// Wall-clock time as text, in UTC.
