@@ -218,7 +218,7 @@ extension Worker {
         else { return false }
         let exchangeIndex = upstream.pointee.exchange
         let exchange = exchanges.pointer(exchangeIndex)
-        guard !exchange.pointee.flags.contains(.isTunnelOnly) else { return false }
+        guard !exchange.pointee.isRaw else { return false }
         cluster.pointee.pools[Int(upstream.pointee.endpoint)].speaksHTTP1 = false
         upstream.pointee.exchange = -1
         exchange.pointee.upstream = -1
