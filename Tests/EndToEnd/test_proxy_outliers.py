@@ -2,6 +2,7 @@
 
 import http.client
 import re
+import shutil
 import time
 
 import pytest
@@ -89,3 +90,20 @@ def test_an_ejection_holds_for_all_workers_and_ends_with_a_health_check():
             assert re.search(rf"pair::127.0.0.1:{bad.port}::health_flags::/failed_outlier_check", proxy.admin("/clusters"))
             # A check that succeeds brings the other one back, again and again.
             until(lambda: (ask(other), stats(proxy, "checked")["ejections_enforced_total"] >= 2)[1])
+
+
+def test_breakers_tell_what_is_left_and_take_nothing_that_has_no_effect():
+    limits = {"thresholds": [{"max_connections": 7, "max_requests": 5, "track_remaining": True}]}
+    with Origin(serving(b"good")) as origin:
+        port = free_port()
+        with Proxy([listener(port, http_filter([route("c")]))], [cluster("c", origin.port, circuit_breakers=limits)]) as proxy:
+            assert ask(port)[0] == 200
+            lines = proxy.admin("/stats?filter=circuit_breakers.default.remaining").splitlines()
+            left = {line.split(":")[0].rsplit(".", 1)[1]: int(line.split(":")[1]) for line in lines}
+            assert left["remaining_rq"] == 5 and left["remaining_cx"] in (6, 7)
+    bad = {"per_host_thresholds": [{"max_connections": 1}], "thresholds": [{"max_connection_pools": 1}]}
+    refused = Proxy([], [cluster("c", 1, circuit_breakers=bad)])
+    with pytest.raises(AssertionError, match="per_host_thresholds(.|\n)*max_connection_pools"):
+        refused.__enter__()
+    refused.log.close()
+    shutil.rmtree(refused.folder)

@@ -47,6 +47,9 @@ struct ClusterCompiler {
         settings.endpointWait = endpointWait(cluster.metadata)
         protocols(cluster, &settings)
         transports(cluster, &settings)
+        if case .originalDstLbConfig(let original) = cluster.lbConfig, original.upstreamPortOverride != nil {
+            context.report("original_dst_lb_config.upstream_port_override: not supported; the original port is dialled")
+        }
         settings.check = check(cluster, introduction: settings.introduction?.version)
         settings.isAwaited = cluster.waitForWarmOnInit ?? true
         settings.ignoresUnchecked = cluster.commonLbConfig?.ignoreNewHostsUntilFirstHc ?? false
@@ -184,7 +187,18 @@ struct ClusterCompiler {
     }
 
     private func breakers(_ message: Envoy.CircuitBreakers?, _ settings: inout ClusterConfiguration.Settings) {
-        for threshold in message?.thresholds ?? [] {
+        if !(message?.perHostThresholds ?? []).isEmpty {
+            context.report("circuit_breakers.per_host_thresholds: not supported; thresholds hold for the whole cluster")
+        }
+        for (index, threshold) in (message?.thresholds ?? []).enumerated() {
+            if threshold.maxConnectionPools != nil {
+                context.report(
+                    "circuit_breakers.thresholds[\(index)].max_connection_pools: not supported; there is one pool for an endpoint"
+                )
+            }
+            if threshold.trackRemaining {
+                settings.tracksRemaining.insert(threshold.priority == .high ? "high" : "default")
+            }
             var limits = BreakerLimits()
             if let number = threshold.maxConnections { limits.connections = Int(number) }
             if let number = threshold.maxPendingRequests { limits.pending = Int(number) }

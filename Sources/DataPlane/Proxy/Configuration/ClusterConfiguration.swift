@@ -38,6 +38,8 @@ final class ClusterConfiguration: Sendable {
         var panicThreshold: Double = 50
         /// How long a request waits for a first endpoint, from the moment when there was none; nanoseconds, 0 = not at all.
         var endpointWait: UInt64 = 0
+        /// Priorities whose breakers tell what is left.
+        var tracksRemaining: Set<String> = []
         var check: HealthCheckSettings?
         /// Different for every `check` that was ever compiled.
         var checkVersion: UInt64 = 0

@@ -115,6 +115,11 @@ struct EnvoyStats {
         for breaker in cluster.breakerStates {
             let name = "circuit_breakers.\(breaker.priority).\(resources[breaker.resource] ?? breaker.resource)_open"
             gauge(scope, name, breaker.isOpen ? 1 : 0)
+            if cluster.configuration.settings.tracksRemaining.contains(breaker.priority) {
+                let resource = resources[breaker.resource] ?? breaker.resource
+                let left = max(0, breaker.limit - breaker.inUse)
+                gauge(scope, "circuit_breakers.\(breaker.priority).remaining_\(resource)", Int64(clamping: left))
+            }
             if breaker.resource == "pending", breaker.priority == "default" {
                 gauge(scope, "upstream_rq_pending_active", Int64(breaker.inUse))
             }
