@@ -9,7 +9,7 @@ from grpckit import call, channel, http2_cluster, server
 from proxykit import DEADLINE, Client, Proxy, eventually, free_port, get, http_filter, listener, route
 
 WAITS = {"cluster": "grpc", "timeout": "0s"}
-RETRIES = {**WAITS, "retry_policy": {"retry_on": "5xx,reset,connect-failure", "num_retries": 3}}
+RETRIES = {**WAITS, "retry_policy": {"retry_on": "unavailable", "num_retries": 3}}
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +114,42 @@ def test_a_killed_server_is_unavailable_until_it_is_back():
                 with server(origin):
                     assert call(client, "unary", b"b") == b"b"
             assert eventually(lambda: proxy.stat("downstream_requests") == 0)
+
+
+def test_calls_are_tried_again_for_what_the_policy_names(client, served):
+    assert call(client, "fail", b"b 14 2") == b"3"
+    with pytest.raises(grpc.RpcError) as failure:
+        call(client, "fail", b"c 13 1")
+    assert failure.value.code() == grpc.StatusCode.INTERNAL
+
+
+def test_the_deadline_of_a_call_is_bounded_and_passed_on():
+    port = free_port()
+    with server() as (_, origin):
+        routes = [
+            route("grpc", "/test/hang", route={"cluster": "grpc", "max_stream_duration": {"grpc_timeout_header_max": "0.2s"}}),
+            route("grpc", "/test/time", route={"cluster": "grpc", "max_stream_duration": {"grpc_timeout_header_max": "50s"}})]
+        with Proxy([listener(port, http_filter(routes))], [http2_cluster("grpc", origin)]), channel(port) as client:
+            assert 0 < float(call(client, "time", b"", timeout=500)) <= 50
+            with pytest.raises(grpc.RpcError) as failure:
+                call(client, "hang", b"", timeout=500)
+            assert failure.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_errors_of_the_proxy_are_statuses_for_both_versions():
+    port, nobody = free_port(), free_port()
+    with Proxy([listener(port, http_filter([route("grpc", "/test/")]))], [http2_cluster("grpc", nobody)]):
+        with channel(port) as client:
+            with pytest.raises(grpc.RpcError) as failure:
+                call(client, "unary", b"")
+            assert failure.value.code() == grpc.StatusCode.UNAVAILABLE
+            assert "connection refused" in failure.value.details()
+            with pytest.raises(grpc.RpcError) as failure:
+                client.unary_unary("/other/unary")(b"", timeout=DEADLINE)
+            assert failure.value.code() == grpc.StatusCode.UNIMPLEMENTED
+        with Client(port) as client:
+            client.send(b"POST /test/unary HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\ncontent-length: 5\r\n\r\n"
+                        b"\0\0\0\0\0")
+            head = client.until(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 OK\r\n") and b"\r\ngrpc-status: 14\r\n" in head
+            assert b"\r\ncontent-length: 0\r\n" in head

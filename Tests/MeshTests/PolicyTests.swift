@@ -9,8 +9,8 @@ struct PolicyTests {
         arguments: [
             ("http", 80, nil, ServiceProtocol.http), ("http-api", 8080, nil, .http), ("", 8080, nil, .detect),
             ("web", 80, nil, .detect), ("tcp-echo", 80, nil, .tcp), ("", 3306, nil, .tcp), ("db", 5432, nil, .tcp),
-            ("https", 443, nil, .tcp), ("grpc", 50051, nil, .tcp), ("tcp", 80, "http", .http),
-            ("", 9, "kubernetes.io/h2c", .tcp),
+            ("https", 443, nil, .tcp), ("grpc", 50051, nil, .http2), ("tcp", 80, "http", .http),
+            ("", 9, "kubernetes.io/h2c", .http2),
             ("http", 80, "tcp", .tcp), ("http", 443, nil, .http), ("x", 80, "example.com/own", .detect),
         ] as [(String, Int, String?, ServiceProtocol)]
     )

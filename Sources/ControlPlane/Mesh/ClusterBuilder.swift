@@ -20,7 +20,7 @@ struct ClusterBuilder {
     func service(_ service: MeshService, _ port: MeshService.Port, _ policy: ServicePolicy) -> Envoy.Cluster {
         let name = MeshNames.service(service.namespace, service.name, port.port)
         let path = "\(directory)/\(MeshNames.endpointFile(name))"
-        return Envoy.Cluster(
+        var cluster = Envoy.Cluster(
             name: name,
             type: .eds,
             edsClusterConfig: .init(edsConfig: Self.fileSource(path)),
@@ -30,7 +30,16 @@ struct ClusterBuilder {
             metadata: metadata(service, policy),
             loadBalancingPolicy: balancing(policy.loadBalancer)
         )
+        if ServiceProtocol(port) == .http2 {
+            cluster.typedExtensionProtocolOptions = [Self.httpOptions: .http(Self.http2)]
+        }
+        return cluster
     }
+
+    private static let httpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    private static let http2 = Envoy.UpstreamHttpProtocolOptions(
+        explicitHttpConfig: .init(http2ProtocolOptions: .init())
+    )
 
     private func metadata(_ service: MeshService, _ policy: ServicePolicy) -> Envoy.Metadata {
         var metadata = Self.labels([("dst_namespace", service.namespace), ("dst_service", service.name)])

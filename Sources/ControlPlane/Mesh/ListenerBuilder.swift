@@ -141,7 +141,7 @@ struct ListenerBuilder {
         let http = http(name, .rds(routeSource(cluster)), isEdge: isEdge)
         let tcp = tcp(name, to: cluster, idleTimeout: policy.idleTimeout)
         switch kind {
-        case .http: return Envoy.Listener(name: name, filterChains: [.init(name: "http", filters: [http])])
+        case .http, .http2: return Envoy.Listener(name: name, filterChains: [.init(name: "http", filters: [http])])
         case .tcp: return Envoy.Listener(name: name, filterChains: [.init(name: "tcp", filters: [tcp])])
         case .detect:
             return detected(

@@ -3,6 +3,8 @@ import Resources
 /// How the traffic of a Service's port is handled.
 package enum ServiceProtocol: Sendable, Equatable {
     case http
+    /// HTTP/2 with prior knowledge, gRPC first of all; clients may speak HTTP/1, too.
+    case http2
     case tcp
     /// Looked at by connection.
     case detect
@@ -18,9 +20,9 @@ package enum ServiceProtocol: Sendable, Equatable {
         "tcp", "tls", "https", "wss", "kubernetes.io/wss", "amqp", "cassandra", "ftp", "imap", "kafka", "ldap",
         "memcached",
         "mongo", "mongodb", "mysql", "nats", "pgsql", "pop3", "postgres", "postgresql", "redis", "smtp", "ssh",
-        // HTTP/2 with prior knowledge is relayed as it is.
-        "grpc", "grpcs", "h2c", "http2", "kubernetes.io/h2c",
+        "grpcs",
     ]
+    private static let http2Names: Set<String> = ["grpc", "h2c", "http2", "kubernetes.io/h2c"]
 
     /// By `appProtocol`, else by the port's name (`http`, `http-api`), else by well-known numbers; what is left is looked
     /// at.
@@ -31,6 +33,10 @@ package enum ServiceProtocol: Sendable, Equatable {
         for name in [port.appProtocol?.lowercased() ?? "", stem] where !name.isEmpty {
             if Self.httpNames.contains(name) {
                 self = .http
+                return
+            }
+            if Self.http2Names.contains(name) {
+                self = .http2
                 return
             }
             if Self.tcpNames.contains(name) {

@@ -109,14 +109,27 @@ extension Envoy.RouteAction {
         /// 0 is none; nil is the connection manager's.
         package var maxStreamDuration: Duration?
 
-        package init(maxStreamDuration: Duration? = nil) { self.maxStreamDuration = maxStreamDuration }
+        /// The most of what `grpc-timeout` may say, which then stands in place of `maxStreamDuration`; 0 is no limit.
+        package var grpcTimeoutHeaderMax: Duration?
+        package var grpcTimeoutHeaderOffset: Duration?
+
+        package init(
+            maxStreamDuration: Duration? = nil,
+            grpcTimeoutHeaderMax: Duration? = nil,
+            grpcTimeoutHeaderOffset: Duration? = nil
+        ) {
+            self.maxStreamDuration = maxStreamDuration
+            self.grpcTimeoutHeaderMax = grpcTimeoutHeaderMax
+            self.grpcTimeoutHeaderOffset = grpcTimeoutHeaderOffset
+        }
 
         package static let schema = MessageSchema<MaxStreamDuration>(
             "envoy.config.route.v3.RouteAction.MaxStreamDuration",
             empty: MaxStreamDuration()
         ) { schema in
             schema.optional(1, "max_stream_duration", \.maxStreamDuration, .duration)
-            schema.unsupported("grpc_timeout_header_max=2 grpc_timeout_header_offset=3")
+            schema.optional(2, "grpc_timeout_header_max", \.grpcTimeoutHeaderMax, .duration)
+            schema.optional(3, "grpc_timeout_header_offset", \.grpcTimeoutHeaderOffset, .duration)
         }
     }
 }

@@ -16,6 +16,9 @@ extension Envoy {
         package var priority: RoutingPriority
         package var upgradeConfigs: [RouteAction.UpgradeConfig]
         package var maxStreamDuration: RouteAction.MaxStreamDuration?
+        /// The old form of `grpcTimeoutHeaderMax`, in place of `timeout`.
+        package var maxGrpcTimeout: Duration?
+        package var grpcTimeoutOffset: Duration?
         package var requestMirrorPolicies: [RouteAction.RequestMirrorPolicy]
         package var internalRedirectPolicy: InternalRedirectPolicy?
 
@@ -48,6 +51,8 @@ extension Envoy {
             priority: RoutingPriority = .default,
             upgradeConfigs: [RouteAction.UpgradeConfig] = [],
             maxStreamDuration: RouteAction.MaxStreamDuration? = nil,
+            maxGrpcTimeout: Duration? = nil,
+            grpcTimeoutOffset: Duration? = nil,
             requestMirrorPolicies: [RouteAction.RequestMirrorPolicy] = [],
             internalRedirectPolicy: InternalRedirectPolicy? = nil
         ) {
@@ -63,6 +68,8 @@ extension Envoy {
             self.priority = priority
             self.upgradeConfigs = upgradeConfigs
             self.maxStreamDuration = maxStreamDuration
+            self.maxGrpcTimeout = maxGrpcTimeout
+            self.grpcTimeoutOffset = grpcTimeoutOffset
             self.requestMirrorPolicies = requestMirrorPolicies
             self.internalRedirectPolicy = internalRedirectPolicy
         }
@@ -147,6 +154,8 @@ extension Envoy {
             schema.optional(36, "max_stream_duration", \.maxStreamDuration, .message)
             schema.repeated(30, "request_mirror_policies", \.requestMirrorPolicies, .message)
             schema.optional(34, "internal_redirect_policy", \.internalRedirectPolicy, .message)
+            schema.optional(23, "max_grpc_timeout", \.maxGrpcTimeout, .duration)
+            schema.optional(28, "grpc_timeout_offset", \.grpcTimeoutOffset, .duration)
             schema.ignored(
                 "early_data_policy=40",
                 why: "early data of TLS is never accepted"
@@ -159,7 +168,7 @@ extension Envoy {
                 """
                 metadata_match=4 path_rewrite_policy=41 path_rewrite=45 flush_timeout=42
                 retry_policy_typed_config=33 rate_limits=13
-                include_vh_rate_limits=14 hash_policy=15 cors=17 max_grpc_timeout=23 grpc_timeout_offset=28
+                include_vh_rate_limits=14 hash_policy=15 cors=17
                 internal_redirect_action=26 max_internal_redirects=31
                 hedge_policy=27
                 """

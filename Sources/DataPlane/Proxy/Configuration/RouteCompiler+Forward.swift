@@ -35,10 +35,27 @@ extension RouteCompiler {
         extras.replayLimit = replayLimit(owner, host)
         extras.connect = connect(message)
         extras.tellsTimeoutRetries = host.includeIsTimeoutRetryHeader
+        extras.callTimeout = callTimeout(message)
         isUsed =
             isUsed || !extras.mirrors.isEmpty || extras.drawHeader != nil || extras.internalRedirect != nil
             || extras.replayLimit != nil || extras.connect != nil || extras.tellsTimeoutRetries
+            || extras.callTimeout != nil
         return isUsed ? builder.arena.copy([extras]).pointer(at: 0) : nil
+    }
+
+    private func callTimeout(_ message: Envoy.RouteAction) -> CallTimeout? {
+        if let maximum = nanoseconds(message.maxStreamDuration?.grpcTimeoutHeaderMax) {
+            let offset = nanoseconds(message.maxStreamDuration?.grpcTimeoutHeaderOffset) ?? 0
+            return CallTimeout(maximum: maximum, offset: offset, isRouteTimeout: false)
+        }
+        guard let maximum = nanoseconds(message.maxGrpcTimeout) else {
+            if message.grpcTimeoutOffset != nil || message.maxStreamDuration?.grpcTimeoutHeaderOffset != nil {
+                context.report("an offset for grpc-timeout needs the maximum beside it (0s: no limit)")
+            }
+            return nil
+        }
+        let offset = nanoseconds(message.grpcTimeoutOffset) ?? 0
+        return CallTimeout(maximum: maximum, offset: offset, isRouteTimeout: true)
     }
 
     /// Of the three levels the most specific one that has any counts, as in Envoy.
@@ -202,7 +219,9 @@ extension RouteCompiler {
             let value = edits[index].value
             for part in 0..<value.count {
                 switch value[part].kind {
-                case .requestHeader, .formattedWithRequest, .downstreamRemoteAddress, .downstreamRemoteAddressWithoutPort: return true
+                case .requestHeader, .formattedWithRequest, .downstreamRemoteAddress,
+                    .downstreamRemoteAddressWithoutPort:
+                    return true
                 default: continue
                 }
             }

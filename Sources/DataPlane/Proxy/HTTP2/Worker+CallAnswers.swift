@@ -35,12 +35,18 @@ extension Worker {
             putEscaped(UnsafeRawBufferPointer(start: reason.base, count: count), &writer)
             writer.endLine()
         }
+        if !place.pointee.isStream { writer.put("content-length: 0\r\n") }
+        exchange.pointee.callStatus = Int8(Self.callStatus(status, exchange.pointee.responseFlags))
         writeReplyFields(reply, exchange, place, hasBody: false, &writer)
         writeOwnHead(exchange, place, &writer)
         exchange.pointee.status = 200
         exchange.pointee.bytesSent &+= UInt64(writer.count)
         let downstream = exchange.pointee.downstream
-        guard sendStream(downstream, place, writer.base, writer.count, nil, 0, isDone: true) else { return }
+        let isSent =
+            place.pointee.isStream
+            ? sendStream(downstream, place, writer.base, writer.count, nil, 0, isDone: true)
+            : sendDownstream(downstream, place, writer.base, writer.count)
+        guard isSent else { return }
         completeExchange(index, exchange)
     }
 

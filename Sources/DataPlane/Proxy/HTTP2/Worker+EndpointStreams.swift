@@ -268,6 +268,7 @@ extension Worker {
 
     private func takeAnswerTrailers(_ exchange: ExchangePlace, _ text: UnsafeMutableRawPointer, _ count: Int) {
         guard exchange.pointee.state == .responding, count <= Trailers.maximumBytes else { return }
+        if exchange.pointee.flags.contains(.isGRPC) { noteCallStatus(exchange, trailers: text, count) }
         // Those of the request are of no use any more.
         buffers.give(&exchange.pointee.trailers)
         _ = buffers.append(&exchange.pointee.trailers, text, count)

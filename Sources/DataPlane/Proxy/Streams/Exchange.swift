@@ -88,6 +88,8 @@ struct Exchange: SlabElement {
     /// How often a retry waited for a place in the budget.
     var budgetWaits: UInt8 = 0
     var interims: UInt8 = 0
+    /// `grpc-status` of a call's answer; -1 = none yet.
+    var callStatus: Int8 = -1
     var responseFlags: ResponseFlags = []
     /// Neighbours in the cluster's queue.
     var nextPending: Int32 = -1

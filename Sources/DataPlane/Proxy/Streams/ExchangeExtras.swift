@@ -8,6 +8,9 @@ struct ExchangeExtras {
     var retry: RetryPolicy?
     /// Stands in place of the route's, nanoseconds; 0 = no limit.
     var timeout: UInt64?
+    /// What a call's client granted: the whole life of its stream, nanoseconds; and when it ends.
+    var callDuration: UInt64?
+    var callDeadline: UInt64 = .max
     var shadows: [ShadowHandle] = []
     /// For the answer (`always_set_request_id_in_response`).
     var requestID: [UInt8] = []

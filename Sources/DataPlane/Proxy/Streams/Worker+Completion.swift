@@ -26,7 +26,7 @@ extension Worker {
 
     /// The response is whole: the connections go their ways.
     func finishResponse(_ index: Int32, _ upstream: UpstreamPlace, _ exchangeIndex: Int32, _ exchange: ExchangePlace) {
-        let status = exchange.pointee.status
+        let status = judgedStatus(exchange)
         endTry(exchange, status < 500 ? .success : status >= 502 && status <= 504 ? .gatewayError : .serverError)
         let isRequestWhole =
             exchange.pointee.requestBody.isComplete
@@ -104,7 +104,8 @@ extension Worker {
             metrics.responded(
                 exchange.pointee.edge,
                 status: status,
-                isFailure: status >= 500 || status == 0 || isCut,
+                isFailure: status >= 500 || status == 0 || isCut
+                    || CallStatus.isFailure(Int(exchange.pointee.callStatus)),
                 time: now > exchange.pointee.startedAt ? now &- exchange.pointee.startedAt : 0
             )
         }

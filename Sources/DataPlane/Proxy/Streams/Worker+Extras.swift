@@ -157,11 +157,12 @@ extension Worker {
 
     /// Puts another number into a field of the request that is about to be sent, or adds the field; without a number its value
     /// is `true`.
-    private func replaceField(
+    func replaceField(
         _ exchange: ExchangePlace,
         _ name: StaticString,
         _ number: UInt64?,
-        onlyIfPresent: Bool = false
+        onlyIfPresent: Bool = false,
+        unit: StaticString = ""
     ) {
         guard let bytes = exchange.pointee.request.bytes else { return }
         let text = ByteRun(start: bytes, count: exchange.pointee.request.count)
@@ -192,6 +193,7 @@ extension Worker {
             line.put(name)
             line.put(": ")
             if let number { line.put(decimal: number) } else { line.put("true") }
+            line.put(unit)
             line.endLine()
             let isWhole =
                 buffers.append(&changed, bytes, begin) && buffers.append(&changed, base, line.count)

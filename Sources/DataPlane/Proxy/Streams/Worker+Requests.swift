@@ -40,7 +40,7 @@ extension Worker {
         }
         let exchange = exchanges.pointer(exchangeIndex)
         begin(exchangeIndex, exchange, index, place, chain)
-        if place.pointee.isStream, isGRPC(bytes) { exchange.pointee.flags.insert(.isGRPC) }
+        if head.framing != .none, isGRPC(bytes) { exchange.pointee.flags.insert(.isGRPC) }
         if chain.pointee.logs { record(exchange, bytes, length) }
         guard var facts = examine(index, place, exchange, chain, bytes) else { return length }
         if place.pointee.flags.contains(.checksHost), isMisdirected(place, facts.view.authority) {
@@ -350,7 +350,12 @@ extension Worker {
             settleRules(exchange, forward, facts.view)
         }
         if let idle = forward.idleTimeout { exchange.pointee.idleTimeout = idle }
-        let duration = forward.maxStreamDuration ?? chain.pointee.maxStreamDuration
+        if exchange.pointee.flags.contains(.isGRPC), let rule = forward.extras?.pointee.callTimeout {
+            settleCallTimeout(exchange, rule, facts.view)
+        }
+        let duration =
+            exchange.pointee.extras?.pointee.callDuration ?? forward.maxStreamDuration
+            ?? chain.pointee.maxStreamDuration
         if duration > 0 { exchange.pointee.routeDeadline = min(exchange.pointee.routeDeadline, now &+ duration) }
         guard takePlaces(exchange, cluster) else {
             metrics.count(.breakerRequests)

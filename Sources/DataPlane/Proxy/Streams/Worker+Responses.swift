@@ -174,6 +174,7 @@ extension Worker {
             return
         }
         exchange.pointee.status = status
+        if exchange.pointee.flags.contains(.isGRPC) { noteCallStatus(exchange, head: memory) }
         exchange.pointee.respondedAt = now
         exchange.pointee.tryDeadline = .max
         exchange.pointee.state = .responding

@@ -177,6 +177,8 @@ extension Worker {
         cluster.pointee.giveBack(.retries, exchange.pointee.priority)
         let pause = policy(exchange)?
             .pause(askedForBy: answer, wallClock: now &+ wallOffset, random: random.next())
+        let code = CallStatus.status(in: answer).map { CallStatus.http($0) }
+        let status = status == 200 ? code ?? status : status
         let result: EndpointResult =
             status >= 502 && status <= 504 ? .gatewayError : status >= 500 ? .serverError : .success
         endTry(exchange, result)
@@ -247,7 +249,9 @@ extension Worker {
         }
         exchange.pointee.failure = .timeout
         endTry(exchange, .localTimeout)
-        exchange.pointee.responseFlags.insert(.upstreamTimeout)
+        // The client's own deadline, as it asked for.
+        let isDeadline = (exchange.pointee.extras?.pointee.callDeadline ?? .max) <= now
+        exchange.pointee.responseFlags.insert(isDeadline ? .durationTimeout : .upstreamTimeout)
         answer(index, exchange, status: 504, reason: "the route's timeout passed")
     }
 

@@ -35,12 +35,18 @@ extension RetryPolicy {
 
     /// Whether answers below 400 may be retried too.
     package var judgesEveryAnswer: Bool {
-        conditions.contains(.retriableHeaders) || (conditions.contains(.statusCodes) && statuses.hasAnyBelow400)
+        !conditions.isDisjoint(with: .calls) || conditions.contains(.retriableHeaders)
+            || (conditions.contains(.statusCodes) && statuses.hasAnyBelow400)
     }
 
     /// What the fields of an answer decide: that it is retried, that it is not, or nothing.
     package func decision(onFieldsOf answer: RequestView) -> Bool? {
         if answer.value(of: Self.rateLimitedField.run) != nil { return conditions.contains(.rateLimited) }
+        if !conditions.isDisjoint(with: .calls), let status = CallStatus.status(in: answer),
+            conditions.covers(call: status)
+        {
+            return true
+        }
         guard conditions.contains(.retriableHeaders), let extras else { return nil }
         for index in 0..<extras.pointee.answers.count where extras.pointee.answers[index].matches(answer) {
             return true
@@ -102,6 +108,11 @@ extension RetryPolicy.Conditions {
         case "refused-stream": self = .refusedStream
         case "retriable-status-codes": self = .statusCodes
         case "retriable-headers": self = .retriableHeaders
+        case "cancelled": self = .callCancelled
+        case "deadline-exceeded": self = .callDeadline
+        case "internal": self = .callInternal
+        case "resource-exhausted": self = .callExhausted
+        case "unavailable": self = .callUnavailable
         case "http3-post-connect-failure": self = []
         default: return nil
         }

@@ -46,6 +46,13 @@ public struct RetryPolicy: BitwiseCopyable, @unchecked Sendable {
         public static let statusCodes = Conditions(rawValue: 1 << 6)
         /// The stream was refused by the peer (HTTP/2).
         public static let refusedStream = Conditions(rawValue: 1 << 7)
+        /// A call of gRPC that was answered with CANCELLED, DEADLINE_EXCEEDED, INTERNAL, RESOURCE_EXHAUSTED or UNAVAILABLE, and
+        /// nothing before.
+        public static let callCancelled = Conditions(rawValue: 1 << 8)
+        public static let callDeadline = Conditions(rawValue: 1 << 9)
+        public static let callInternal = Conditions(rawValue: 1 << 10)
+        public static let callExhausted = Conditions(rawValue: 1 << 11)
+        public static let callUnavailable = Conditions(rawValue: 1 << 12)
         /// An answer with `x-envoy-ratelimited`, which without this is never retried.
         public static let rateLimited = Conditions(rawValue: 1 << 13)
         /// An answer with one of the retriable headers.

@@ -19,6 +19,8 @@ public struct ForwardExtras: BitwiseCopyable, @unchecked Sendable {
     public var connect: ConnectRule?
     /// `x-envoy-is-timeout-retry` on tries that follow a time-out.
     public var tellsTimeoutRetries = false
+    /// What counts of the deadlines of gRPC's clients; nil: they are passed on as they are.
+    public var callTimeout: CallTimeout?
 
     public init() {}
 }
