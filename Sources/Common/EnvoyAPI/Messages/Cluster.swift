@@ -194,6 +194,10 @@ extension Envoy {
             )
             schema.unsupported("cluster_type=38", of: "cluster_discovery_type")
             schema.unsupported("ring_hash_lb_config=23 maglev_lb_config=52 round_robin_lb_config=56", of: "lb_config")
+            schema.meaningless(
+                "cleanup_interval",
+                why: "nothing is kept of an original destination but its connections"
+            )
         }
     }
 }
@@ -271,6 +275,10 @@ extension Envoy.Cluster {
         ) { schema in
             schema.optional(3, "upstream_port_override", \.upstreamPortOverride, .uint32Value, [.atMost(65535)])
             schema.unsupported("use_http_header=1 http_header_name=2 metadata_key=4")
+            schema.refused(
+                "upstream_port_override",
+                why: "the connection goes where it was meant to"
+            )
         }
     }
 }
