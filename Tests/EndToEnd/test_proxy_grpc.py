@@ -1,12 +1,15 @@
 """gRPC through the proxy, with a client and a server of the reference implementation, and HTTP/2 to endpoints for other clients."""
 
+import base64
+import hashlib
+import re
 import threading
 
 import grpc
 import pytest
 
 from grpckit import call, channel, http2_cluster, server
-from proxykit import DEADLINE, Client, Proxy, eventually, free_port, get, http_filter, listener, route
+from proxykit import DEADLINE, Client, Origin, Proxy, cluster, eventually, free_port, http_filter, listener, route
 
 WAITS = {"cluster": "grpc", "timeout": "0s"}
 RETRIES = {**WAITS, "retry_policy": {"retry_on": "unavailable", "num_retries": 3}}
@@ -153,3 +156,29 @@ def test_errors_of_the_proxy_are_statuses_for_both_versions():
             head = client.until(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 200 OK\r\n") and b"\r\ngrpc-status: 14\r\n" in head
             assert b"\r\ncontent-length: 0\r\n" in head
+
+
+def websocket_origin(peer):
+    key = re.search(rb"(?i)sec-websocket-key: (\S+)", peer.until(b"\r\n\r\n"))[1]
+    answer = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    peer.send(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+              b"sec-websocket-accept: " + answer + b"\r\n\r\n")
+    while True:
+        peer.send(peer.exactly(3))
+
+
+def test_a_websocket_of_http1_reaches_an_endpoint_of_http2():
+    first, second = free_port(), free_port()
+    upgrades = [{"upgrade_type": "websocket"}]
+    far = http_filter([route()], upgrade_configs=upgrades, http2_protocol_options={"allow_connect": True})
+    near = http_filter([route()], upgrade_configs=upgrades)
+    with Origin(websocket_origin) as origin, \
+            Proxy([listener(second, far)], [cluster("origin", origin.port)]), \
+            Proxy([listener(first, near)], [http2_cluster("origin", second)]), Client(first) as client:
+        client.send(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+                    b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        head = client.until(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 ") and b"sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head
+        for word in (b"abc", b"def"):
+            client.send(word)
+            assert client.exactly(3) == word
