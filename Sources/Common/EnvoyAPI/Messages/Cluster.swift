@@ -48,6 +48,9 @@ extension Envoy {
         /// One of these.
         package enum LbConfig: Sendable, Equatable {
             case leastRequestLbConfig(Cluster.LeastRequestLbConfig)
+            case roundRobinLbConfig(Cluster.RoundRobinLbConfig)
+            case ringHashLbConfig(Cluster.RingHashLbConfig)
+            case maglevLbConfig(Cluster.MaglevLbConfig)
             case originalDstLbConfig(Cluster.OriginalDstLbConfig)
         }
 
@@ -172,6 +175,21 @@ extension Envoy {
             } get: {
                 if case .originalDstLbConfig(let value) = $0 { value } else { nil }
             }
+            schema.choice(56, "round_robin_lb_config", of: "lb_config", \.lbConfig, .message) {
+                .roundRobinLbConfig($0)
+            } get: {
+                if case .roundRobinLbConfig(let value) = $0 { value } else { nil }
+            }
+            schema.choice(23, "ring_hash_lb_config", of: "lb_config", \.lbConfig, .message) {
+                .ringHashLbConfig($0)
+            } get: {
+                if case .ringHashLbConfig(let value) = $0 { value } else { nil }
+            }
+            schema.choice(52, "maglev_lb_config", of: "lb_config", \.lbConfig, .message) {
+                .maglevLbConfig($0)
+            } get: {
+                if case .maglevLbConfig(let value) = $0 { value } else { nil }
+            }
             schema.optional(27, "common_lb_config", \.commonLbConfig, .message)
             schema.optional(25, "metadata", \.metadata, .message)
             schema.optional(30, "upstream_connection_options", \.upstreamConnectionOptions, .message)
@@ -193,7 +211,6 @@ extension Envoy {
                 """
             )
             schema.unsupported("cluster_type=38", of: "cluster_discovery_type")
-            schema.unsupported("ring_hash_lb_config=23 maglev_lb_config=52 round_robin_lb_config=56", of: "lb_config")
             schema.meaningless(
                 "cleanup_interval",
                 why: "nothing is kept of an original destination but its connections"
@@ -236,13 +253,16 @@ extension Envoy.Cluster {
     package struct LeastRequestLbConfig: EnvoyMessage {
         package var choiceCount: UInt32?
         package var activeRequestBias: Envoy.RuntimeDouble?
+        package var slowStartConfig: Envoy.Cluster.SlowStartConfig?
 
         package init(
             choiceCount: UInt32? = nil,
-            activeRequestBias: Envoy.RuntimeDouble? = nil
+            activeRequestBias: Envoy.RuntimeDouble? = nil,
+            slowStartConfig: Envoy.Cluster.SlowStartConfig? = nil
         ) {
             self.choiceCount = choiceCount
             self.activeRequestBias = activeRequestBias
+            self.slowStartConfig = slowStartConfig
         }
 
         package static let schema = MessageSchema<LeastRequestLbConfig>(
@@ -251,7 +271,7 @@ extension Envoy.Cluster {
         ) { schema in
             schema.optional(1, "choice_count", \.choiceCount, .uint32Value, [.atLeast(2)])
             schema.optional(2, "active_request_bias", \.activeRequestBias, .message)
-            schema.unsupported("slow_start_config=3")
+            schema.optional(3, "slow_start_config", \.slowStartConfig, .message)
         }
     }
 }
@@ -292,16 +312,28 @@ extension Envoy.Cluster {
         package var healthyPanicThreshold: Envoy.Percent?
         /// New endpoints do not count before their first check.
         package var ignoreNewHostsUntilFirstHc: Bool
+        package var localityConfigSpecifier: LocalityConfigSpecifier?
         package var closeConnectionsOnHostSetChange: Bool
+        package var consistentHashingLbConfig: Envoy.Cluster.CommonLbConfig.ConsistentHashingLbConfig?
+
+        /// One of these.
+        package enum LocalityConfigSpecifier: Sendable, Equatable {
+            case zoneAware(Envoy.Cluster.CommonLbConfig.ZoneAwareLbConfig)
+            case localityWeighted(Envoy.Cluster.CommonLbConfig.LocalityWeightedLbConfig)
+        }
 
         package init(
             healthyPanicThreshold: Envoy.Percent? = nil,
+            localityConfigSpecifier: LocalityConfigSpecifier? = nil,
             ignoreNewHostsUntilFirstHc: Bool = false,
-            closeConnectionsOnHostSetChange: Bool = false
+            closeConnectionsOnHostSetChange: Bool = false,
+            consistentHashingLbConfig: Envoy.Cluster.CommonLbConfig.ConsistentHashingLbConfig? = nil
         ) {
             self.healthyPanicThreshold = healthyPanicThreshold
+            self.localityConfigSpecifier = localityConfigSpecifier
             self.ignoreNewHostsUntilFirstHc = ignoreNewHostsUntilFirstHc
             self.closeConnectionsOnHostSetChange = closeConnectionsOnHostSetChange
+            self.consistentHashingLbConfig = consistentHashingLbConfig
         }
 
         package static let schema = MessageSchema<CommonLbConfig>(
@@ -315,12 +347,31 @@ extension Envoy.Cluster {
                 "update_merge_window=4",
                 why: "changes of endpoints are in force at once, which costs no more than to merge them"
             )
-            schema.unsupported(
-                """
-                zone_aware_lb_config=2 locality_weighted_lb_config=3
-                consistent_hashing_lb_config=7 override_host_status=8
-                """
-            )
+            schema.oneof("locality_config_specifier")
+            schema.choice(
+                2,
+                "zone_aware_lb_config",
+                of: "locality_config_specifier",
+                \.localityConfigSpecifier,
+                .message
+            ) {
+                .zoneAware($0)
+            } get: {
+                if case .zoneAware(let value) = $0 { value } else { nil }
+            }
+            schema.choice(
+                3,
+                "locality_weighted_lb_config",
+                of: "locality_config_specifier",
+                \.localityConfigSpecifier,
+                .message
+            ) {
+                .localityWeighted($0)
+            } get: {
+                if case .localityWeighted(let value) = $0 { value } else { nil }
+            }
+            schema.optional(7, "consistent_hashing_lb_config", \.consistentHashingLbConfig, .message)
+            schema.unsupported("override_host_status=8")
         }
     }
 }
@@ -413,14 +464,18 @@ extension Envoy.Cluster {
     package enum LbPolicy: Int32, EnvoyEnum {
         case roundRobin = 0
         case leastRequest = 1
+        case ringHash = 2
         case random = 3
+        case maglev = 5
         case clusterProvided = 6
         case loadBalancingPolicyConfig = 7
 
         package static let names = EnumNames(
             "envoy.config.cluster.v3.Cluster.LbPolicy",
-            "ROUND_ROBIN=0 LEAST_REQUEST=1 RANDOM=3 CLUSTER_PROVIDED=6 LOAD_BALANCING_POLICY_CONFIG=7",
-            unsupported: "RING_HASH=2 MAGLEV=5"
+            """
+            ROUND_ROBIN=0 LEAST_REQUEST=1 RING_HASH=2 RANDOM=3 MAGLEV=5 CLUSTER_PROVIDED=6
+            LOAD_BALANCING_POLICY_CONFIG=7
+            """
         )
     }
 }

@@ -34,12 +34,18 @@ extension Envoy.ClusterLoadAssignment {
     ///
     /// `envoy.config.endpoint.v3.ClusterLoadAssignment.Policy`
     package struct Policy: EnvoyMessage {
+        package var dropOverloads: [Envoy.ClusterLoadAssignment.Policy.DropOverload]
         package var overprovisioningFactor: UInt32?
+        package var weightedPriorityHealth: Bool
 
         package init(
-            overprovisioningFactor: UInt32? = nil
+            dropOverloads: [Envoy.ClusterLoadAssignment.Policy.DropOverload] = [],
+            overprovisioningFactor: UInt32? = nil,
+            weightedPriorityHealth: Bool = false
         ) {
+            self.dropOverloads = dropOverloads
             self.overprovisioningFactor = overprovisioningFactor
+            self.weightedPriorityHealth = weightedPriorityHealth
         }
 
         package static let schema = MessageSchema<Policy>(
@@ -47,8 +53,9 @@ extension Envoy.ClusterLoadAssignment {
             empty: Policy()
         ) { schema in
             schema.optional(3, "overprovisioning_factor", \.overprovisioningFactor, .uint32Value, [.above(0)])
-            schema.unsupported("endpoint_stale_after=4 weighted_priority_health=6")
-            schema.unsupported("drop_overloads=2")
+            schema.repeated(2, "drop_overloads", \.dropOverloads, .message, [.maxItems(1)])
+            schema.field(6, "weighted_priority_health", \.weightedPriorityHealth, .bool)
+            schema.unsupported("endpoint_stale_after=4")
         }
     }
 }

@@ -120,6 +120,8 @@ extension Envoy {
         case roundRobin(RoundRobin)
         case random(Random)
         case leastRequest(LeastRequest)
+        case ringHash(RingHash)
+        case maglev(Maglev)
         case peakEwma(PeakEwma)
 
         package static let members = AnyMembers<LoadBalancingPolicyConfig>(
@@ -134,6 +136,12 @@ extension Envoy {
                 },
                 AnyMember(LeastRequest.self, wrap: { .leastRequest($0) }) {
                     if case .leastRequest(let value) = $0 { value } else { nil }
+                },
+                AnyMember(RingHash.self, wrap: { .ringHash($0) }) {
+                    if case .ringHash(let value) = $0 { value } else { nil }
+                },
+                AnyMember(Maglev.self, wrap: { .maglev($0) }) {
+                    if case .maglev(let value) = $0 { value } else { nil }
                 },
                 AnyMember(PeakEwma.self, wrap: { .peakEwma($0) }) {
                     if case .peakEwma(let value) = $0 { value } else { nil }

@@ -20,6 +20,7 @@ extension Envoy {
         package var maxGrpcTimeout: Duration?
         package var grpcTimeoutOffset: Duration?
         package var requestMirrorPolicies: [RouteAction.RequestMirrorPolicy]
+        package var hashPolicy: [RouteAction.HashPolicy]
         package var internalRedirectPolicy: InternalRedirectPolicy?
 
         /// One of these.
@@ -54,6 +55,7 @@ extension Envoy {
             maxGrpcTimeout: Duration? = nil,
             grpcTimeoutOffset: Duration? = nil,
             requestMirrorPolicies: [RouteAction.RequestMirrorPolicy] = [],
+            hashPolicy: [RouteAction.HashPolicy] = [],
             internalRedirectPolicy: InternalRedirectPolicy? = nil
         ) {
             self.clusterSpecifier = clusterSpecifier
@@ -71,6 +73,7 @@ extension Envoy {
             self.maxGrpcTimeout = maxGrpcTimeout
             self.grpcTimeoutOffset = grpcTimeoutOffset
             self.requestMirrorPolicies = requestMirrorPolicies
+            self.hashPolicy = hashPolicy
             self.internalRedirectPolicy = internalRedirectPolicy
         }
 
@@ -160,6 +163,7 @@ extension Envoy {
                 "early_data_policy=40",
                 why: "early data of TLS is never accepted"
             )
+            schema.repeated(15, "hash_policy", \.hashPolicy, .message, [.maxItems(16)])
             schema.unsupported(
                 "cluster_specifier_plugin=37 inline_cluster_specifier_plugin=39",
                 of: "cluster_specifier"
@@ -168,7 +172,7 @@ extension Envoy {
                 """
                 metadata_match=4 path_rewrite_policy=41 path_rewrite=45 flush_timeout=42
                 retry_policy_typed_config=33 rate_limits=13
-                include_vh_rate_limits=14 hash_policy=15 cors=17
+                include_vh_rate_limits=14 cors=17
                 internal_redirect_action=26 max_internal_redirects=31
                 hedge_policy=27
                 """

@@ -9,6 +9,7 @@ extension Envoy {
         package var idleTimeout: Duration?
         package var accessLog: [AccessLog]
         package var maxConnectAttempts: UInt32?
+        package var hashPolicy: [ConnectionHashPolicy]
         package var maxDownstreamConnectionDuration: Duration?
         /// Between tries to connect.
         package var backoffOptions: BackoffStrategy?
@@ -32,6 +33,7 @@ extension Envoy {
             idleTimeout: Duration? = nil,
             accessLog: [AccessLog] = [],
             maxConnectAttempts: UInt32? = nil,
+            hashPolicy: [ConnectionHashPolicy] = [],
             maxDownstreamConnectionDuration: Duration? = nil,
             tunnelingConfig: TcpProxy.TunnelingConfig? = nil
         ) {
@@ -43,6 +45,7 @@ extension Envoy {
             self.idleTimeout = idleTimeout
             self.accessLog = accessLog
             self.maxConnectAttempts = maxConnectAttempts
+            self.hashPolicy = hashPolicy
             self.maxDownstreamConnectionDuration = maxDownstreamConnectionDuration
             self.tunnelingConfig = tunnelingConfig
         }
@@ -65,6 +68,7 @@ extension Envoy {
             }
             schema.optional(8, "idle_timeout", \.idleTimeout, .duration)
             schema.repeated(5, "access_log", \.accessLog, .message)
+            schema.repeated(11, "hash_policy", \.hashPolicy, .message, [.maxItems(1)])
             schema.optional(7, "max_connect_attempts", \.maxConnectAttempts, .uint32Value, [.atLeast(1)])
             schema.optional(
                 13,
@@ -84,7 +88,7 @@ extension Envoy {
             schema.optional(12, "tunneling_config", \.tunnelingConfig, .message)
             schema.unsupported(
                 """
-                on_demand=14 metadata_match=9 downstream_idle_timeout=3 upstream_idle_timeout=4 hash_policy=11
+                on_demand=14 metadata_match=9 downstream_idle_timeout=3 upstream_idle_timeout=4
                 access_log_flush_interval=15 flush_access_log_on_connected=16 proxy_protocol_tlvs=19
                 upstream_connect_mode=21 max_early_data_bytes=22
                 """

@@ -13,9 +13,8 @@ struct ClusterCompiler {
         if cluster.type == .originalDst { settings.discovery = .originalDestination }
         if let time = nanoseconds(cluster.connectTimeout) { settings.connectTimeout = max(1_000_000, time) }
         if let limit = cluster.perConnectionBufferLimitBytes { settings.perConnectionBufferLimit = Int(limit) }
-        settings.policy = policy(cluster)
+        balancing(cluster, &settings)
         settings.outlier = cluster.outlierDetection.map(outlier)
-        if let percent = cluster.commonLbConfig?.healthyPanicThreshold { settings.panicThreshold = percent.value }
         breakers(cluster.circuitBreakers, &settings)
         connections(cluster, &settings)
         if let source = cluster.upstreamBindConfig?.sourceAddress {
@@ -147,45 +146,6 @@ struct ClusterCompiler {
         settings.maxRequestsPerConnection = common?.maxRequestsPerConnection ?? cluster.maxRequestsPerConnection ?? 0
     }
 
-    private func policy(_ cluster: Envoy.Cluster) -> BalancerPolicy {
-        if cluster.type == .originalDst { return .originalDestination }
-        // The first policy that exists here is taken, as Envoy does it.
-        for policy in cluster.loadBalancingPolicy?.policies ?? [] {
-            switch policy.typedExtensionConfig?.typedConfig {
-            case .roundRobin: return .roundRobin
-            case .random: return .random
-            case .leastRequest(let least): return .leastRequest(choices: Int(least.choiceCount ?? 2))
-            case .peakEwma(let message): return .peakEWMA(peakEWMA(message))
-            case nil: continue
-            }
-        }
-        if cluster.loadBalancingPolicy != nil {
-            context.report("load_balancing_policy: none of the policies is supported")
-        }
-        switch cluster.lbPolicy {
-        case .roundRobin: return .roundRobin
-        case .random: return .random
-        case .leastRequest:
-            guard case .leastRequestLbConfig(let least) = cluster.lbConfig else { return .leastRequest(choices: 2) }
-            return .leastRequest(choices: Int(least.choiceCount ?? 2))
-        case .clusterProvided:
-            context.report("lb_policy: CLUSTER_PROVIDED is for clusters of type ORIGINAL_DST")
-            return .roundRobin
-        case .loadBalancingPolicyConfig:
-            if cluster.loadBalancingPolicy == nil {
-                context.report("lb_policy: LOAD_BALANCING_POLICY_CONFIG needs load_balancing_policy")
-            }
-            return .roundRobin
-        }
-    }
-
-    private func peakEWMA(_ message: Envoy.PeakEwma) -> PeakEWMA {
-        var numbers = PeakEWMA()
-        if let decay = nanoseconds(message.decayTime) { numbers.decay = max(1_000_000, decay) }
-        if let time = nanoseconds(message.defaultRtt) { numbers.defaultTime = max(1_000_000, time) }
-        return numbers
-    }
-
     private func breakers(_ message: Envoy.CircuitBreakers?, _ settings: inout ClusterConfiguration.Settings) {
         if !(message?.perHostThresholds ?? []).isEmpty {
             context.report("circuit_breakers.per_host_thresholds: not supported; thresholds hold for the whole cluster")
@@ -228,6 +188,7 @@ struct ClusterCompiler {
         var endpoints: [EndpointConfiguration] = []
         var seen: Set<UInt64> = []
         let clusterLabels = context.labels.values[Int(base)]
+        let localities = LocalityBook(assignment)
         for (index, locality) in (assignment?.endpoints ?? []).enumerated() {
             for (place, endpoint) in locality.lbEndpoints.enumerated() {
                 let step = "endpoints[\(index)].lb_endpoints[\(place)]"
@@ -235,6 +196,7 @@ struct ClusterCompiler {
                     for address in addresses(endpoint, resolve) {
                         var made = make(endpoint, address, cluster: cluster, labels: clusterLabels)
                         made.priority = UInt8(clamping: locality.priority)
+                        made.locality = localities.places[index]
                         made.transport =
                             transports.first { $0.accepts(endpoint.metadata) || $0.accepts(locality.metadata) }?
                             .transport
@@ -288,6 +250,9 @@ struct ClusterCompiler {
             made.hostname = name
         } else {
             made.hostname = hostName(message)
+        }
+        if let key = message.metadata?.filterMetadata["envoy.lb"]?["hash_key"]?.stringValue, !key.isEmpty {
+            made.hashKey = key
         }
         made.isCanary = message.metadata?.filterMetadata["envoy.lb"]?["canary"] == .bool(true)
         made.labels = context.labels.number(of: labels.merging(own))

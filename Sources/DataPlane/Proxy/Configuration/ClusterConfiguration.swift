@@ -28,6 +28,9 @@ final class ClusterConfiguration: Sendable {
 
     /// How its numbers are named.
     var statName: String { settings.statName.isEmpty ? name : settings.statName }
+    let balancing: BalancerSettings
+    /// nil unless the policy goes by hashes.
+    let hashTables: HashTables?
 
     struct Settings: Sendable {
         var discovery = Discovery.endpoints
@@ -36,6 +39,13 @@ final class ClusterConfiguration: Sendable {
         var policy = BalancerPolicy.roundRobin
         var outlier: OutlierSettings?
         var panicThreshold: Double = 50
+        /// What of balancing does not come with the endpoints.
+        var balancing = BalancerSettings()
+        var weighsLocalities = false
+        /// The consistent balancers hash the endpoints' host names in place of their addresses.
+        var hashesHostnames = false
+        /// Every change of the endpoints ends the connections to all of them.
+        var closesOnChange = false
         /// How long a request waits for a first endpoint, from the moment when there was none; nanoseconds, 0 = not at all.
         var endpointWait: UInt64 = 0
         /// Priorities whose breakers tell what is left.
@@ -106,7 +116,8 @@ final class ClusterConfiguration: Sendable {
         name: String,
         settings: Settings,
         endpoints: [EndpointConfiguration],
-        traffic: TrafficMark = TrafficMark()
+        traffic: TrafficMark = TrafficMark(),
+        balancing: BalancerSettings? = nil
     ) {
         self.index = index
         self.identity = identity
@@ -115,6 +126,15 @@ final class ClusterConfiguration: Sendable {
         self.settings = settings
         self.endpoints = endpoints
         self.traffic = traffic
+        self.balancing = balancing ?? settings.balancing
+        if case .hash(let hash) = settings.policy {
+            let keys = endpoints.map {
+                $0.hashKey ?? (settings.hashesHostnames ? $0.hostname ?? $0.display : $0.display)
+            }
+            hashTables = HashTables(settings: hash, keys: keys)
+        } else {
+            hashTables = nil
+        }
     }
 
     /// What an `EndpointSet` wants to know.
@@ -124,7 +144,9 @@ final class ClusterConfiguration: Sendable {
                 id: endpoint.identity,
                 weight: endpoint.weight,
                 priority: endpoint.priority,
-                isHealthy: endpoint.health.isUsable
+                isHealthy: endpoint.health.isUsable,
+                isDegraded: endpoint.health == .degraded,
+                locality: endpoint.locality
             )
             spec.isChecked = endpoint.check != nil && settings.check != nil
             return spec
@@ -150,6 +172,10 @@ struct EndpointConfiguration: Sendable {
     var check: CheckTarget?
     /// The configuration does not name it any more, and it stays until its checks fail.
     var isLeaving = false
+    /// Index into the weights of the localities.
+    var locality: UInt16 = 0
+    /// Its metadata say `envoy.lb: {hash_key: ...}`.
+    var hashKey: String?
     /// For `auto_host_rewrite`.
     var hostname: String?
     /// Its metadata say `envoy.lb: {canary: true}`.

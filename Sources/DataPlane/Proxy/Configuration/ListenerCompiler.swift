@@ -291,6 +291,7 @@ struct ListenerCompiler {
             maxConnectAttempts: max(1, message.maxConnectAttempts ?? 1),
             maxConnectionDuration: nanoseconds(message.maxDownstreamConnectionDuration) ?? 0,
             accessLogs: accessLogs("access_log", message.accessLog),
+            hashesClient: !message.hashPolicy.isEmpty,
             connectHead: message.tunnelingConfig.map { config in context.at("tunneling_config") { connectHead(config) }
             } ?? [],
             more: more(message)

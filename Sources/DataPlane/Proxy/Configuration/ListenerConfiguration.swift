@@ -135,6 +135,8 @@ final class TCPChainConfiguration: Sendable {
     /// Whole life; 0 = no limit.
     let maxConnectionDuration: UInt64
     let accessLogs: [AccessLogIndex]
+    /// Balancers of hashes go by the client's address.
+    let hashesClient: Bool
     /// The request after whose answer the endpoint relays; empty: it does so at once.
     let connectHead: [UInt8]
     let more: More
@@ -165,6 +167,7 @@ final class TCPChainConfiguration: Sendable {
         maxConnectAttempts: UInt32 = 1,
         maxConnectionDuration: UInt64 = 0,
         accessLogs: [AccessLogIndex] = [],
+        hashesClient: Bool = false,
         connectHead: [UInt8] = [],
         more: More = More()
     ) {
@@ -175,6 +178,7 @@ final class TCPChainConfiguration: Sendable {
         self.maxConnectAttempts = maxConnectAttempts
         self.maxConnectionDuration = maxConnectionDuration
         self.accessLogs = accessLogs
+        self.hashesClient = hashesClient
         self.connectHead = connectHead
     }
 

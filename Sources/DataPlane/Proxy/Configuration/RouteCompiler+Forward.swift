@@ -34,12 +34,14 @@ extension RouteCompiler {
         }
         extras.replayLimit = replayLimit(owner, host)
         extras.connect = connect(message)
+        extras.hashRules = builder.arena.copy(context.each("hash_policy", message.hashPolicy) { hashRule($0) })
         extras.tellsTimeoutRetries = host.includeIsTimeoutRetryHeader
         extras.callTimeout = callTimeout(message)
         isUsed =
             isUsed || !extras.mirrors.isEmpty || extras.drawHeader != nil || extras.internalRedirect != nil
             || extras.replayLimit != nil || extras.connect != nil || extras.tellsTimeoutRetries
             || extras.callTimeout != nil
+            || !extras.hashRules.isEmpty
         return isUsed ? builder.arena.copy([extras]).pointer(at: 0) : nil
     }
 

@@ -73,8 +73,19 @@ struct ClusterReport: Sendable {
     var isInPanic = false
     var outliers = OutlierCounts()
     var numbers = AnswerNumbers()
+    /// Choices made without regard to health, and requests refused by `drop_overloads`.
+    var panicChoices: UInt64 = 0
+    var droppedTotal: UInt64 = 0
+    /// Points of a ring or places of a table; all, and the fewest and most of one endpoint.
+    var hashTableSizes: HashTableSizes?
     /// Endpoints that the configuration does not name any more, with the requests that they still answer.
     var leaving: [LeavingReport] = []
+}
+
+struct HashTableSizes: Sendable {
+    var count: Int
+    var fewest: Int
+    var most: Int
 }
 
 struct LeavingReport: Sendable {

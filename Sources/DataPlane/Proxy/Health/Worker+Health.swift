@@ -10,7 +10,7 @@ extension Worker {
         guard let cluster = cluster(change.cluster, change.identity),
             let slot = cluster.pointee.set.slot(of: change.endpoint)
         else { return }
-        cluster.pointee.set.setCheck(slot, change.state, unejects: change.unejects)
+        cluster.pointee.set.setCheck(slot, change.state, unejects: change.unejects, now: now)
         guard change.state == .failed, cluster.pointee.configuration.settings.closesUnhealthy else { return }
         closeIdle(cluster, slot)
         for index in 0..<upstreams.used {
@@ -39,7 +39,7 @@ extension Worker {
             let slot = upstream.pointee.endpoint
             let state = cluster.pointee.set[slot]
             guard slot >= 0, state.check != .none, state.check.isUsable else { return }
-            cluster.pointee.set.setCheck(slot, .failed)
+            cluster.pointee.set.setCheck(slot, .failed, now: now)
             control.post(.healthFailed(cluster: cluster.pointee.identity, endpoint: state.id))
             return
         }

@@ -52,6 +52,9 @@ struct ClusterSummary {
     private(set) var isInPanic = false
     private(set) var outliers = OutlierCounts()
     private(set) var numbers = AnswerNumbers()
+    private(set) var panicChoices: UInt64 = 0
+    private(set) var droppedTotal: UInt64 = 0
+    private(set) var hashTableSizes: HashTableSizes?
 
     var name: String { configuration.name }
 
@@ -67,6 +70,10 @@ struct ClusterSummary {
             isInPanic = isInPanic || report.isInPanic
             outliers += report.outliers
             numbers.add(report.numbers)
+            panicChoices &+= report.panicChoices
+            droppedTotal &+= report.droppedTotal
+            // The workers share their tables.
+            hashTableSizes = report.hashTableSizes ?? hashTableSizes
             for endpoint in report.endpoints {
                 guard let place = places[endpoint.identity] else { continue }
                 endpoints[place].add(endpoint.state)

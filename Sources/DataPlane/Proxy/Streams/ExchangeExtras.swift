@@ -22,6 +22,10 @@ struct ExchangeExtras {
     var redirects: UInt32 = 0
     var originalURL: [UInt8] = []
     var redirectedURL: [UInt8] = []
+    /// By which a balancer of hashes chooses; nil: by chance.
+    var hash: UInt64?
+    /// By the positions of the route's hash rules: cookies that the answer sets.
+    var newCookies: UInt32 = 0
 }
 
 /// What the fields of a request ask for.

@@ -57,6 +57,7 @@ extension Worker {
         if isOwn { extras(exchange).pointee.retry = policy }
         if isOwn ? policy.judgesEveryAnswer : policy.examinesAll { exchange.pointee.flags.insert(.judgesEveryAnswer) }
         if policy.perTryIdleTimeout > 0 { exchange.pointee.flags.insert(.hasTryIdleTimeout) }
+        if let rules = forward.extras?.pointee.hashRules, !rules.isEmpty { settleHash(exchange, rules, view) }
         if forward.extras?.pointee.internalRedirect != nil { exchange.pointee.flags.insert(.followsRedirects) }
         if forward.extras?.pointee.replayLimit != nil { exchange.pointee.flags.insert(.hasReplayLimit) }
     }
@@ -121,7 +122,12 @@ extension Worker {
         var draws: UInt32 = 1
         while draws < policy.hostSelectionAttempts, isUnwanted(chosen, exchange, cluster, policy) {
             draws += 1
-            let next = cluster.pointee.set.choose(now: now, random: random.next(), excluding: exchange.pointee.tried)
+            let next = cluster.pointee.set.choose(
+                now: now,
+                random: random.next(),
+                hash: exchange.pointee.extras?.pointee.hash,
+                excluding: exchange.pointee.tried
+            )
             guard case .endpoint(let other) = next else { return chosen }
             chosen = other
         }

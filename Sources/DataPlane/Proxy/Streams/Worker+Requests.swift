@@ -357,6 +357,11 @@ extension Worker {
             exchange.pointee.extras?.pointee.callDuration ?? forward.maxStreamDuration
             ?? chain.pointee.maxStreamDuration
         if duration > 0 { exchange.pointee.routeDeadline = min(exchange.pointee.routeDeadline, now &+ duration) }
+        if cluster.pointee.dropPerMillion > 0, UInt32(random.next() % 1_000_000) < cluster.pointee.dropPerMillion {
+            cluster.pointee.droppedTotal &+= 1
+            exchange.pointee.responseFlags.insert(.dropOverload)
+            return reject(exchangeIndex, exchange, body, count, status: 503, "the cluster drops a share of its load")
+        }
         guard takePlaces(exchange, cluster) else {
             metrics.count(.breakerRequests)
             exchange.pointee.responseFlags.insert(.upstreamOverflow)

@@ -28,6 +28,7 @@ extension Worker {
             writeHouseFields(exchange, chain, &writer)
             if chain.pointee.repeatsRequestID { writeRequestID(exchange, &writer) }
         }
+        if exchange.pointee.extras != nil { writeNewCookies(exchange, place, &writer) }
         if !seen.contains(.date) { writeDate(&writer) }
         writeResponseFraming(exchange, place, &writer)
         if hasEdits {

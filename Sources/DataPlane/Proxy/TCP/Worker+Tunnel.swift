@@ -39,6 +39,7 @@ extension Worker {
             let jitter = chain.more.durationJitter > 0 ? random.next() % chain.more.durationJitter : 0
             exchange.pointee.routeDeadline = now &+ chain.maxConnectionDuration &+ jitter
         }
+        if chain.hashesClient { settleHash(exchange, connection: place) }
         let clusterIndex = chain.cluster(random: random.next())
         guard clusterIndex >= 0, Int(clusterIndex) < clusters.count, let cluster = clusters[Int(clusterIndex)] else {
             metrics.count(.noCluster)

@@ -34,6 +34,9 @@ struct ClusterState {
     var requestsTotal: UInt64 = 0
     var retriesTotal: UInt64 = 0
     var numbers = AnswerNumbers()
+    /// Of a million requests so many are refused, and how many were.
+    var dropPerMillion: UInt32 = 0
+    var droppedTotal: UInt64 = 0
     // Plain copies for the hot path.
     var connectTimeout: UInt64
     var idleTimeout: UInt64

@@ -21,7 +21,13 @@ extension Worker {
         }
         var slot: Int32 = -1
         if !cluster.pointee.isOriginalDestination {
-            switch cluster.pointee.set.choose(now: now, random: random.next(), excluding: exchange.pointee.tried) {
+            let choice = cluster.pointee.set.choose(
+                now: now,
+                random: random.next(),
+                hash: exchange.pointee.extras?.pointee.hash,
+                excluding: exchange.pointee.tried
+            )
+            switch choice {
             case .endpoint(let chosen):
                 slot = exchange.pointee.retries == 0 ? chosen : redrawn(chosen, exchange, cluster)
             case .noEndpoints:

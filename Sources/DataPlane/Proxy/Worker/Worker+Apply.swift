@@ -160,7 +160,14 @@ extension Worker {
     }
 
     private func updateEndpoints(_ place: ClusterPlace, _ configuration: ClusterConfiguration) {
-        let changes = place.pointee.set.update(configuration.specs, policy: configuration.settings.policy)
+        let changes = place.pointee.set.update(
+            configuration.specs,
+            policy: configuration.settings.policy,
+            settings: configuration.balancing,
+            tables: configuration.hashTables,
+            now: now
+        )
+        place.pointee.dropPerMillion = configuration.balancing.dropPerMillion
         place.pointee.growPools(to: place.pointee.set.slotCount)
         if !configuration.endpoints.isEmpty {
             place.pointee.emptySince = 0
@@ -181,9 +188,22 @@ extension Worker {
             place.pointee.pools[slot].labels = endpoint.labels
             place.pointee.pools[slot].address = place.pointee.targets[slot].address
         }
+        if configuration.settings.closesOnChange, !changes.added.isEmpty || !changes.removed.isEmpty {
+            endConnections(place)
+        }
         for slot in changes.removed {
             closeIdle(place, slot)
             recycleIfUnused(place, slot)
+        }
+    }
+
+    /// Ends all connections of a cluster: idle ones at once, others after their answer.
+    private func endConnections(_ place: ClusterPlace) {
+        for slot in 0..<Int32(place.pointee.poolCount) { closeIdle(place, slot) }
+        for index in 0..<upstreams.used {
+            let upstream = upstreams.pointer(index)
+            guard upstream.pointee.isLive, upstream.pointee.cluster == place else { continue }
+            upstream.pointee.flags.insert(.closesAfterResponse)
         }
     }
 

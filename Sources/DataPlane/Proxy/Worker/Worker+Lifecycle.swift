@@ -93,6 +93,11 @@ extension Worker {
             isInPanic: cluster.pointee.set.isInPanic,
             outliers: cluster.pointee.set.outlierCounts,
             numbers: cluster.pointee.numbers,
+            panicChoices: cluster.pointee.set.panicChoices,
+            droppedTotal: cluster.pointee.droppedTotal,
+            hashTableSizes: cluster.pointee.set.hashTableSizes.map {
+                HashTableSizes(count: $0.count, fewest: $0.fewest, most: $0.most)
+            },
             leaving: leaving(cluster)
         )
     }

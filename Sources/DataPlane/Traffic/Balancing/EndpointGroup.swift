@@ -1,18 +1,22 @@
-/// The endpoints of one priority that may be chosen, prepared for drawing.
+/// Endpoints of one priority, or of one locality of it, that may be chosen, prepared for drawing.
 struct EndpointGroup {
-    /// Share of the load, per million, up to and including this group.
-    var loadUpTo: UInt32
     var isPanic: Bool
     var members: [Int32]
     /// Running sums of the weights; empty when all weights are equal.
     var weightSums: [UInt64]
     var meanWeight: Double
     var schedule: WeightedSchedule
+    /// Until then some member gets less than its weight.
+    var slowUntil: UInt64
+    /// Where hashes lead to; nil unless the policy goes by hashes.
+    var view: HashTable.View?
+    /// Owns what `view` leads into.
+    var table: HashTable?
 
-    init(loadUpTo: UInt32, isPanic: Bool, members: [Int32], weights: [UInt32], cursor: UInt64) {
-        self.loadUpTo = loadUpTo
+    init(isPanic: Bool, members: [Int32], weights: [UInt32], cursor: UInt64, slowUntil: UInt64 = 0) {
         self.isPanic = isPanic
         self.members = members
+        self.slowUntil = slowUntil
         let isEven = weights.allSatisfy { $0 == weights[0] }
         var sums: [UInt64] = []
         var total: UInt64 = 0
@@ -22,7 +26,11 @@ struct EndpointGroup {
         }
         weightSums = sums
         meanWeight = members.isEmpty ? 1 : max(1, Double(total) / Double(members.count))
-        schedule = WeightedSchedule(weights: isEven ? [] : weights, count: members.count, start: cursor)
+        schedule = WeightedSchedule(
+            weights: isEven && slowUntil == 0 ? [] : weights.map(Double.init),
+            count: members.count,
+            start: cursor
+        )
     }
 
     /// A member drawn by weight from 32 random bits.
@@ -40,6 +48,17 @@ struct EndpointGroup {
         }
         return members[low]
     }
+}
+
+/// A priority's share of the load, in groups by locality.
+struct EndpointTier {
+    /// Percent of the load, up to and including this tier.
+    var loadUpTo: UInt32
+    /// Its groups in the set's array.
+    var first: Int
+    var count: Int
+    /// Whose turn it is, when there is more than one group.
+    var turns: WeightedSchedule
 }
 
 /// Earliest-deadline-first: each entry comes up in proportion to its weight, spread evenly.
@@ -61,13 +80,18 @@ struct WeightedSchedule {
     private let count: Int
     private(set) var cursor: UInt64
 
+    /// Whether weights count, so that the positions come from a heap.
+    var isWeighted: Bool { !heap.isEmpty }
+    /// The position that is due, of a weighted schedule.
+    var due: Int { heap.isEmpty ? 0 : Int(heap[0].member) }
+
     /// A schedule; `weights` is empty when all are equal.
-    init(weights: [UInt32], count: Int, start: UInt64) {
+    init(weights: [Double], count: Int, start: UInt64) {
         self.count = count
         cursor = start
         guard !weights.isEmpty else { return }
         for (index, weight) in weights.enumerated() {
-            let step = 1 / Double(max(1, weight))
+            let step = 1 / max(weight, 1e-9)
             heap.append(Entry(deadline: step, order: UInt64(index), member: Int32(index), step: step))
         }
         for index in stride(from: heap.count / 2, through: 0, by: -1) { sink(index) }
@@ -85,6 +109,15 @@ struct WeightedSchedule {
         heap[0].order = cursor &+ UInt64(count)
         sink(0)
         return Int(member)
+    }
+
+    /// Puts the position that is due back with the weight that it has now.
+    mutating func advance(weight: Double) {
+        guard !heap.isEmpty else { return }
+        cursor &+= 1
+        heap[0].deadline += 1 / max(weight, 1e-9)
+        heap[0].order = cursor &+ UInt64(count)
+        sink(0)
     }
 
     private mutating func sink(_ start: Int) {

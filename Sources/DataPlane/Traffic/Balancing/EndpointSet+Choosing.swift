@@ -1,5 +1,6 @@
 import Glibc
 
+func power(_ base: Double, _ exponent: Double) -> Double { pow(base, exponent) }
 func decayFactor(elapsed: UInt64, decay: UInt64) -> Double { exp(-Double(elapsed) / Double(decay)) }
 
 /// Spreads one random number into as many as are needed (SplitMix64).
@@ -18,16 +19,23 @@ struct Draws {
 }
 
 extension EndpointSet {
-    /// The endpoint for the next request; `random` is 64 fresh random bits. An endpoint that the request was already sent
-    /// to (`tried`) is chosen only when there is no other.
-    package mutating func choose(now: UInt64, random: UInt64, excluding tried: TriedEndpoints = .init())
-        -> EndpointChoice
-    {
+    /// The endpoint for the next request; `random` is 64 fresh random bits, and `hash` what the policies of hashes go by (nil:
+    /// the random bits). An endpoint that the request was already sent to (`tried`) is chosen only when there is no other.
+    package mutating func choose(
+        now: UInt64,
+        random: UInt64,
+        hash: UInt64? = nil,
+        excluding tried: TriedEndpoints = .init()
+    ) -> EndpointChoice {
         guard presentCount > 0 else { return .noEndpoints }
         guard !groups.isEmpty else { return .allUnhealthy }
+        if usesHash { return choose(byHash: hash ?? random, excluding: tried) }
         var draws = Draws(random)
-        let group = groups.count == 1 ? 0 : group(for: UInt32(truncatingIfNeeded: draws.next() % 1_000_000))
-        guard groups[group].members.count > 1 else { return .endpoint(groups[group].members[0]) }
+        let group = tiers.isEmpty ? 0 : group(for: UInt32(truncatingIfNeeded: draws.next() % 100))
+        if groups[group].isPanic { panicChoices &+= 1 }
+        guard groups[group].members.count > 1 else {
+            return groups[group].members.isEmpty ? .allUnhealthy : .endpoint(groups[group].members[0])
+        }
         // Four tries find a fresh endpoint almost always; after that the first one that is not excluded is good enough.
         var choice: Int32 = -1
         for _ in 0..<(tried.isEmpty ? 1 : 4) {
@@ -44,41 +52,58 @@ extension EndpointSet {
         groups.contains { group in group.members.contains { !tried.contains($0) } }
     }
 
-    private func group(for point: UInt32) -> Int {
-        for (index, group) in groups.enumerated() where point < group.loadUpTo { return index }
-        return groups.count - 1
+    /// The group of the tier that a point of 0...99 falls into; localities of a tier take turns.
+    mutating func group(for point: UInt32) -> Int {
+        var tier = 0
+        while tier < tiers.count - 1, point >= tiers[tier].loadUpTo { tier += 1 }
+        guard tiers[tier].count > 1 else { return tiers[tier].first }
+        return tiers[tier].first + tiers[tier].turns.next()
     }
 
     private mutating func pick(_ group: Int, now: UInt64, random: UInt64) -> Int32 {
         switch policy {
-        case .roundRobin, .originalDestination:
+        case .roundRobin, .originalDestination, .hash:
+            if now < groups[group].slowUntil { return takeTurn(group, bias: 0, now: now) }
             let position = groups[group].schedule.next()
             return groups[group].members[position]
         case .random:
             return groups[group].draw(UInt32(truncatingIfNeeded: random))
-        case .leastRequest(let choices):
+        case .leastRequest(let choices, let bias):
+            if groups[group].schedule.isWeighted { return takeTurn(group, bias: bias, now: now) }
             return leastRequest(group, choices: choices, random: random)
         case .peakEWMA(let numbers):
             return peakEWMA(group, numbers: numbers, now: now, random: random)
         }
     }
 
-    /// Requests in flight per weight decide; a tie goes to the one drawn first, and drawing is by weight, so that the
-    /// weights hold for idle endpoints too.
+    /// The member whose turn it is; its next turn comes by its weight as of now.
+    private mutating func takeTurn(_ group: Int, bias: Double, now: UInt64) -> Int32 {
+        let member = groups[group].members[groups[group].schedule.due]
+        let state = slots[Int(member)]
+        var weight = Double(state.weight)
+        if bias == 1 {
+            weight /= Double(state.requestsInFlight) + 1
+        } else if bias > 0 {
+            weight /= power(Double(state.requestsInFlight) + 1, bias)
+        }
+        if now < groups[group].slowUntil, let slowStart = settings.slowStart {
+            weight *= slowStart.share(after: now > state.healthySince ? now - state.healthySince : 0)
+        }
+        groups[group].schedule.advance(weight: weight)
+        return member
+    }
+
+    /// Requests in flight decide; a tie goes to the one drawn first.
     private func leastRequest(_ group: Int, choices: Int, random: UInt64) -> Int32 {
         var draws = Draws(random)
         var best = groups[group].draw(UInt32(truncatingIfNeeded: random))
-        var bestLoad = load(best)
+        var bestLoad = slots[Int(best)].requestsInFlight
         for _ in 1..<max(2, min(choices, 16)) {
             let other = distinct(from: best, in: group, draws: &draws)
-            let otherLoad = load(other)
+            let otherLoad = slots[Int(other)].requestsInFlight
             if otherLoad < bestLoad { (best, bestLoad) = (other, otherLoad) }
         }
         return best
-    }
-
-    private func load(_ slot: Int32) -> Double {
-        Double(slots[Int(slot)].requestsInFlight) / Double(slots[Int(slot)].weight)
     }
 
     private func peakEWMA(_ group: Int, numbers: PeakEWMA, now: UInt64, random: UInt64) -> Int32 {
@@ -108,61 +133,5 @@ extension EndpointSet {
             if other != first { return other }
         }
         return first
-    }
-
-    // MARK: Who may be chosen
-
-    /// Envoy's overprovisioning factor: a priority takes all its load while 72 % of its endpoints are healthy.
-    private static var overprovisioning: Double { 1.4 }
-
-    /// Rebuilds the groups after a change of endpoints, health or ejections. O(n log n): not per request.
-    mutating func rebuild() {
-        let cursor = groups.first?.schedule.cursor ?? 0
-        let present = slots.indices.filter {
-            slots[$0].isPresent && !(ignoresUnchecked && slots[$0].check == .pending)
-        }
-        presentCount = present.count
-        ejectedCount = present.count { slots[$0].isEjected }
-        let priorities = Set(present.map { slots[$0].priority }).sorted()
-        var shares: [Double] = []
-        for priority in priorities {
-            let members = present.filter { slots[$0].priority == priority }
-            let healthy = members.count { isUsable($0) }
-            shares.append(min(1, Self.overprovisioning * Double(healthy) / Double(members.count)))
-        }
-        let total = min(1, shares.reduce(0, +))
-        var left = 1.0
-        var rebuilt: [EndpointGroup] = []
-        for (priority, share) in zip(priorities, shares) {
-            // With too little health everywhere the load is spread by what health there is; with none, evenly.
-            let load = total > 0 ? min(left, total < 1 ? share / total : share) : 1 / Double(priorities.count)
-            guard load > 0 else { continue }
-            left = max(0, left - load)
-            let reached = UInt32(((1 - left) * 1_000_000).rounded())
-            if let group = makeGroup(priority, among: present, loadUpTo: reached, cursor: cursor) {
-                rebuilt.append(group)
-            }
-        }
-        groups = rebuilt
-    }
-
-    private func makeGroup(_ priority: UInt8, among present: [Int], loadUpTo: UInt32, cursor: UInt64) -> EndpointGroup?
-    {
-        let all = present.filter { slots[$0].priority == priority }
-        let healthy = all.filter { isUsable($0) }
-        let isPanic = Double(healthy.count) * 100 < panicThreshold * Double(all.count)
-        let members = isPanic ? all : healthy
-        guard !members.isEmpty else { return nil }
-        return EndpointGroup(
-            loadUpTo: loadUpTo,
-            isPanic: isPanic,
-            members: members.map(Int32.init),
-            weights: members.map { slots[$0].weight },
-            cursor: cursor
-        )
-    }
-
-    private func isUsable(_ index: Int) -> Bool {
-        slots[index].isHealthy && slots[index].check.isUsable && !slots[index].isEjected
     }
 }

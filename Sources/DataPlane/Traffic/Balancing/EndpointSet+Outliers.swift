@@ -4,6 +4,7 @@ extension EndpointSet {
     /// Counts a result against its endpoint, and ejects it when it failed too often in a row.
     mutating func judge(_ slot: Int32, result: EndpointResult, now: UInt64) -> EjectionCause? {
         guard let settings = outlier else { return nil }
+        clock = max(clock, now)
         let index = Int(slot)
         slots[index].count(result, splits: settings.splitsLocalFailures)
         guard result != .success, result != .cancelled else { return nil }
@@ -22,6 +23,7 @@ extension EndpointSet {
     /// - Parameter decides: false where another worker decides for all by the numbers that `takeTallies` gave it.
     /// - Returns: the slots that came back, and those that were ejected now.
     package mutating func sweep(now: UInt64, decides: Bool = true) -> (returned: [Int32], ejected: [Int32]) {
+        clock = max(clock, now)
         var returned: [Int32] = []
         for index in slots.indices where slots[index].isEjected && slots[index].ejectedUntil <= now {
             slots[index].comeBack()

@@ -9,14 +9,27 @@ package struct EndpointSet {
     package var outlier: OutlierSettings?
     /// Below this share of healthy endpoints (percent) health is ignored; 0 = never.
     package var panicThreshold: Double
+    package private(set) var settings = BalancerSettings()
+    /// Choices that were made without regard to health.
+    package internal(set) var panicChoices: UInt64 = 0
 
     /// Endpoints do not count at all before their first health check (`ignore_new_hosts_until_first_hc`).
     package var ignoresUnchecked = false
 
     var slots: [EndpointState] = []
     var free: [Int32] = []
-    /// The endpoints that may be chosen, by priority.
+    /// The endpoints that may be chosen.
     var groups: [EndpointGroup] = []
+    /// Shares of the load; empty when it all goes to one group.
+    var tiers: [EndpointTier] = []
+    /// For each entry of the newest configuration its slot.
+    var slotOfPosition: [Int32] = []
+    var tables: HashTables?
+    /// Requests of all endpoints together.
+    var inFlight = 0
+    /// The newest time that anybody named.
+    var clock: UInt64 = 0
+    var usesHash = false
     var presentCount = 0
     var ejectedCount = 0
     var lastStatisticalSweep: UInt64 = 0
@@ -68,14 +81,28 @@ package struct EndpointSet {
         package var slots: [Int32] = []
     }
 
-    /// Takes over the endpoints of a new configuration; those that stay keep their slots, estimates and ejections.
-    package mutating func update(_ specs: [EndpointSpec], policy: BalancerPolicy? = nil) -> Update {
+    /// Takes over the endpoints of a new configuration; those that stay keep their slots, estimates and ejections. With a
+    /// policy of hashes `tables` has a key for each of `specs`.
+    package mutating func update(
+        _ specs: [EndpointSpec],
+        policy: BalancerPolicy? = nil,
+        settings: BalancerSettings? = nil,
+        tables: HashTables? = nil,
+        now: UInt64 = 0
+    ) -> Update {
         if let policy { self.policy = policy }
+        if let settings { self.settings = settings }
+        self.tables = tables
+        clock = max(clock, now)
         var known: [UInt64: Int32] = [:]
+        known.reserveCapacity(slots.count)
         for (index, slot) in slots.enumerated() where slot.id != 0 { known[slot.id] = Int32(index) }
         var result = Update()
         var wanted: Set<UInt64> = []
-        for spec in specs where spec.id != 0 && wanted.insert(spec.id).inserted {
+        wanted.reserveCapacity(specs.count)
+        result.slots.reserveCapacity(specs.count)
+        slotOfPosition = [Int32](repeating: -1, count: specs.count)
+        for (position, spec) in specs.enumerated() where spec.id != 0 && wanted.insert(spec.id).inserted {
             let slot: Int32
             if let present = known[spec.id] {
                 slot = present
@@ -90,11 +117,16 @@ package struct EndpointSet {
             slots[Int(slot)].priority = spec.priority
             slots[Int(slot)].isHealthy = spec.isHealthy
             slots[Int(slot)].begin(isChecked: spec.isChecked)
+            slots[Int(slot)].isDegraded = spec.isDegraded
+            slots[Int(slot)].locality = spec.locality
+            slots[Int(slot)].position = Int32(position)
             slots[Int(slot)].isPresent = true
+            slotOfPosition[position] = slot
             result.slots.append(slot)
         }
         for index in slots.indices where slots[index].isPresent && !wanted.contains(slots[index].id) {
             slots[index].isPresent = false
+            slots[index].wasHealthy = false
             result.removed.append(Int32(index))
         }
         rebuild()
@@ -111,7 +143,8 @@ package struct EndpointSet {
     // MARK: What happens to an endpoint
 
     /// Takes over what health checks say of an endpoint. With `unejects` success ends an ejection.
-    package mutating func setCheck(_ slot: Int32, _ state: CheckState, unejects: Bool = false) {
+    package mutating func setCheck(_ slot: Int32, _ state: CheckState, unejects: Bool = false, now: UInt64 = 0) {
+        clock = max(clock, now)
         guard isValid(slot), slots[Int(slot)].isPresent else { return }
         slots[Int(slot)].check = state
         if unejects, state.isUsable { slots[Int(slot)].comeBack() }
@@ -121,6 +154,7 @@ package struct EndpointSet {
     package mutating func requestStarted(_ slot: Int32) {
         guard isValid(slot) else { return }
         slots[Int(slot)].requestsInFlight &+= 1
+        inFlight &+= 1
         slots[Int(slot)].requestsTotal &+= 1
     }
 
@@ -152,6 +186,7 @@ package struct EndpointSet {
         guard isValid(slot) else { return nil }
         let index = Int(slot)
         slots[index].requestsInFlight = max(0, slots[index].requestsInFlight - 1)
+        inFlight = max(0, inFlight &- 1)
         switch result {
         case .success: slots[index].successesTotal &+= 1
         case .serverError, .gatewayError, .localFailure: slots[index].errorsTotal &+= 1

@@ -10,6 +10,16 @@ public struct EndpointState: BitwiseCopyable, Sendable {
     public var isHealthy = true
     /// What active health checks say.
     public var check = CheckState.none
+    /// Healthy, but to be used only when the others cannot carry the load.
+    public var isDegraded = false
+    /// It was healthy when the groups were made last.
+    var wasHealthy = false
+    /// Its locality's index.
+    public var locality: UInt16 = 0
+    /// Its place in the newest configuration.
+    var position: Int32 = -1
+    /// Since when it is healthy, for slow start.
+    public var healthySince: UInt64 = 0
     /// 0 = not ejected, else the time at which the ejection ends.
     public var ejectedUntil: UInt64 = 0
     /// Ejections in a row: the next one lasts that many times the base.
@@ -49,12 +59,23 @@ package struct EndpointSpec: Sendable, Equatable {
     package var isHealthy: Bool
     /// Health checks watch it: a new endpoint counts as failed until the first one ends.
     package var isChecked = false
+    package var isDegraded: Bool
+    package var locality: UInt16
 
-    package init(id: UInt64, weight: UInt32 = 1, priority: UInt8 = 0, isHealthy: Bool = true) {
+    package init(
+        id: UInt64,
+        weight: UInt32 = 1,
+        priority: UInt8 = 0,
+        isHealthy: Bool = true,
+        isDegraded: Bool = false,
+        locality: UInt16 = 0
+    ) {
         self.id = id
         self.weight = max(1, weight)
         self.priority = priority
         self.isHealthy = isHealthy
+        self.isDegraded = isDegraded
+        self.locality = locality
     }
 }
 
@@ -62,8 +83,11 @@ package struct EndpointSpec: Sendable, Equatable {
 package enum BalancerPolicy: Sendable, Equatable {
     case roundRobin
     case random
-    /// The one with the fewest requests in flight of `choices` drawn ones.
-    case leastRequest(choices: Int)
+    /// The one with the fewest requests in flight of `choices` drawn ones; endpoints of different weights take turns, each
+    /// with its weight divided by its requests in flight (and one) to the power of `bias`.
+    case leastRequest(choices: Int, bias: Double = 1)
+    /// The one that a hash of the request leads to.
+    case hash(HashSettings)
     /// The cheaper of two drawn ones, cost = response time × requests in flight (Linkerd's balancer).
     case peakEWMA(PeakEWMA)
     /// Every connection dials the address it was meant for; there is nothing to choose.

@@ -21,6 +21,8 @@ public struct ForwardExtras: BitwiseCopyable, @unchecked Sendable {
     public var tellsTimeoutRetries = false
     /// What counts of the deadlines of gRPC's clients; nil: they are passed on as they are.
     public var callTimeout: CallTimeout?
+    /// What is hashed of a request, for balancers that go by hashes.
+    public var hashRules = ArenaArray<HashRule>()
 
     public init() {}
 }

@@ -129,7 +129,8 @@ extension ConfigurationStore {
             name: entry.message.name,
             settings: entry.settings,
             endpoints: made,
-            traffic: entry.traffic
+            traffic: entry.traffic,
+            balancing: ClusterCompiler(context: context).balancing(assignment, entry.settings)
         )
         changes.clusters = true
     }
