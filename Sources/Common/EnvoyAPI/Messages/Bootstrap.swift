@@ -266,10 +266,6 @@ extension Envoy {
             schema.field(6, "resource_api_version", \.resourceApiVersion, .enumeration)
             schema.unsupported("authorities=7")
             schema.unsupported("path=1 api_config_source=2 ads=3 self=5", of: "config_source_specifier")
-            schema.meaningless(
-                "initial_fetch_timeout",
-                why: "files are read before the proxy is ready"
-            )
         }
     }
 }

@@ -211,10 +211,14 @@ extension Envoy {
                 """
             )
             schema.unsupported("cluster_type=38", of: "cluster_discovery_type")
+<<<<<<< HEAD
             schema.meaningless(
                 "cleanup_interval",
                 why: "nothing is kept of an original destination but its connections"
             )
+=======
+            schema.unsupported("ring_hash_lb_config=23 maglev_lb_config=52 round_robin_lb_config=56", of: "lb_config")
+>>>>>>> 3f3584c (EnvoyAPI: tables give back what they read)
         }
     }
 }
@@ -295,10 +299,6 @@ extension Envoy.Cluster {
         ) { schema in
             schema.optional(3, "upstream_port_override", \.upstreamPortOverride, .uint32Value, [.atMost(65535)])
             schema.unsupported("use_http_header=1 http_header_name=2 metadata_key=4")
-            schema.refused(
-                "upstream_port_override",
-                why: "the connection goes where it was meant to"
-            )
         }
     }
 }

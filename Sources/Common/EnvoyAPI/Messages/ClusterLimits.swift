@@ -20,10 +20,6 @@ extension Envoy {
         ) { schema in
             schema.repeated(1, "thresholds", \.thresholds, .message)
             schema.repeated(2, "per_host_thresholds", \.perHostThresholds, .message)
-            schema.refused(
-                "per_host_thresholds",
-                why: "thresholds hold for the cluster; set them there"
-            )
         }
     }
 }
@@ -78,10 +74,6 @@ extension Envoy.CircuitBreakers {
             schema.optional(8, "retry_budget", \.retryBudget, .message)
             schema.field(6, "track_remaining", \.trackRemaining, .bool)
             schema.optional(7, "max_connection_pools", \.maxConnectionPools, .uint32Value)
-            schema.meaningless(
-                "max_connection_pools",
-                why: "each endpoint has one pool"
-            )
         }
     }
 }

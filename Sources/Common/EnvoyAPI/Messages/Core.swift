@@ -443,14 +443,6 @@ extension Envoy {
                 ignore_http_11_upgrade=11
                 """
             )
-            schema.meaningless(
-                "accept_http_10",
-                why: "HTTP/1.0 is always accepted"
-            )
-            schema.meaningless(
-                "enable_trailers",
-                why: "trailers always travel, as RFC 9110 section 6.5.1 allows"
-            )
         }
     }
 }

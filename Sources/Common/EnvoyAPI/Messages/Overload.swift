@@ -26,10 +26,6 @@ extension Envoy {
                 actions=3 loadshed_points=5 buffer_factory_config=4
                 """
             )
-            schema.meaningless(
-                "refresh_interval",
-                why: "connections are counted as they come"
-            )
         }
     }
 }

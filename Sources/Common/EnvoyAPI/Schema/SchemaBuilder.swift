@@ -237,32 +237,6 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
         }
     }
 
-    /// Takes the effect from fields that are in the table already: they are accepted with a warning that says why.
-    package mutating func meaningless(_ names: String, why: String) {
-        replace(names, .ignored, why) { $0.report(.ignored, "has no meaning here: \(why)") }
-    }
-
-    /// Refuses fields that are in the table already; `why` says what to do instead.
-    package mutating func refused(_ names: String, why: String) {
-        replace(names, .none, why) { $0.report(.unsupported, "not supported by weft-proxy: \(why)") }
-    }
-
-    private mutating func replace(
-        _ names: String,
-        _ support: Field<Message>.Support,
-        _ why: String,
-        _ report: @escaping @Sendable (inout SchemaReader) -> Void
-    ) {
-        for name in names.split(separator: " ") {
-            guard let index = fields.firstIndex(where: { $0.name == name }) else {
-                preconditionFailure("a schema table has no field \(name)")
-            }
-            let old = fields[index]
-            appendEmpty(old.number, old.name, of: old.oneof, support, why, report)
-            fields[index] = fields.removeLast()
-        }
-    }
-
     private mutating func appendEmpty(
         _ number: Int,
         _ name: String,
