@@ -211,14 +211,6 @@ extension Envoy {
                 """
             )
             schema.unsupported("cluster_type=38", of: "cluster_discovery_type")
-<<<<<<< HEAD
-            schema.meaningless(
-                "cleanup_interval",
-                why: "nothing is kept of an original destination but its connections"
-            )
-=======
-            schema.unsupported("ring_hash_lb_config=23 maglev_lb_config=52 round_robin_lb_config=56", of: "lb_config")
->>>>>>> 3f3584c (EnvoyAPI: tables give back what they read)
         }
     }
 }
