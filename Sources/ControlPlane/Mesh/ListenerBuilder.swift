@@ -204,7 +204,12 @@ struct ListenerBuilder {
                     codecType: .auto,
                     statPrefix: name,
                     routeSpecifier: routes,
-                    httpFilters: [.init(name: "envoy.filters.http.router", typedConfig: .router(.init(suppressEnvoyHeaders: true)))],
+                    httpFilters: [
+                        .init(
+                            name: "envoy.filters.http.router",
+                            typedConfig: .router(.init(suppressEnvoyHeaders: true))
+                        )
+                    ],
                     serverHeaderTransformation: .passThrough,
                     accessLog: accessLog,
                     useRemoteAddress: isEdge,

@@ -1,4 +1,5 @@
 import CCares
+import CWeft
 import Glibc
 
 /// Asks name servers with c-ares, on a `HandlerLoop`: nothing waits but timers and sockets of the loop.

@@ -35,10 +35,8 @@ extension Worker {
 
     /// The text that a format makes of a request in work: for header values and for bodies of the proxy's own answers.
     ///
-    /// - Parameters:
-    ///   - request: the request's head; nil: the one that was kept.
-    ///   - response: the answer's fields, where there are some.
-    ///   - localReply: the body that would be sent without the format.
+    /// `request` is the request's head, nil for the one that was kept; `response` are the answer's fields, where there are
+    /// some; `localReply` is the body that would be sent without the format.
     func formatText(
         _ format: AccessLogFormat,
         _ exchange: ExchangePlace,

@@ -184,6 +184,9 @@ extension Worker {
         exchange.pointee.responseBody = Body(isOpen ? .untilClose : responseHead.framing)
         let place = downstreams.pointer(exchange.pointee.downstream)
         if !responseHead.keepsAlive { upstream.pointee.flags.insert(.closesAfterResponse) }
+        // Trailers of a request whose form carries none are nobody's: they must not come out behind the answer.
+        let hasTrailers = exchange.pointee.trailers.base != nil
+        if hasTrailers, !upstream.pointee.isStream { buffers.give(&exchange.pointee.trailers) }
         // Answered before the request was whole: its rest may never be read (RFC 9112 section 9.3).
         if !exchange.pointee.requestBody.isComplete { place.pointee.flags.insert(.closesAfterResponse) }
         chooseFraming(exchange, place)

@@ -18,9 +18,8 @@ extension EndpointSet {
     }
 
     /// Ends ejections whose time is over and, once per interval, ejects by what the interval's numbers say. To be called about
-    /// once a second.
+    /// once a second. `decides` is false where another worker decides for all by the numbers that `takeTallies` gave it.
     ///
-    /// - Parameter decides: false where another worker decides for all by the numbers that `takeTallies` gave it.
     /// - Returns: the slots that came back, and those that were ejected now.
     package mutating func sweep(now: UInt64, decides: Bool = true) -> (returned: [Int32], ejected: [Int32]) {
         clock = max(clock, now)

@@ -64,8 +64,7 @@ extension RetryPolicy {
     }
 
     /// The pause that an answer asks for, lengthened at random by up to a half; nil when it asks for none that may be made.
-    ///
-    /// - Parameter wallClock: nanoseconds since 1970.
+    /// `wallClock` counts nanoseconds since 1970.
     package func pause(askedForBy answer: RequestView, wallClock: UInt64, random: UInt64) -> UInt64? {
         guard let extras else { return nil }
         for index in 0..<extras.pointee.resets.count {

@@ -33,11 +33,8 @@ package struct RequestHash: Equatable {
 }
 
 extension RequestView {
-    /// The hash by which a balancer places the request, the same as Envoy's.
-    ///
-    /// - Parameters:
-    ///   - address: the client's, as text.
-    ///   - cookie: the value of a new cookie.
+    /// The hash by which a balancer places the request, the same as Envoy's. `address` is the client's, as text; `cookie` is
+    /// the value of a new cookie.
     package func hash(_ rules: ArenaArray<HashRule>, address: ByteRun, cookie: ByteRun) -> RequestHash {
         var result = RequestHash()
         for index in 0..<min(rules.count, HashRule.limit) {

@@ -1,3 +1,4 @@
+import CWeft
 import Glibc
 
 /// Where a Weft keeps its state: its socket, its store, its pods' files.

@@ -1,4 +1,5 @@
 import Bytes
+import CWeft
 import Glibc
 import Resources
 import Store
