@@ -50,9 +50,9 @@ def deep_table(results):
     lines = head("scenario", [TITLES[name] for name in names])
 
     def cell(scenario, name):
-        calls, allocations = scenario["calls"].get(name), scenario["allocations"].get(name)
+        calls, allocations = scenario.get("calls", {}).get(name), scenario.get("allocations", {}).get(name)
         words = [f"{calls[0]:.2f}" if calls else "-", f"{allocations:.2f}" if allocations is not None else "-"]
-        if scenario["instructions"].get(name):
+        if scenario.get("instructions", {}).get(name):
             words.append(f"{scenario['instructions'][name]:.0f}")
         return " · ".join(words)
 
@@ -64,7 +64,7 @@ def deep_table(results):
 def resources_table(results):
     names = list(results["versions"])
     lines = head("", [TITLES[name] for name in names])
-    memory, tls, large = results["memory"], results["memory_tls"], results["bulk"]
+    memory, tls, large = results["memory"], results.get("memory_tls", {}), results.get("bulk", {})
 
     def add(title, cell):
         lines.append(row(title, [cell(name) for name in names]))
@@ -97,7 +97,7 @@ def write_page(folder, target):
 
 
 def counts_instructions(results):
-    return any(filter(None, (figure for one in results["scenarios"].values() for figure in one["instructions"].values())))
+    return any(filter(None, (figure for one in results["scenarios"].values() for figure in one.get("instructions", {}).values())))
 
 
 def page(results, shop, pods):
@@ -119,7 +119,7 @@ def page(results, shop, pods):
         "## Memory and large configurations",
         resources_table(results),
     ]
-    if results["workers"]:
+    if results.get("workers"):
         parts += ["## Two workers on two cores", "By the kernel's accounting of CPU: load and origin need a core as well.", workers_table(results)]
     if shop:
         text = f"Written by `{shop['command'].strip()}` on {shop['date']}: {shop['machine']}. {len(shop['starts'])} starts, medians;"
