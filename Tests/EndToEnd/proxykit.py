@@ -144,11 +144,12 @@ def simple_proxy(*ports, filters=None, **more):
 # --- Origins ---------------------------------------------------------------------------------------------------------
 
 class Origin:
-    """A server whose behaviour is a function of the connection; keeps every byte it received, per connection."""
+    """A server whose behaviour is a function of the connection; keeps every byte it received, per connection and in all."""
 
     def __init__(self, behaviour, port=0, host="127.0.0.1"):
         self.behaviour = behaviour
         self.received = []
+        self.pieces = []
         self.server = socket.create_server((host, port), backlog=1024)
         self.port = self.server.getsockname()[1]
         self.connections = []
@@ -187,7 +188,12 @@ class Origin:
 
     @property
     def bytes(self):
-        return b"".join(self.received)
+        """All bytes in the order in which they came: what came later stands behind."""
+        return b"".join(self.pieces)
+
+    def take(self, index, piece):
+        self.received[index] += piece
+        self.pieces.append(piece)
 
 
 class Peer:
@@ -200,7 +206,7 @@ class Peer:
         piece = self.connection.recv(65536)
         if not piece:
             raise EOFError
-        self.origin.received[self.index] += piece
+        self.origin.take(self.index, piece)
         self.buffer += piece
 
     def until(self, mark):

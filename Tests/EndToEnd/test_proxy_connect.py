@@ -20,7 +20,7 @@ def raw(peer):
     """Gives back what it gets; ends when the other side has ended."""
     peer.send(b"hello ")
     while piece := peer.connection.recv(65536):
-        peer.origin.received[peer.index] += piece
+        peer.origin.take(peer.index, piece)
         peer.send(piece)
     peer.send(b" bye")
 
@@ -34,7 +34,7 @@ def proxied(peer):
     peer.send(b"HTTP/1.1 200 Sure\r\nx-from: proxy\r\n\r\nfirst ")
     peer.send(peer.buffer)
     while piece := peer.connection.recv(65536):
-        peer.origin.received[peer.index] += piece
+        peer.origin.take(peer.index, piece)
         peer.send(piece)
 
 

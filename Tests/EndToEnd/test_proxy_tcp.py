@@ -19,7 +19,7 @@ def relay(target, **more):
 def upper(peer):
     """Sends back what it gets in capitals, and a word after the end."""
     while piece := peer.connection.recv(65536):
-        peer.origin.received[peer.index] += piece
+        peer.origin.take(peer.index, piece)
         peer.send(piece.upper())
     peer.send(b"END")
 

@@ -240,6 +240,7 @@ extension Envoy {
             schema.field(1, "runtime_key", \.runtimeKey, .string, [.minLength(1)])
             schema.optional(2, "percent_sampled", \.percentSampled, .message)
             schema.field(3, "use_independent_randomness", \.useIndependentRandomness, .bool)
+            schema.noted("use_independent_randomness", why: "each line has a random number of its own")
         }
     }
 }

@@ -263,6 +263,7 @@ extension Envoy {
             schema.oneof("config_source_specifier", isRequired: true)
             schema.optional(8, "path_config_source", of: "config_source_specifier", \.pathConfigSource, .message)
             schema.optional(4, "initial_fetch_timeout", \.initialFetchTimeout, .duration)
+            schema.noted("initial_fetch_timeout", why: "files are read before anything starts")
             schema.field(6, "resource_api_version", \.resourceApiVersion, .enumeration)
             schema.unsupported("authorities=7")
             schema.unsupported("path=1 api_config_source=2 ads=3 self=5", of: "config_source_specifier")

@@ -163,6 +163,7 @@ extension Envoy {
             schema.optional(54, "wait_for_warm_on_init", \.waitForWarmOnInit, .boolValue)
             schema.optional(19, "outlier_detection", \.outlierDetection, .message)
             schema.optional(20, "cleanup_interval", \.cleanupInterval, .duration, [.durationAbove(.zero)])
+            schema.noted("cleanup_interval", why: "an original destination is forgotten with its last connection")
             schema.optional(21, "upstream_bind_config", \.upstreamBindConfig, .message)
             schema.oneof("lb_config")
             schema.choice(37, "least_request_lb_config", of: "lb_config", \.lbConfig, .message) {

@@ -399,6 +399,7 @@ extension Envoy {
                 .uint32Value,
                 [.atMost(8192), .above(0)]
             )
+            schema.noted("max_response_headers_kb", why: "the limit of answers' heads is fixed")
             schema.optional(4, "max_stream_duration", \.maxStreamDuration, .duration)
             schema.field(5, "headers_with_underscores_action", \.headersWithUnderscoresAction, .enumeration)
             schema.optional(6, "max_requests_per_connection", \.maxRequestsPerConnection, .uint32Value)
@@ -436,6 +437,8 @@ extension Envoy {
             schema.field(2, "accept_http_10", \.acceptHttp10, .bool)
             schema.field(3, "default_host_for_http_10", \.defaultHostForHttp10, .string)
             schema.field(5, "enable_trailers", \.enableTrailers, .bool)
+            schema.noted("accept_http_10", why: "HTTP/1.0 is always accepted")
+            schema.noted("enable_trailers", why: "trailers always pass")
             schema.unsupported(
                 """
                 header_key_format=4 allow_chunked_length=6 override_stream_error_on_invalid_http_message=7

@@ -315,6 +315,7 @@ extension Envoy {
             schema.oneof("config_type")
             schema.optional(4, "typed_config", of: "config_type", \.typedConfig, .any)
             schema.field(6, "is_optional", \.isOptional, .bool)
+            schema.noted("is_optional", why: "filters that do not exist here are refused, so that none is missed")
             schema.field(7, "disabled", \.disabled, .bool)
             schema.unsupported("config_discovery=5", of: "config_type")
         }

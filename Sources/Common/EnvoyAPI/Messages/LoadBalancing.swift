@@ -26,6 +26,7 @@ extension Envoy {
             schema.optional(1, "decay_time", \.decayTime, .duration)
             schema.optional(4, "default_rtt", \.defaultRtt, .duration)
             schema.optional(5, "penalty_value", \.penaltyValue, .doubleValue)
+            schema.noted("penalty_value", why: "an endpoint without answers is taken to need default_rtt")
             schema.ignored(
                 "aggregation_interval=2 max_samples_per_host=3",
                 why: "the estimate changes with each answer, so that no samples are gathered"

@@ -20,6 +20,7 @@ extension Envoy {
             empty: OverloadManager()
         ) { schema in
             schema.optional(1, "refresh_interval", \.refreshInterval, .duration)
+            schema.noted("refresh_interval", why: "connections are counted as they come and go")
             schema.repeated(2, "resource_monitors", \.resourceMonitors, .message, [.minItems(1)])
             schema.unsupported(
                 """

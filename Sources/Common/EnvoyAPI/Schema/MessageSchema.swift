@@ -226,6 +226,30 @@ struct Field<Message: Sendable>: Sendable {
     let isSet: @Sendable (Message) -> Bool
     /// What stands in it.
     var outline: FieldOutline = .plain
+
+    /// The same, with a warning wherever it stands.
+    func noted(_ warning: String, _ why: String) -> Field {
+        Field(
+            number: number,
+            name: name,
+            oneof: oneof,
+            support: .ignored,
+            why: why,
+            read: { value, message, reader in
+                reader.report(.ignored, warning)
+                read(value, &message, &reader)
+            },
+            write: write,
+            decode: { contents, message, reader in
+                reader.report(.ignored, warning)
+                decode(contents, &message, &reader)
+            },
+            encode: encode,
+            check: check,
+            isSet: isSet,
+            outline: outline
+        )
+    }
 }
 
 /// `filter_chains` -> `filterChains`: the name that proto3's JSON has beside the original one.

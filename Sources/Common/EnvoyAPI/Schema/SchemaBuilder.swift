@@ -237,6 +237,16 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
         }
     }
 
+    /// Fields above that are read, and given on, but change nothing here; `why` says so as in `ignored`.
+    package mutating func noted(_ names: String, why: String) {
+        for name in names.split(separator: " ") {
+            guard let index = fields.firstIndex(where: { $0.name == name }) else {
+                preconditionFailure("there is no field \(name)")
+            }
+            fields[index] = fields[index].noted("has no meaning here: \(why)", why)
+        }
+    }
+
     private mutating func appendEmpty(
         _ number: Int,
         _ name: String,
