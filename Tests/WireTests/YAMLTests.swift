@@ -76,6 +76,7 @@ struct YAMLTests {
                 "lines": "one\ntwo\n", "noend": "one\ntwo", "odd": "\n", "two": "a\n\n", "space": " a\nb",
                 "tab": "a\tb\nc",
             ],
+            ["{\u{6E1}": " \u{301}", "a": ":\u{301} b", "c": "d \u{301}#"],
             ["f": 1.5, "i": -3, "b": false, "z": 2.0, "k: ey": 1, "true": 2, "": 3],
             "plain", [], [["x": ["y": ["z"]]], [["deep"]]], ["m": "a\n  indented\nb\n"], ["u": "\u{85}\u{2028}é"],
         ] as [Value]

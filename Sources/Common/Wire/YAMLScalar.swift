@@ -75,14 +75,28 @@ enum YAMLScalar {
         }
     }
 
+    /// Whether a colon or a hash stands where it would end the text: `: ` or ` #`.
+    private static func hasSeparator(_ text: String) -> Bool {
+        var before: UInt8 = 0
+        for byte in text.utf8 {
+            if before == UInt8(ascii: ":"), byte == 0x20 { return true }
+            if before == 0x20, byte == UInt8(ascii: "#") { return true }
+            before = byte
+        }
+        return false
+    }
+
     /// True when the text, written without quotes, would be read back as another type or not at all.
     static func needsQuotes(_ text: String) -> Bool {
         if value(of: text) != .string(text) || isOldWord(text) { return true }
-        guard let first = text.first, let last = text.last else { return true }
-        if first.isWhitespace || last.isWhitespace || "-?:,[]{}#&*!|>'\"%@`=<".contains(first) || last == ":" {
+        // By scalars, not by characters: a mark that combines with an indicator does not take its meaning from it.
+        guard let first = text.unicodeScalars.first, let last = text.unicodeScalars.last else { return true }
+        if first.properties.isWhitespace || last.properties.isWhitespace || last == ":"
+            || "-?:,[]{}#&*!|>'\"%@`=<".unicodeScalars.contains(first)
+        {
             return true
         }
-        if text.contains(": ") || text.contains(" #") || text.hasPrefix("...") { return true }
+        if text.utf8.starts(with: "...".utf8) || hasSeparator(text) { return true }
         return text.unicodeScalars.contains {
             $0.value < 0x20 || $0.value == 0x7F || (0x80..<0xA0).contains($0.value) || $0.value == 0xFEFF
                 || $0.value == 0x2028 || $0.value == 0x2029

@@ -64,7 +64,8 @@ private struct YAMLWriter {
 
     /// A text of several ordinary lines can stand as it is; the last line end may be there once or not at all.
     private static func isBlock(_ text: String) -> Bool {
-        guard text.contains("\n"), !text.hasSuffix("\n\n"), text != "\n", text.first != " ", text.first != "\n" else {
+        let first = text.unicodeScalars.first
+        guard text.utf8.contains(0x0A), !text.hasSuffix("\n\n"), text != "\n", first != " ", first != "\n" else {
             return false
         }
         return !text.unicodeScalars.contains {
