@@ -41,6 +41,14 @@ final class OpenLog: Sendable {
         var facts = stat()
         return fstat(fd, &facts) == 0 && facts.st_mode & S_IWUSR == 0
     }
+
+    /// Whether more may come: it is not complete, and not left behind long ago by a pod init that was killed.
+    func isBeingWritten(within time: Duration) -> Bool {
+        var facts = stat()
+        var now = timespec()
+        guard fstat(fd, &facts) == 0, clock_gettime(CLOCK_REALTIME, &now) == 0 else { return false }
+        return facts.st_mode & S_IWUSR != 0 && now.tv_sec - facts.st_mtim.tv_sec <= time.components.seconds + 1
+    }
 }
 
 /// The files of one run of a container: `ATTEMPT.log`, which is written, and `ATTEMPT.log.1` and so on, older and older.

@@ -28,10 +28,12 @@ actor LogFollower {
     private let notice: LogNotice?
 
     private static let chunk = 64 << 10
-    /// Without notice of the kernel a follower looks this often.
+    /// Without notice of the kernel a reader looks this often.
     private static let pause: Duration = .milliseconds(500)
     /// A pod init that was killed marks nothing: after this time its log counts as complete.
     private static let patience: Duration = .seconds(1)
+    /// How long the last lines of a run that has just ended are waited for.
+    private static let lastLines: Duration = .seconds(5)
 
     init(
         directory: String,
@@ -50,13 +52,14 @@ actor LogFollower {
         self.container = container
         self.store = store
         filter = LogFilter(options)
-        notice = options.follow ? LogNotice(directory) : nil
+        notice = LogNotice(directory)
     }
 
     private var run: LogFiles { LogFiles(directory: directory, attempt: attempt) }
 
     /// The next piece of text; nil at the end.
     func next() async -> [UInt8]? {
+        await settle()
         begin()
         while !Task.isCancelled, !isStopped, !filter.isFull {
             guard let file = files.first else {
@@ -78,6 +81,17 @@ actor LogFollower {
 
     /// Makes `next` end soon.
     func stop() { isStopped = true }
+
+    /// The end of a run is told before its last lines are written out: who reads no further than to the end waits for them.
+    private func settle() async {
+        guard !hasBegun, !options.follow else { return }
+        let deadline = ContinuousClock.now + Self.lastLines
+        while !Task.isCancelled, ContinuousClock.now < deadline, let file = OpenLog(run.path),
+            file.isBeingWritten(within: Self.lastLines), await hasEnded()
+        {
+            await notice?.wait(until: .now + Self.pause)
+        }
+    }
 
     /// Finds the place to begin at, so that what is written from now on comes after it.
     func begin() {
