@@ -15,6 +15,8 @@ enum WorkerCommand: Sendable {
     case ejected(ClusterEjection)
     /// The numbers of another worker's requests, to the worker that decides by them.
     case tallies([ClusterTallies])
+    /// Begin a call or a stream, or go on with one: for the first worker.
+    case call(CallCommand)
     /// Stop accepting. Gracefully: keep-alive connections are told to close with their next answer, and connections still
     /// open after `deadline` (nanoseconds from now) are cut; otherwise they are left alone until the process ends.
     case drain(isGraceful: Bool, deadline: UInt64)
@@ -46,6 +48,8 @@ enum ControlEvent: Sendable {
     case tallies([ClusterTallies])
     /// The answer to a request said that its endpoint is to be left out at once.
     case healthFailed(cluster: UInt64, endpoint: UInt64)
+    /// What came of a call or a stream of the main thread.
+    case call(CallEvent)
     /// A line for the process log, made off the request path.
     case log(LogLevel, String)
 }

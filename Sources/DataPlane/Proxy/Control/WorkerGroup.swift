@@ -17,6 +17,8 @@ final class WorkerGroup: EventHandler {
     var onListenerClosed: (UInt64) -> Void = { _ in }
     /// Called with what concerns health checks.
     var onHealth: (ControlEvent) -> Void = { _ in }
+    /// Calls and streams of the main thread itself.
+    private(set) lazy var calls = CallDesk { [unowned self] in ports.first?.send($0) }
     /// Called when the last worker said that it has no connection left.
     var onDrained: () -> Void = {}
 
@@ -102,6 +104,7 @@ final class WorkerGroup: EventHandler {
                 if ports.count > 1 { send(.ejected(ejection)) }
                 onHealth(event)
             case .tallies(let tallies): ports.first?.send(.tallies(tallies))
+            case .call(let event): calls.take(event)
             case .log(let level, let line): onLog(level, line)
             }
         }

@@ -273,7 +273,7 @@ extension Worker {
         loop.timers.free(place.pointee.timer)
         guard !place.pointee.flags.contains(.isShadow) else {
             downstreams.give(index)
-            if isDraining, downstreams.liveCount == 0 { control.post(.drained(worker: number)) }
+            if isDraining, hasNoClients { control.post(.drained(worker: number)) }
             return
         }
         if let tls = place.pointee.tls {
@@ -295,6 +295,6 @@ extension Worker {
         if let chain = place.pointee.chain { leave(chain) }
         place.pointee.chain = nil
         downstreams.give(index)
-        if isDraining, downstreams.liveCount == 0 { control.post(.drained(worker: number)) }
+        if isDraining, hasNoClients { control.post(.drained(worker: number)) }
     }
 }

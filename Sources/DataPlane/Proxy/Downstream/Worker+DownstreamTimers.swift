@@ -27,10 +27,11 @@ extension Worker {
             guard let chain = place.pointee.chain, place.pointee.session >= 0 else { return .max }
             return sessionDeadline(place, chain)
         case .http:
-            guard let chain = place.pointee.chain else { return .max }
+            // Also of those that have no chain: copies for mirrors, and the proxy's own calls.
             if place.pointee.exchange >= 0 {
                 return exchangeDeadline(exchanges.pointer(place.pointee.exchange))
             }
+            guard let chain = place.pointee.chain else { return .max }
             // A stream that is answered: its end waits for the client.
             if place.pointee.isStream { return Self.after(since, chain.pointee.streamIdleTimeout) }
             if place.pointee.flags.contains(.closesWhenFlushed) { return since &+ Limits.lingerTime &* 5 }

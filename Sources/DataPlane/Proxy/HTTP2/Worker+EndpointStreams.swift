@@ -295,7 +295,8 @@ extension Worker {
         }
         // As long as the client has not taken it, the endpoint may not send as much again.
         guard self.stream(user) != nil, stream.pointee.exchange == exchangeIndex,
-            downstreams.pointer(downstream).pointee.output.isEmpty
+            downstreams.pointer(downstream).pointee.output.isEmpty,
+            !exchange.pointee.flags.contains(.isShadow) || !holdsBack(exchange)
         else { return }
         giveBack(stream)
     }

@@ -26,6 +26,8 @@ struct ExchangeExtras {
     var hash: UInt64?
     /// By the positions of the route's hash rules: cookies that the answer sets.
     var newCookies: UInt32 = 0
+    /// It is a call of the proxy's own.
+    var call: SideCall?
 }
 
 /// What the fields of a request ask for.

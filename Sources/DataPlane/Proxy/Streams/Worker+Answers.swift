@@ -24,6 +24,11 @@ extension Worker {
         }
         releaseUpstream(exchange)
         exchange.pointee.status = status
+        if exchange.pointee.flags.contains(.isShadow) {
+            failCall(exchange, reason)
+            completeExchange(index, exchange)
+            return
+        }
         if !exchange.pointee.requestBody.isComplete { place.pointee.flags.insert(.closesAfterResponse) }
         var writer = ByteWriter(out, capacity: Limits.outSize)
         let bodyStart = Limits.outSize / 2

@@ -109,7 +109,7 @@ extension Worker {
                 time: now > exchange.pointee.startedAt ? now &- exchange.pointee.startedAt : 0
             )
         }
-        if !isShadow, !exchange.pointee.flags.contains(.isTunnelOnly) { countAnswer(exchange) }
+        if !exchange.pointee.flags.contains(.isTunnelOnly) { countAnswer(exchange) }
         if !isShadow { log(exchange) }
     }
 
@@ -133,6 +133,7 @@ extension Worker {
     /// Gives back all that an exchange holds.
     func releaseExchange(_ index: Int32, _ exchange: ExchangePlace) {
         removePending(index, exchange)
+        if exchange.pointee.flags.contains(.isShadow) { callEnded(exchange) }
         if let cluster = exchange.pointee.cluster {
             endTry(exchange, .cancelled)
             if exchange.pointee.flags.contains(.holdsRetry) {

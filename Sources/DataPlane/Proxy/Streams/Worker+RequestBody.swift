@@ -51,6 +51,10 @@ extension Worker {
             buffers.give(&exchange.pointee.request)
             exchange.pointee.requestSent = 0
         }
+        if exchange.pointee.flags.contains(.isShadow) {
+            feedStream(index, exchange)
+            return
+        }
         let place = downstreams.pointer(exchange.pointee.downstream)
         if place.pointee.isStream {
             resumeStream(exchange.pointee.downstream, place)

@@ -189,6 +189,13 @@ extension Worker {
         if hasTrailers, !upstream.pointee.isStream { buffers.give(&exchange.pointee.trailers) }
         // Answered before the request was whole: its rest may never be read (RFC 9112 section 9.3).
         if !exchange.pointee.requestBody.isComplete { place.pointee.flags.insert(.closesAfterResponse) }
+        if exchange.pointee.flags.contains(.isShadow) {
+            takeShadowHead(exchange, memory)
+            let length = responseHead.length
+            let nothing = ByteWriter(out, capacity: Limits.outSize)
+            carryResponse(index, upstream, exchangeIndex, exchange, memory + length, count - length, nothing)
+            return
+        }
         chooseFraming(exchange, place)
         var writer = ByteWriter(out, capacity: Limits.outSize)
         writeResponseHead(exchange, place, memory, &writer)
@@ -242,6 +249,9 @@ extension Worker {
         if count == -Int(EAGAIN) { return }
         upstream.pointee.flags.insert(.closesAfterResponse)
         if count == 0, exchange.pointee.responseBody.endOfStream() {
+            if exchange.pointee.flags.contains(.isShadow) {
+                _ = carryShadow(exchange, memory, Body.Step(), true)
+            }
             let last: StaticString = "0\r\n\r\n"
             let place = downstreams.pointer(exchange.pointee.downstream)
             if exchange.pointee.flags.contains(.responseIsChunked) {
@@ -282,7 +292,9 @@ extension Worker {
         }
         let isDone = exchange.pointee.responseBody.isComplete
         let isSent: Bool
-        if downstreams.pointer(exchange.pointee.downstream).pointee.isStream {
+        if exchange.pointee.flags.contains(.isShadow) {
+            isSent = carryShadow(exchange, bytes, step, isDone)
+        } else if downstreams.pointer(exchange.pointee.downstream).pointee.isStream {
             isSent = carryStreamResponse(exchange, bytes, step, isDone, writer)
         } else if exchange.pointee.flags.contains(.responseIsChunked) {
             isSent = sendChunk(exchange, bytes, step, isDone, &writer)

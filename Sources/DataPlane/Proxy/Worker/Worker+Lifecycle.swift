@@ -28,8 +28,11 @@ extension Worker {
             // Not at once: a request may be on its way. It is answered, with `Connection: close`.
             armDownstream(index, place)
         }
-        if downstreams.liveCount == 0 { control.post(.drained(worker: number)) }
+        if hasNoClients { control.post(.drained(worker: number)) }
     }
+
+    /// Streams that the proxy itself holds open keep nothing from ending.
+    var hasNoClients: Bool { downstreams.liveCount <= standingStreams }
 
     /// Whether a connection of HTTP/1 ends with this answer. Gradually: the more surely, the more of the time has passed.
     @inline(__always)

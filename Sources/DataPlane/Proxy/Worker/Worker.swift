@@ -117,6 +117,11 @@ final class Worker: @unchecked Sendable {
     /// Elements of `downstreams` that are streams.
     var streamCount = 0
 
+    /// Calls and streams of the main thread, by its numbers.
+    var mainCalls: [UInt64: CallToken] = [:]
+    /// Streams that the proxy itself holds open.
+    var standingStreams = 0
+
     /// Connections whose input wants another look in this turn.
     var queue: [UInt64] = []
     var connectionIDs: UInt64 = 0
@@ -288,6 +293,7 @@ final class Worker: @unchecked Sendable {
         case .health(let change): take(change)
         case .ejected(let other): follow(other)
         case .tallies(let tallies): add(tallies)
+        case .call(let command): obey(command)
         case .report(let id): control.post(.report(id: id, makeReport()))
         case .drain(let isGraceful, let deadline): drain(isGraceful: isGraceful, deadline: deadline)
         case .stop: isStopped = true
