@@ -215,8 +215,10 @@ extension ListenerConfiguration {
         settings.inspectsHTTP && chains.contains { !$0.match.protocols.isEmpty }
     }
 
-    /// Whether any chain asks for what the client's first TLS message says.
-    var needsTLSInspection: Bool { settings.inspectsTLS && chains.contains { $0.match.needsTLSInspection } }
+    /// Whether the client's first TLS message is looked at: for a chain that asks for it, or for logs and the filter's time.
+    var needsTLSInspection: Bool {
+        settings.hasTLSInspector || settings.inspectsTLS && chains.contains { $0.match.needsTLSInspection }
+    }
 
     static func haveSeveralTLSRules(_ chains: [FilterChainConfiguration]) -> Bool {
         guard let first = chains.first(where: { $0.tls != nil })?.tls else { return false }

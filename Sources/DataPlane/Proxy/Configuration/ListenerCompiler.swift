@@ -84,7 +84,9 @@ struct ListenerCompiler {
             switch filter.typedConfig {
             case .originalDst: settings.readsOriginalDestination = true
             case .httpInspector: settings.inspectsHTTP = true
-            case .tlsInspector: settings.inspectsTLS = true
+            case .tlsInspector:
+                settings.inspectsTLS = true
+                settings.hasTLSInspector = true
             case .proxyProtocol(let message): settings.proxyProtocol = proxyProtocol(message, listener)
             case nil: context.report("listener_filters: the filter \"\(filter.name)\" has no typed_config")
             }

@@ -37,6 +37,8 @@ final class ListenerConfiguration: Sendable {
         var inspectsHTTP = false
         /// Look for TLS in the first bytes (listener filter `tls_inspector`, or a chain that asks for what it finds).
         var inspectsTLS = false
+        /// The filter itself stands there: every client has to speak before the time of the listener's filters is over.
+        var hasTLSInspector = false
         /// The PROXY protocol is demanded (listener filter `proxy_protocol`).
         var proxyProtocol: ProxyProtocolRule?
         /// Time for the listener filters, nanoseconds; 0 = none.
