@@ -141,7 +141,7 @@ struct EnvoyStatsTests {
         var both = first
         both.add(first)
         var stats = EnvoyStats()
-        stats.add(connectionManager: "front", both, active: 0)
+        stats.add(connectionManager: "front", both, ClientTally())
         let values = Dictionary(uniqueKeysWithValues: stats.stats.map { ($0.name, $0.value) })
         #expect(values["http.front.downstream_rq_2xx"] == 2)
         #expect(values["http.front.downstream_rq_5xx"] == 2)

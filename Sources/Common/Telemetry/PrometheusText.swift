@@ -58,6 +58,30 @@ package struct PrometheusText {
         append("\n")
     }
 
+    /// The same of any buckets: upper bounds, and counts of which the last one lies beyond them all.
+    package mutating func histogram(
+        _ name: String,
+        _ labels: LabelSet,
+        bounds: [Double],
+        counts: [UInt64],
+        sum: Double
+    ) {
+        var total: UInt64 = 0
+        for (index, count) in counts.enumerated() {
+            total &+= count
+            let bound = index < bounds.count ? Self.number(bounds[index]) : "+Inf"
+            head(name + "_bucket", labels, extra: ("le", bound))
+            append(String(total))
+            append("\n")
+        }
+        head(name + "_sum", labels, extra: nil)
+        append(Self.number(sum))
+        append("\n")
+        head(name + "_count", labels, extra: nil)
+        append(String(total))
+        append("\n")
+    }
+
     private mutating func head(_ name: String, _ labels: LabelSet, extra: (String, String)?) {
         append(name)
         if !labels.isEmpty || extra != nil {

@@ -101,6 +101,7 @@ extension Envoy {
         package var perRequestBufferLimitBytes: UInt32?
         package var requestBodyBufferLimit: UInt64?
         package var includeIsTimeoutRetryHeader: Bool
+        package var virtualClusters: [VirtualCluster]
 
         package init(
             name: String = "",
@@ -118,7 +119,8 @@ extension Envoy {
             requestMirrorPolicies: [RouteAction.RequestMirrorPolicy] = [],
             perRequestBufferLimitBytes: UInt32? = nil,
             requestBodyBufferLimit: UInt64? = nil,
-            includeIsTimeoutRetryHeader: Bool = false
+            includeIsTimeoutRetryHeader: Bool = false,
+            virtualClusters: [VirtualCluster] = []
         ) {
             self.name = name
             self.domains = domains
@@ -136,6 +138,7 @@ extension Envoy {
             self.perRequestBufferLimitBytes = perRequestBufferLimitBytes
             self.requestBodyBufferLimit = requestBodyBufferLimit
             self.includeIsTimeoutRetryHeader = includeIsTimeoutRetryHeader
+            self.virtualClusters = virtualClusters
         }
 
         package static let schema = MessageSchema<VirtualHost>(
@@ -170,7 +173,7 @@ extension Envoy {
             schema.optional(18, "per_request_buffer_limit_bytes", \.perRequestBufferLimitBytes, .uint32Value)
             schema.optional(25, "request_body_buffer_limit", \.requestBodyBufferLimit, .uint64Value)
             schema.field(23, "include_is_timeout_retry_header", \.includeIsTimeoutRetryHeader, .bool)
-            schema.unsupported("virtual_clusters=5")
+            schema.repeated(5, "virtual_clusters", \.virtualClusters, .message)
             schema.unsupported(
                 """
                 matcher=21 rate_limits=6 cors=8 typed_per_filter_config=15 retry_policy_typed_config=20

@@ -357,15 +357,12 @@ final class AdminRouter {
     }
 
     private func page(_ reports: [WorkerReport]) -> StatsPage {
-        var answers: [String: AnswerNumbers] = [:]
-        for report in reports {
-            for (prefix, numbers) in report.answers { answers[prefix, default: AnswerNumbers()].add(numbers) }
-        }
         return StatsPage(
             summary: summary(reports),
             clusters: summaries(reports),
             listeners: listenerSummaries(reports),
-            answers: answers,
+            counts: ReportedCounts(reports, names: process.store.context.counted.values),
+            changes: process.store.counts,
             server: process.state
         )
     }

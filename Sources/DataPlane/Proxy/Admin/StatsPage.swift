@@ -11,14 +11,18 @@ struct StatsPage {
         summary: MetricsSummary,
         clusters: [ClusterSummary],
         listeners: [ListenerSummary],
-        answers: [String: AnswerNumbers],
+        counts: ReportedCounts,
+        changes: ResourceChanges,
         server: ServerState
     ) {
         for cluster in clusters { stats.add(cluster) }
-        for listener in listeners { stats.add(listener) }
-        for (prefix, numbers) in answers.sorted(by: { $0.key < $1.key }) {
-            stats.add(connectionManager: prefix, numbers, active: 0)
+        for listener in listeners { stats.add(listener, answers: counts.answers) }
+        for (prefix, numbers) in counts.answers.sorted(by: { $0.key < $1.key }) {
+            stats.add(connectionManager: prefix, numbers, counts.clients[prefix] ?? ClientTally())
         }
+        for (prefix, relay) in counts.relays.sorted(by: { $0.key < $1.key }) { stats.add(relay, prefix: prefix) }
+        for (name, route) in counts.routes.sorted(by: { $0.key < $1.key }) { stats.add(route, name: name) }
+        stats.add(changes)
         stats.add(server, summary, listeners: listeners.count, clusters: clusters.count)
     }
 
@@ -89,7 +93,7 @@ struct StatsPage {
 
     private func chosenHistograms(_ choice: Choice) -> [EnvoyStats.Histogram] {
         guard choice.type.isEmpty || choice.type == "All" || choice.type == "Histograms" else { return [] }
-        return stats.histograms.filter { holds($0.name, choice) && !(choice.isUsedOnly && $0.times.count == 0) }
+        return stats.histograms.filter { holds($0.name, choice) && !(choice.isUsedOnly && $0.distribution.count == 0) }
     }
 
     private static let quantiles: [(String, Double)] = [
@@ -102,9 +106,9 @@ struct StatsPage {
         for histogram in chosenHistograms(choice) {
             // Without an interval of flushing there is only the whole time: Envoy's second number.
             let values = Self.quantiles.map { name, share in
-                "\(name)(nan,\(((histogram.times.quantile(share) ?? 0) * 100).rounded() / 100))"
+                "\(name)(nan,\(((histogram.distribution.quantile(share) ?? 0) * 100).rounded() / 100))"
             }
-            let summary = histogram.times.count == 0 ? "No recorded values" : values.joined(separator: " ")
+            let summary = histogram.distribution.count == 0 ? "No recorded values" : values.joined(separator: " ")
             text += "\(histogram.name): \(summary)\n"
         }
         return text
@@ -116,7 +120,7 @@ struct StatsPage {
         if !histograms.isEmpty {
             let computed = histograms.map { histogram -> Value in
                 let values = Self.quantiles.map { _, share -> Value in
-                    let value: Value = histogram.times.quantile(share).map { .double($0) } ?? .null
+                    let value: Value = histogram.distribution.quantile(share).map { .double($0) } ?? .null
                     return ["cumulative": value, "interval": .null]
                 }
                 return ["name": .string(histogram.name), "values": .array(values)]
@@ -135,6 +139,10 @@ struct ListenerSummary {
     var configuration: ListenerConfiguration
     var connections = 0
     var connectionsTotal: UInt64 = 0
+    var tally = ListenerTally()
+    var workers: [(number: Int, active: Int, total: UInt64)] = []
+    /// The `stat_prefix`es of its connection managers.
+    var prefixes: [String] = []
     /// The addresses in use; those of the configuration while no worker has reported any.
     var addresses: [String] = []
 
@@ -144,8 +152,15 @@ struct ListenerSummary {
             for listener in report.listeners where listener.index == configuration.index {
                 connections += listener.connections
                 connectionsTotal &+= listener.connectionsTotal
+                tally.add(listener.tally)
+                workers.append((report.worker, listener.connections, listener.connectionsTotal))
                 for address in listener.addresses where !addresses.contains(address) { addresses.append(address) }
             }
+        }
+        workers.sort { $0.number < $1.number }
+        for chain in configuration.chains + [configuration.defaultChain].compactMap({ $0 }) {
+            guard case .http(let http) = chain.filter else { continue }
+            if !prefixes.contains(http.settings.statPrefix) { prefixes.append(http.settings.statPrefix) }
         }
         if addresses.isEmpty { addresses = configuration.socket.addresses.map(\.display) }
     }

@@ -14,6 +14,8 @@ final class CompileContext {
     let routeTables: PlaceBook
     let labels: Interner<LabelSet>
     let accessLogs: AccessLogBook
+    /// Names under which some routes' requests are counted: `vhost.shop.route.cart`.
+    let counted = Interner<String>(first: "others")
     let tls = TLSBook()
     /// What the bootstrap's runtime layers say.
     var runtime = RuntimeValues()

@@ -77,6 +77,7 @@ struct RouteCompiler {
         )
         let routes = context.each("routes", host.routes) { route($0, host, levels: [level, table]) }
         var draft = VirtualHostDraft(name: host.name, domains: host.domains, routes: routes)
+        count(host, &draft)
         switch host.requireTls {
         case .none: draft.requiresTLS = .none
         case .externalOnly: draft.requiresTLS = .externalOnly
@@ -103,6 +104,9 @@ struct RouteCompiler {
                 removeStep: "response_headers_to_remove"
             )
         )
+        if !message.statPrefix.isEmpty {
+            route.numbers = counter("vhost.\(host.name).route.\(message.statPrefix)")
+        }
         let levels = [own] + levels
         route.requestEdits = edits(levels.map(\.request))
         route.responseEdits = edits(levels.map(\.response))

@@ -64,6 +64,11 @@ struct WorkerReport: Sendable {
     var listeners: [ListenerReport]
     /// By `stat_prefix` of the connection managers.
     var answers: [String: AnswerNumbers] = [:]
+    var clients: [String: ClientTally] = [:]
+    /// By `stat_prefix` of `tcp_proxy`.
+    var relays: [String: RelayTally] = [:]
+    /// By `Route.numbers`.
+    var routes: [RouteTally?] = []
 }
 
 struct ClusterReport: Sendable {
@@ -77,6 +82,8 @@ struct ClusterReport: Sendable {
     var isInPanic = false
     var outliers = OutlierCounts()
     var numbers = AnswerNumbers()
+    /// nil: nothing has happened yet.
+    var tally: ClusterTally?
     /// Choices made without regard to health, and requests refused by `drop_overloads`.
     var panicChoices: UInt64 = 0
     var droppedTotal: UInt64 = 0
@@ -114,6 +121,7 @@ struct ListenerReport: Sendable {
     /// The addresses in use, with the real port where 0 was configured: `address:port`.
     var addresses: [String]
     var connectionsTotal: UInt64 = 0
+    var tally = ListenerTally()
 }
 
 /// How the main thread reaches a worker: `Worker` offers it, tests stand in for it.

@@ -63,6 +63,7 @@ extension Worker {
         let count = receive(index, place, memory, Int(scratch.capacity))
         guard count > 0 else {
             if count == -Int(EAGAIN) { return }
+            place.pointee.flags.insert(.readEnded)
             closeDownstream(index, place, flags: [])
             return
         }
@@ -232,6 +233,7 @@ extension Worker {
         guard let memory = scratch.base else { return }
         let count = receive(index, place, memory, Int(scratch.capacity))
         if count > 0 || count == -Int(EAGAIN) { return }
+        place.pointee.flags.insert(.readEnded)
         closeDownstream(index, place, flags: [])
     }
 
@@ -268,6 +270,7 @@ extension Worker {
         let exchange = place.pointee.exchange
         place.pointee.exchange = -1
         if exchange >= 0 { abandonExchange(exchange, flags) }
+        if !place.pointee.flags.contains(.isShadow) { tallyClosed(place, flags: flags, hadRequest: exchange >= 0) }
         buffers.give(&place.pointee.input)
         buffers.give(&place.pointee.output)
         loop.timers.free(place.pointee.timer)

@@ -68,7 +68,9 @@ extension Worker {
             return
         }
         switch place.pointee.state {
-        case .lingering: closeDownstream(index, place, flags: [])
+        case .lingering:
+            tick(place, .downstreamCxDelayedCloseTimeout)
+            closeDownstream(index, place, flags: [])
         case .handshaking: handshakeTimedOut(index, place)
         case .introducing: refuseProxyHeader(index, place)
         case .detecting:
@@ -92,8 +94,10 @@ extension Worker {
                 exchangeTimer(place.pointee.exchange, index, place)
             } else if place.pointee.flags.contains(.headStarted), !place.pointee.flags.contains(.closesWhenFlushed) {
                 metrics.violation(.slowRequest)
+                tick(place, .downstreamRqHeaderTimeout)
                 answerWithoutRequest(index, place, status: 408, reason: "the head took too long", flags: [])
             } else {
+                countIdleEnd(place)
                 closeDownstream(index, place, flags: [])
             }
         }

@@ -342,6 +342,7 @@ extension Worker {
         let index = entry.pointee.upstream
         let upstream = upstreams.pointer(index)
         entry.pointee.flags.formUnion([.isBusy, .isEnding])
+        if entry.pointee.firstStream >= 0 { upstream.pointee.flags.insert(.diedBusy) }
         while entry.pointee.firstStream >= 0 {
             let stream = entry.pointee.firstStream
             streamBroke(entry, stream, upstreams.pointer(stream), code: nil, failure)

@@ -6,6 +6,7 @@ final class ListenerState {
     var sockets: [ListenSocket] = []
     var connections = 0
     var connectionsTotal: UInt64 = 0
+    var tally = ListenerTally()
     /// Opening failed; it is tried again about once a second.
     var hasFailed = false
     var lastError: String?

@@ -109,6 +109,7 @@ extension Worker {
     func detectionTimedOut(_ index: Int32, _ place: DownstreamPlace) {
         guard let configuration = detecting[place.pointee.id] else { return }
         metrics.count(.detectionTimeouts)
+        tallyListener(place) { $0.undecidedTimeouts &+= 1 }
         if configuration.settings.continuesOnFiltersTimeout {
             decide(index, place, .unknown)
         } else {

@@ -204,6 +204,7 @@ extension Worker {
             configuration.settings.ignoresProcessLimit ? 0 : current.pointee.snapshot.limits.maxDownstreamConnections
         guard control.connections.take(most: most) else {
             metrics.count(.downstreamConnectionsRefused)
+            state.tally.refused &+= 1
             Socket.close(fd)
             return
         }
@@ -318,7 +319,9 @@ extension Worker {
             place.pointee.chain = chain
             place.pointee.state = .http
             place.pointee.since = now
-            if chain.pointee.codec != .http1, speaksHTTP2(place, chain) {
+            let isHTTP2 = chain.pointee.codec != .http1 && speaksHTTP2(place, chain)
+            tallyOpened(place, chain, isHTTP2: isHTTP2)
+            if isHTTP2 {
                 var held = place.pointee.input
                 place.pointee.input = Buffer()
                 startSession(index, place, held.bytes, held.count)
@@ -330,7 +333,10 @@ extension Worker {
         case .tcp(let configuration): startTunnel(index, place, configuration)
         case .text(let text): answerWithText(index, place, text)
         case .echo: startEcho(index, place)
-        case nil: closeDownstream(index, place, flags: .noRoute)
+        case nil:
+            let listener = Int(place.pointee.listener)
+            if listener >= 0, listener < listeners.count { listeners[listener]?.tally.noChain &+= 1 }
+            closeDownstream(index, place, flags: .noRoute)
         }
     }
 }

@@ -52,6 +52,7 @@ struct ClusterSummary {
     private(set) var isInPanic = false
     private(set) var outliers = OutlierCounts()
     private(set) var numbers = AnswerNumbers()
+    private(set) var tally = ClusterTally()
     private(set) var panicChoices: UInt64 = 0
     private(set) var droppedTotal: UInt64 = 0
     private(set) var hashTableSizes: HashTableSizes?
@@ -70,6 +71,7 @@ struct ClusterSummary {
             isInPanic = isInPanic || report.isInPanic
             outliers += report.outliers
             numbers.add(report.numbers)
+            if let more = report.tally { tally.add(more) }
             panicChoices &+= report.panicChoices
             droppedTotal &+= report.droppedTotal
             // The workers share their tables.

@@ -19,7 +19,7 @@ struct EnvoyStats {
         var name: String
         var family: String
         var labels: [(String, String)]
-        var times: LatencyHistogram
+        var distribution: Distribution
     }
 
     private(set) var stats: [Stat] = []
@@ -50,8 +50,10 @@ struct EnvoyStats {
         )
     }
 
+    mutating func append(_ stat: Stat) { stats.append(stat) }
+
     /// `upstream_rq_2xx` and so on: one family with a label for the class.
-    private mutating func classes(_ scope: Scope, _ name: String, _ numbers: AnswerNumbers) {
+    mutating func classes(_ scope: Scope, _ name: String, _ numbers: AnswerNumbers) {
         for index in 0..<5 {
             stats.append(
                 Stat(
@@ -65,13 +67,13 @@ struct EnvoyStats {
         }
     }
 
-    private mutating func histogram(_ scope: Scope, _ name: String, _ times: LatencyHistogram) {
+    mutating func histogram(_ scope: Scope, _ name: String, _ distribution: Distribution) {
         histograms.append(
             Histogram(
                 name: scope.prefix + name,
                 family: "envoy_\(scope.family)_\(name)",
                 labels: scope.labels,
-                times: times
+                distribution: distribution
             )
         )
     }
@@ -94,16 +96,15 @@ struct EnvoyStats {
         gauge(scope, "upstream_rq_active", cluster.endpoints.reduce(0) { $0 + $1.requestsActive })
         counter(scope, "upstream_rq_total", cluster.requestsTotal)
         counter(scope, "upstream_rq_completed", numbers.completed)
-        counter(scope, "upstream_rq_timeout", numbers.count(of: .upstreamTimeout))
         counter(scope, "upstream_rq_retry", cluster.retriesTotal)
         counter(scope, "upstream_rq_retry_limit_exceeded", numbers.count(of: .upstreamRetryLimit))
-        counter(scope, "upstream_rq_pending_overflow", numbers.count(of: .upstreamOverflow))
         counter(scope, "upstream_rq_rx_reset", numbers.count(of: .upstreamRemoteReset))
         counter(scope, "upstream_rq_cancelled", numbers.count(of: .downstreamTermination))
         counter(scope, "upstream_rq_max_duration_reached", numbers.count(of: .upstreamMaxStreamDuration))
         counter(scope, "upstream_cx_protocol_error", numbers.count(of: .upstreamProtocolError))
         classes(scope, "upstream_rq", numbers)
-        histogram(scope, "upstream_rq_time", numbers.times)
+        histogram(scope, "upstream_rq_time", numbers.times.distribution)
+        add(cluster.tally, scope)
         let counts = Dictionary(uniqueKeysWithValues: cluster.endpointCounts.map { ($0.state, $0.count) })
         counter(scope, "lb_healthy_panic", cluster.panicChoices)
         counter(scope, "upstream_rq_drop_overload", cluster.droppedTotal)
@@ -112,14 +113,14 @@ struct EnvoyStats {
         gauge(scope, "membership_healthy", Int64(counts["healthy"] ?? 0))
         gauge(scope, "membership_degraded", Int64(counts["degraded"] ?? 0))
         gauge(scope, "membership_excluded", 0)
-        gauge(scope, "outlier_detection.ejections_active", Int64(counts["ejected"] ?? 0))
         addOutliers(cluster, scope)
         let resources = ["connections": "cx", "pending": "rq_pending", "requests": "rq", "retries": "rq_retry"]
+        let remaining = ["connections": "cx", "pending": "pending", "requests": "rq", "retries": "retries"]
         for breaker in cluster.breakerStates {
             let name = "circuit_breakers.\(breaker.priority).\(resources[breaker.resource] ?? breaker.resource)_open"
             gauge(scope, name, breaker.isOpen ? 1 : 0)
             if cluster.configuration.settings.tracksRemaining.contains(breaker.priority) {
-                let resource = resources[breaker.resource] ?? breaker.resource
+                let resource = remaining[breaker.resource] ?? breaker.resource
                 let left = max(0, breaker.limit - breaker.inUse)
                 gauge(scope, "circuit_breakers.\(breaker.priority).remaining_\(resource)", Int64(clamping: left))
             }
@@ -131,6 +132,8 @@ struct EnvoyStats {
 
     private mutating func addOutliers(_ cluster: ClusterSummary, _ scope: Scope) {
         guard cluster.configuration.settings.outlier != nil else { return }
+        let active = cluster.endpointCounts.first { $0.state == "ejected" }?.count ?? 0
+        gauge(scope, "outlier_detection.ejections_active", Int64(active))
         let counts = cluster.outliers
         counter(scope, "outlier_detection.ejections_overflow", counts.overflow)
         counter(scope, "outlier_detection.ejections_enforced_total", counts.enforced.reduce(0, &+))
@@ -141,7 +144,7 @@ struct EnvoyStats {
         }
     }
 
-    mutating func add(connectionManager prefix: String, _ numbers: AnswerNumbers, active: Int64) {
+    mutating func add(connectionManager prefix: String, _ numbers: AnswerNumbers, _ client: ClientTally) {
         let scope = Scope(
             prefix: "http.\(prefix).",
             family: "http",
@@ -150,10 +153,13 @@ struct EnvoyStats {
         counter(scope, "downstream_rq_total", numbers.completed &+ numbers.reset)
         counter(scope, "downstream_rq_completed", numbers.completed)
         counter(scope, "downstream_rq_http2_total", numbers.http2Requests)
+        let all = numbers.completed &+ numbers.reset
+        counter(scope, "downstream_rq_http1_total", all &- min(all, numbers.http2Requests))
         counter(scope, "downstream_cx_http2_total", numbers.http2Connections)
         gauge(scope, "downstream_cx_http2_active", numbers.http2Open)
         classes(scope, "downstream_rq", numbers)
-        histogram(scope, "downstream_rq_time", numbers.times)
+        histogram(scope, "downstream_rq_time", numbers.times.distribution)
+        add(client, scope)
         counter(scope, "downstream_cx_rx_bytes_total", numbers.received)
         counter(scope, "downstream_cx_tx_bytes_total", numbers.sent)
         counter(scope, "downstream_cx_protocol_error", numbers.count(of: .downstreamProtocolError))
@@ -165,11 +171,31 @@ struct EnvoyStats {
         counter(scope, "rq_total", numbers.completed &+ numbers.reset)
     }
 
-    mutating func add(_ listener: ListenerSummary) {
+    mutating func add(_ listener: ListenerSummary, answers: [String: AnswerNumbers]) {
         let name = listener.statName
         let scope = Scope(prefix: "listener.\(name).", family: "listener", labels: [("envoy_listener_address", name)])
         gauge(scope, "downstream_cx_active", Int64(listener.connections))
         counter(scope, "downstream_cx_total", listener.connectionsTotal)
+        add(listener.tally, scope)
+        for worker in listener.workers {
+            let own = Scope(
+                prefix: "\(scope.prefix)worker_\(worker.number).",
+                family: "listener_worker",
+                labels: [("envoy_worker_id", "\(worker.number)")] + scope.labels
+            )
+            gauge(own, "downstream_cx_active", Int64(worker.active))
+            counter(own, "downstream_cx_total", worker.total)
+        }
+        for prefix in listener.prefixes {
+            guard let numbers = answers[prefix] else { continue }
+            let inner = Scope(
+                prefix: "\(scope.prefix)http.\(prefix).",
+                family: "listener_http",
+                labels: [("envoy_http_conn_manager_prefix", prefix)] + scope.labels
+            )
+            classes(inner, "downstream_rq", numbers)
+            counter(inner, "downstream_rq_completed", numbers.completed)
+        }
         let open = UInt64(max(0, listener.connections))
         counter(scope, "downstream_cx_destroy", listener.connectionsTotal &- min(open, listener.connectionsTotal))
     }
@@ -185,6 +211,9 @@ struct EnvoyStats {
         let process = ProcessNumbers(startNanoseconds: server.startNanoseconds)
         gauge(scope, "memory_physical_size", Int64(clamping: process.residentBytes))
         gauge(scope, "memory_allocated", Int64(clamping: process.residentBytes))
+        gauge(scope, "memory_heap_size", Int64(clamping: process.virtualBytes))
+        gauge(scope, "hot_restart_epoch", 0)
+        gauge(scope, "parent_connections", 0)
         let manager = Scope(prefix: "listener_manager.", family: "listener_manager", labels: [])
         gauge(manager, "total_listeners_active", Int64(listeners))
         gauge(manager, "workers_started", 1)
@@ -211,7 +240,15 @@ struct EnvoyStats {
         }
         for (family, members) in Dictionary(grouping: histograms, by: \.family).sorted(by: { $0.key < $1.key }) {
             text.family(family, .histogram, help: "As Envoy has it, in milliseconds.")
-            for member in members { text.histogram(family, LabelSet(member.labels), member.times) }
+            for member in members {
+                text.histogram(
+                    family,
+                    LabelSet(member.labels),
+                    bounds: member.distribution.bounds,
+                    counts: member.distribution.counts,
+                    sum: member.distribution.sum
+                )
+            }
         }
     }
 }

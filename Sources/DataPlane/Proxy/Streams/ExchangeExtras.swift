@@ -22,6 +22,8 @@ struct ExchangeExtras {
     var redirects: UInt32 = 0
     var originalURL: [UInt8] = []
     var redirectedURL: [UInt8] = []
+    /// Numbers of the route and of the virtual cluster that count it; -1: none.
+    var counted: (route: Int32, cluster: Int32) = (-1, -1)
     /// By which a balancer of hashes chooses; nil: by chance.
     var hash: UInt64?
     /// By the positions of the route's hash rules: cookies that the answer sets.

@@ -12,7 +12,10 @@ extension Worker {
         if exchange.pointee.flags.contains(.holdsRetry) {
             exchange.pointee.flags.remove(.holdsRetry)
             cluster.pointee.giveBack(.retries, exchange.pointee.priority)
-            if result == .success { metrics.count(.retriesSucceeded) }
+            if result == .success {
+                metrics.count(.retriesSucceeded)
+                tick(cluster, .upstreamRqRetrySuccess)
+            }
         }
         let slot = exchange.pointee.endpoint
         guard slot >= 0 else { return }
@@ -50,6 +53,10 @@ extension Worker {
         completeExchange(exchangeIndex, exchange)
         // The client's side first: what is freed by it may serve the next in the queue.
         if isSpent {
+            if cluster.pointee.maxRequests > 0, upstream.pointee.requestsServed >= cluster.pointee.maxRequests {
+                tick(cluster, .upstreamCxMaxRequests)
+            }
+            upstream.pointee.flags.insert(.isAnswered)
             closeUpstream(index, upstream)
         } else {
             putIdle(index, upstream)
@@ -110,6 +117,7 @@ extension Worker {
             )
         }
         if !exchange.pointee.flags.contains(.isTunnelOnly) { countAnswer(exchange) }
+        if exchange.pointee.flags.contains(.isTunnelOnly) { tallyRelayEnd(exchange) }
         if !isShadow { log(exchange) }
     }
 
@@ -128,6 +136,8 @@ extension Worker {
         cluster.pointee.numbers.count(status, exchange.pointee.responseFlags, time)
         cluster.pointee.numbers.received &+= exchange.pointee.responseBody.carried
         cluster.pointee.numbers.sent &+= exchange.pointee.requestBody.carried
+        tally(cluster).pointee.statuses.count(status)
+        if exchange.pointee.extras != nil { countRoute(exchange, cluster, time) }
     }
 
     /// Gives back all that an exchange holds.
@@ -173,6 +183,7 @@ extension Worker {
         guard upstreamIndex >= 0 else { return }
         let upstream = upstreams.pointer(upstreamIndex)
         upstream.pointee.exchange = -1
+        if !exchange.pointee.isTunnel, let cluster = exchange.pointee.cluster { tick(cluster, .upstreamRqTxReset) }
         closeUpstream(upstreamIndex, upstream, reset: flags.contains(.downstreamTermination))
     }
 }

@@ -65,7 +65,6 @@ extension Worker {
             exchanges.give(index)
             return nil
         }
-        cluster.pointee.requestsTotal &+= 1
         let place = downstreams.pointer(client)
         let original = downstreams.pointer(exchange.pointee.downstream)
         place.pointee.flags = [.isShadow, .closesAfterResponse, .readPaused]

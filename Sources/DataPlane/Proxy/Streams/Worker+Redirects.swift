@@ -35,6 +35,7 @@ extension Worker {
         // A body whose length only its stream knew cannot be told again; one that 303 takes away need not be.
         guard head.framing != .none || body.isEmpty || (status == 303 && head.method == .get) else { return false }
         metrics.count(.redirectsFollowed)
+        if let cluster = exchange.pointee.cluster { tick(cluster, .upstreamInternalRedirectSucceededTotal) }
         noteRedirect(exchange, place, target.authority, target.path)
         restart(exchange, upstreamIndex, upstream)
         exchange.pointee.method = head.method

@@ -122,6 +122,8 @@ extension Worker {
         exchange.pointee.flags = flags
         let isLast = chain.pointee.maxRequests > 0 && place.pointee.requestsServed >= chain.pointee.maxRequests
         if !head.keepsAlive || isLast || endsForDrain || !chain.pointee.isCurrent {
+            if isLast { chain.pointee.tally.pointee.count(.downstreamCxMaxRequestsReached) }
+            if isDraining { chain.pointee.tally.pointee.count(.downstreamCxDrainClose) }
             place.pointee.flags.insert(.closesAfterResponse)
         }
         metrics.count(.downstreamRequestsTotal)
@@ -189,10 +191,12 @@ extension Worker {
                     chain.pointee.escapedSlashes == .unescapeAndRedirect && Self.hasEscapedSlash(target)
                 target = ByteRun(start: pathSpace, count: count)
                 if redirects {
+                    chain.pointee.tally.pointee.count(.downstreamRqRedirectedWithNormalizedPath)
                     answer(place.pointee.exchange, exchange, status: 307, reason: nil, location: target)
                     return nil
                 }
             } catch {
+                chain.pointee.tally.pointee.count(.downstreamRqFailedPathNormalization)
                 refuse(index, place, error)
                 return nil
             }
@@ -251,17 +255,21 @@ extension Worker {
         case .requiresTLS:
             var redirect = Redirect()
             redirect.usesHTTPS = true
+            chain.pointee.tally.pointee.count(.rqDirectResponse)
             return redirectClient(redirect, facts, PathMatch(), exchangeIndex, exchange, body, count)
-        case .route(let route, _):
+        case .route(let route, let host):
             exchange.pointee.route = route
+            if route.pointee.isCounted { noteCounted(exchange, route, host, facts.view) }
             if route.pointee.remembersRequest, exchange.pointee.record.isEmpty {
                 record(exchange, facts.base, head.length)
             }
             switch route.pointee.action {
             case .forward: return forward(facts, exchangeIndex, exchange, chain, route, body, count)
             case .redirect(let redirect):
+                chain.pointee.tally.pointee.count(.rqDirectResponse)
                 return redirectClient(redirect, facts, route.pointee.path, exchangeIndex, exchange, body, count)
             case .direct(let direct):
+                chain.pointee.tally.pointee.count(.rqDirectResponse)
                 return reject(exchangeIndex, exchange, body, count, status: direct.status, nil, content: direct.body)
             case .notFound:
                 exchange.pointee.responseFlags.insert(.noCluster)
@@ -325,6 +333,7 @@ extension Worker {
     ) -> Int {
         guard case .forward(let forward) = route.pointee.action else { return 0 }
         if exchange.pointee.flags.contains(.wantsUpgrade), !(forward.allowsWebSocket ?? chain.pointee.allowsWebSocket) {
+            chain.pointee.tally.pointee.count(.downstreamRqWsOnNonWsRoute)
             return reject(exchangeIndex, exchange, body, count, status: 403, "WebSocket is not allowed on this route")
         }
         let connect = forward.extras?.pointee.connect ?? (chain.pointee.allowsConnect ? .passOn : .refuse)
@@ -364,6 +373,7 @@ extension Worker {
         }
         guard takePlaces(exchange, cluster) else {
             metrics.count(.breakerRequests)
+            tick(cluster, .upstreamRqPendingOverflow)
             exchange.pointee.responseFlags.insert(.upstreamOverflow)
             return reject(
                 exchangeIndex,
@@ -418,7 +428,6 @@ extension Worker {
     private func takePlaces(_ exchange: ExchangePlace, _ cluster: ClusterPlace) -> Bool {
         guard cluster.pointee.take(.requests, exchange.pointee.priority) else { return false }
         exchange.pointee.flags.insert(.holdsRequest)
-        cluster.pointee.requestsTotal &+= 1
         return true
     }
 

@@ -19,6 +19,7 @@ extension Worker {
             && failure != .badResponse
         exchange.pointee.upstream = -1
         upstream.pointee.exchange = -1
+        if failure != .badResponse { upstream.pointee.flags.insert(.endedThere) }
         closeUpstream(upstreamIndex, upstream)
         let kind: TryFailure
         if failure == .badResponse {
@@ -121,6 +122,7 @@ extension Worker {
         if !isImmediate {
             guard cluster.pointee.take(.retries, exchange.pointee.priority) else {
                 metrics.count(.retriesOverBudget)
+                tick(cluster, .upstreamRqRetryOverflow)
                 exchange.pointee.responseFlags.insert(.upstreamOverflow)
                 return false
             }
@@ -137,6 +139,7 @@ extension Worker {
             return true
         }
         if !policy.avoidsPreviousEndpoints { exchange.pointee.tried = TriedEndpoints() }
+        tick(cluster, asked == nil ? .upstreamRqRetryBackoffExponential : .upstreamRqRetryBackoffRatelimited)
         let pause = asked ?? policy.backOff(retry: Int(exchange.pointee.retries), random: random.next())
         guard pause >= TimerWheel.grain else {
             dispatch(index, exchange)
@@ -171,6 +174,7 @@ extension Worker {
         // The budget is asked before the answer is given up.
         guard !cluster.pointee.isRetired, cluster.pointee.take(.retries, exchange.pointee.priority) else {
             metrics.count(.retriesOverBudget)
+            tick(cluster, .upstreamRqRetryOverflow)
             exchange.pointee.responseFlags.insert(.upstreamOverflow)
             return false
         }
@@ -243,6 +247,7 @@ extension Worker {
         _ place: DownstreamPlace
     ) {
         metrics.count(.requestsTimedOut)
+        countRouteTimeout(exchange)
         guard exchange.pointee.state != .responding, !exchange.pointee.isTunnel else {
             closeDownstream(downstreamIndex, place, flags: .durationTimeout)
             return
@@ -262,6 +267,7 @@ extension Worker {
         _ place: DownstreamPlace
     ) {
         metrics.violation(.slowRequest)
+        tick(place, .downstreamRqTimeout)
         if exchange.pointee.state == .responding {
             closeDownstream(downstreamIndex, place, flags: .durationTimeout)
         } else {
@@ -276,6 +282,7 @@ extension Worker {
         _ place: DownstreamPlace
     ) {
         exchange.pointee.failure = .timeout
+        countTryTimeout(exchange)
         if exchange.pointee.state == .responding {
             closeDownstream(downstreamIndex, place, flags: .upstreamTimeout)
             return

@@ -35,6 +35,7 @@ extension Worker {
         exchange.pointee.snapshot = current
         hold(current)
         exchange.pointee.tcp = Unmanaged.passRetained(chain)
+        tallyRelay(chain.statPrefix) { $0.total &+= 1 }
         if chain.maxConnectionDuration > 0 {
             let jitter = chain.more.durationJitter > 0 ? random.next() % chain.more.durationJitter : 0
             exchange.pointee.routeDeadline = now &+ chain.maxConnectionDuration &+ jitter
@@ -43,6 +44,7 @@ extension Worker {
         let clusterIndex = chain.cluster(random: random.next())
         guard clusterIndex >= 0, Int(clusterIndex) < clusters.count, let cluster = clusters[Int(clusterIndex)] else {
             metrics.count(.noCluster)
+            exchange.pointee.responseFlags.insert(.noCluster)
             closeDownstream(index, place, flags: .noCluster)
             return
         }
@@ -118,6 +120,7 @@ extension Worker {
             armExchange(exchange)
             return
         }
+        tick(cluster, .upstreamCxConnectAttemptsExceeded)
         if exchange.pointee.flags.contains(.speculates), place.pointee.state == .detecting {
             // The client may still turn out to speak HTTP, for which another cluster may serve.
             abandonSpeculation(place)

@@ -204,6 +204,7 @@ extension Worker {
     }
 
     func handshakeTimedOut(_ index: Int32, _ place: DownstreamPlace) {
+        tallyListener(place) { $0.handshakeTimeouts &+= 1 }
         handshakeFailed(index, place, "no handshake within the timeout")
     }
 

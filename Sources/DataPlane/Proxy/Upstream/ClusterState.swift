@@ -31,9 +31,12 @@ struct ClusterState {
     var emptySince: UInt64 = 0
     var endpointWait: UInt64 = 0
     var hasChecks = false
+    /// Tries that got a connection.
     var requestsTotal: UInt64 = 0
     var retriesTotal: UInt64 = 0
     var numbers = AnswerNumbers()
+    /// Made on first use: `Worker.tally`.
+    var tally: UnsafeMutablePointer<ClusterTally>?
     /// Of a million requests so many are refused, and how many were.
     var dropPerMillion: UInt32 = 0
     var droppedTotal: UInt64 = 0

@@ -27,6 +27,12 @@ struct Upstream: SlabElement {
         static let isOver = Flags(rawValue: 1024)
         /// Streams that relay bytes: nothing follows what waits.
         static let endsSending = Flags(rawValue: 2048)
+        /// The endpoint ended it.
+        static let endedThere = Flags(rawValue: 1 << 14)
+        /// It ends after an answer that was whole.
+        static let isAnswered = Flags(rawValue: 1 << 13)
+        /// A session that ends while requests are on it.
+        static let diedBusy = Flags(rawValue: 1 << 12)
         /// It serves one client, or one host, only: the worker's `keyed` says which.
         static let isKeyed = Flags(rawValue: 1 << 15)
     }

@@ -122,6 +122,8 @@ extension Worker {
     func attach(_ upstreamIndex: Int32, _ upstream: UpstreamPlace, _ index: Int32, _ exchange: ExchangePlace) {
         upstream.pointee.exchange = index
         upstream.pointee.requestsServed &+= 1
+        upstream.pointee.cluster.pointee.requestsTotal &+= 1
+        if exchange.pointee.extras != nil { countRouteTry(exchange) }
         upstream.pointee.flags.remove(.hasAnswered)
         exchange.pointee.upstream = upstreamIndex
         exchange.pointee.upstreamAddress = upstream.pointee.address
@@ -163,6 +165,7 @@ extension Worker {
     }
 
     private func connect(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace, _ slot: Int32) {
+        tick(cluster, .upstreamRqPendingTotal)
         guard let upstreamIndex = dial(index, exchange, cluster, slot) else { return }
         let upstream = upstreams.pointer(upstreamIndex)
         let token = Token(.upstream, upstreamIndex, generation: upstream.pointee.generation)
@@ -205,6 +208,7 @@ extension Worker {
     /// No connection came to be: counts it and lets the request go elsewhere.
     func connectFailed(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace, _ slot: Int32, code: Int32) {
         metrics.count(code == ETIMEDOUT ? .upstreamConnectTimeouts : .upstreamConnectFailures)
+        if code == ETIMEDOUT { tick(cluster, .upstreamCxConnectTimeout) }
         if slot >= 0 { cluster.pointee.set.connectFailed(slot) }
         exchange.pointee.failure =
             switch code {
@@ -225,6 +229,7 @@ extension Worker {
         upstream.pointee.flags.insert(.isOpen)
         let cluster = upstream.pointee.cluster
         if upstream.pointee.endpoint >= 0 { cluster.pointee.set.connectionOpened(upstream.pointee.endpoint) }
+        tallyConnected(upstream)
         let duration = cluster.pointee.maxConnectionDuration
         loop.timers.set(upstream.pointee.timer, Instant(nanoseconds: Self.after(now, duration)))
         if upstream.pointee.session >= 0 {
@@ -246,11 +251,13 @@ extension Worker {
 
     func enqueuePending(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace) {
         metrics.count(.breakerConnections)
+        tick(cluster, .upstreamCxOverflow)
         // The place is chosen anew when a connection is free.
         endTry(exchange, .cancelled)
         exchange.pointee.attempts &-= 1
         guard cluster.pointee.take(.pending, exchange.pointee.priority) else {
             metrics.count(.breakerPending)
+            tick(cluster, .upstreamRqPendingOverflow)
             exchange.pointee.responseFlags.insert(.upstreamOverflow)
             answer(
                 index,

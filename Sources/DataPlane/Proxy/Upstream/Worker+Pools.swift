@@ -33,6 +33,7 @@ extension Worker {
             let index = pool.pointee.top
             let upstream = upstreams.pointer(index)
             if isQuiet(upstream) { return index }
+            upstream.pointee.flags.insert(.endedThere)
             closeUpstream(index, upstream)
         }
         return -1
@@ -180,6 +181,7 @@ extension Worker {
             cluster.pointee.pools[Int(slot)].open &-= 1
             if upstream.pointee.flags.contains(.isOpen) { cluster.pointee.set.connectionClosed(slot) }
         }
+        tallyClosed(upstream)
         buffers.give(&upstream.pointee.input)
         loop.timers.free(upstream.pointee.timer)
         if let tls = upstream.pointee.tls {
@@ -203,7 +205,12 @@ extension Worker {
 
     func upstreamTimer(_ index: Int32, _ upstream: UpstreamPlace) {
         switch upstream.pointee.state {
-        case .idle: closeUpstream(index, upstream)
+        case .idle:
+            let cluster = upstream.pointee.cluster
+            let most = cluster.pointee.maxConnectionDuration
+            let isOld = most > 0 && now >= upstream.pointee.openedAt &+ most
+            tick(cluster, isOld ? .upstreamCxMaxDurationReached : .upstreamCxIdleTimeout)
+            closeUpstream(index, upstream)
         case .connecting, .handshaking: upstreamFailed(index, upstream, code: ETIMEDOUT)
         case .http2: sessionTimer(index, upstream)
         case .busy, .tunnel: break

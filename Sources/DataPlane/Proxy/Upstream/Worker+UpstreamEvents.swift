@@ -51,7 +51,11 @@ extension Worker {
         var byte: UInt8 = 0
         let count = receive(index, upstream, &byte, 1)
         if count == -Int(EAGAIN) { return }
-        if count > 0 { metrics.violation(.unexpectedResponseBytes) }
+        if count > 0 {
+            metrics.violation(.unexpectedResponseBytes)
+        } else {
+            upstream.pointee.flags.insert(.endedThere)
+        }
         closeUpstream(index, upstream)
     }
 
@@ -79,6 +83,7 @@ extension Worker {
         let exchangeIndex = upstream.pointee.exchange
         let cluster = upstream.pointee.cluster
         let slot = upstream.pointee.endpoint
+        if code != ETIMEDOUT { upstream.pointee.flags.insert(.endedThere) }
         hold(cluster)
         upstream.pointee.exchange = -1
         if exchangeIndex >= 0 { exchanges.pointer(exchangeIndex).pointee.upstream = -1 }

@@ -39,6 +39,7 @@ struct ChainState {
     let maxRequests: UInt32
     /// Shared by the chains of one `stat_prefix`; lives as long as the worker.
     let numbers: AnswerPlace
+    let tally: UnsafeMutablePointer<ClientTally>
     let logs: Bool
     /// The proxy's own answers are changed.
     let mapsReplies: Bool
@@ -78,8 +79,14 @@ struct ChainState {
     /// Owns the bytes of the runs above.
     private let arena: Arena
 
-    init(_ configuration: HTTPChainConfiguration, holder: SnapshotPlace, numbers: AnswerPlace) {
+    init(
+        _ configuration: HTTPChainConfiguration,
+        holder: SnapshotPlace,
+        numbers: AnswerPlace,
+        tally: UnsafeMutablePointer<ClientTally>
+    ) {
         self.numbers = numbers
+        self.tally = tally
         let settings = configuration.settings
         let snapshot = holder.pointee.snapshot
         self.configuration = configuration

@@ -49,7 +49,8 @@ extension Worker {
             to: ChainState(
                 configuration,
                 holder: current,
-                numbers: answers(of: configuration.settings.statPrefix)
+                numbers: answers(of: configuration.settings.statPrefix),
+                tally: clientTally(of: configuration.settings.statPrefix)
             )
         )
         hold(current)
@@ -188,6 +189,7 @@ extension Worker {
             place.pointee.pools[slot].labels = endpoint.labels
             place.pointee.pools[slot].address = place.pointee.targets[slot].address
         }
+        if number == 0, !changes.added.isEmpty || !changes.removed.isEmpty { tick(place, .membershipChange) }
         if configuration.settings.closesOnChange, !changes.added.isEmpty || !changes.removed.isEmpty {
             endConnections(place)
         }
@@ -285,6 +287,7 @@ extension Worker {
 
     private func release(_ place: ClusterPlace) {
         let pools = place.pointee.pools
+        place.pointee.tally?.deallocate()
         place.deinitialize(count: 1)
         place.deallocate()
         pools.deallocate()

@@ -75,7 +75,10 @@ extension Worker {
             metrics: metrics.copy(),
             clusters: clusters.compactMap { $0.map(report) },
             listeners: listeners.compactMap { $0.map(report) },
-            answers: answerPlaces.mapValues(\.pointee)
+            answers: answerPlaces.mapValues(\.pointee),
+            clients: clientReports(),
+            relays: relayTallies,
+            routes: routeTallies
         )
     }
 
@@ -96,6 +99,7 @@ extension Worker {
             isInPanic: cluster.pointee.set.isInPanic,
             outliers: cluster.pointee.set.outlierCounts,
             numbers: cluster.pointee.numbers,
+            tally: cluster.pointee.tally?.pointee,
             panicChoices: cluster.pointee.set.panicChoices,
             droppedTotal: cluster.pointee.droppedTotal,
             hashTableSizes: cluster.pointee.set.hashTableSizes.map {
@@ -133,12 +137,19 @@ extension Worker {
         )
     }
 
+    private func tally(_ state: ListenerState) -> ListenerTally {
+        var tally = state.tally
+        tally.undecided = Int64(detecting.values.count { $0.index == state.configuration.index })
+        return tally
+    }
+
     private func report(_ state: ListenerState) -> ListenerReport {
         ListenerReport(
             index: state.configuration.index,
             connections: state.connections,
             addresses: state.sockets.map { $0.address.description },
-            connectionsTotal: state.connectionsTotal
+            connectionsTotal: state.connectionsTotal,
+            tally: tally(state)
         )
     }
 }

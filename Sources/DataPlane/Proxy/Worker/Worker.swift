@@ -138,6 +138,10 @@ final class Worker: @unchecked Sendable {
     var isStopped = false
     /// By `stat_prefix`.
     var answerPlaces: [String: AnswerPlace] = [:]
+    var clientTallies: [String: UnsafeMutablePointer<ClientTally>] = [:]
+    var relayTallies: [String: RelayTally] = [:]
+    /// By `Route.numbers`.
+    var routeTallies: [RouteTally?] = []
     var wallOffset: UInt64 = 0
 
     init(
@@ -178,6 +182,7 @@ final class Worker: @unchecked Sendable {
 
     deinit {
         for place in answerPlaces.values { place.deallocate() }
+        for place in clientTallies.values { place.deallocate() }
         out.deallocate()
         pathSpace.deallocate()
         http2Input?.deallocate()

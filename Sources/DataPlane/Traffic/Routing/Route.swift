@@ -11,6 +11,10 @@ public struct Route: BitwiseCopyable, Sendable {
     public var demands: Demands = []
     /// The changes of the answer name fields of the request, whose head is therefore kept.
     public var remembersRequest = false
+    /// Where its requests are counted apart (`stat_prefix`), a number of the configuration's; -1: nowhere.
+    public var numbers: Int32 = -1
+    /// It or its host's virtual clusters count requests apart.
+    public var isCounted = false
     public var action: Action = .notFound
     /// Applied to the request before it is sent upstream, in order: the route's, then its virtual host's, then the table's.
     public var requestEdits = ArenaArray<HeaderEdit>()
@@ -255,6 +259,8 @@ public struct VirtualHost: BitwiseCopyable, Sendable {
     public var name: ByteRun
     public var routes: ArenaArray<Route>
     public var requiresTLS: TLSRule = .none
+    /// The first one whose conditions a request meets counts it; the last one has none.
+    public var virtualClusters = ArenaArray<VirtualCluster>()
 
     public init(name: ByteRun, routes: ArenaArray<Route>) {
         self.name = name

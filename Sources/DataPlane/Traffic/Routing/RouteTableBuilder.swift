@@ -12,6 +12,7 @@ package struct VirtualHostDraft {
     package var domains: [String]
     package var routes: [Route]
     package var requiresTLS: VirtualHost.TLSRule = .none
+    package var virtualClusters: [VirtualCluster] = []
 
     package init(name: String, domains: [String], routes: [Route]) {
         self.name = name
@@ -45,6 +46,7 @@ package struct RouteTableBuilder {
         for (index, host) in hosts.enumerated() {
             var entry = VirtualHost(name: arena.copy(host.name), routes: arena.copy(host.routes))
             entry.requiresTLS = host.requiresTLS
+            entry.virtualClusters = arena.copy(host.virtualClusters)
             compiled.append(entry)
             for domain in host.domains {
                 let lower = Self.lowercased(domain)

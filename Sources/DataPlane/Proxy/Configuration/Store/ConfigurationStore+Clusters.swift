@@ -64,6 +64,7 @@ extension ConfigurationStore {
         if let old, old.message == entry.message { return }
         if let path = old?.assignmentPath, path != entry.assignmentPath { stopUsing(path, by: entry.message.name) }
         clusters[entry.message.name] = entry
+        counts.clusters.count(isNew: old == nil)
         if old == nil { changes.clusterNames = true }
         if let path = entry.assignmentPath {
             assignmentUsers[path, default: []].insert(entry.message.name)
@@ -76,6 +77,7 @@ extension ConfigurationStore {
     private func remove(_ entry: ClusterEntry) {
         let name = entry.message.name
         clusters[name] = nil
+        counts.clusters.removed &+= 1
         for host in entry.hostNames { resolved[NameKey(cluster: name, name: host)] = nil }
         if let path = entry.assignmentPath { stopUsing(path, by: name) }
         if compiledClusters.indices.contains(Int(entry.index)) {

@@ -119,6 +119,7 @@ extension ConfigurationStore {
     private func put(_ draft: Draft) {
         let name = draft.entry.compiled.name
         let index = Int(draft.entry.compiled.index)
+        counts.listeners.count(isNew: listeners[name] == nil)
         if let old = listeners[name], !old.tables.subtracting(draft.entry.tables).isEmpty { changes.removed = true }
         listeners[name] = draft.entry
         Self.grow(&compiledListeners, to: index + 1)
@@ -141,6 +142,7 @@ extension ConfigurationStore {
 
     private func remove(_ entry: ListenerEntry, _ name: String) {
         listeners[name] = nil
+        counts.listeners.removed &+= 1
         ports?.release(name)
         compiledListeners[Int(entry.compiled.index)] = nil
         listenerPlaces.remove(name)

@@ -33,6 +33,8 @@ final class ConfigurationStore {
     var compiledListeners: [ListenerConfiguration?] = []
     var compiledTables: [RouteTable?] = []
     var changes = Changes()
+    /// For pages of numbers.
+    var counts = ResourceChanges()
     private(set) var limits = ProcessLimits()
     private(set) var snapshot: Snapshot
     private var nextVersion: UInt64 = 1
