@@ -253,9 +253,6 @@ def test_small_buffers_carry_large_bodies_both_ways():
 
 
 def test_what_cannot_be_kept_to_is_refused_by_its_path(tmp_path):
-    options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-    two = {"@type": "type.googleapis.com/" + options, "explicit_http_config": {"http2_protocol_options": {}},
-           "upstream_http_protocol_options": {"auto_sni": True}}
     chains = [{"filters": [ECHO]}, {"name": "again", "filters": [ECHO]}]
     for listeners, clusters, said in (
         ([listener(9, filter_chains=chains)], [], "filter_chains[1].filter_chain_match: filter_chains[0] takes the same"),
@@ -263,7 +260,6 @@ def test_what_cannot_be_kept_to_is_refused_by_its_path(tmp_path):
         ([listener(9, ECHO, connection_balance_config={"exact_balance": {}})], [], "connection_balance_config: not supported"),
         ([on_pipe("x" * 120, ECHO)], [], "address.pipe.path: a Unix socket's path"),
         ([on_pipe("/x", ECHO, freebind=True)], [], "freebind: is for TCP"),
-        ([], [cluster("c", 9, typed_extension_protocol_options={options: two})], "serve all clients and hosts"),
     ):
         path = tmp_path / "c.json"
         path.write_text(proxykit.json.dumps({"static_resources": {"listeners": listeners, "clusters": clusters}}))

@@ -5,33 +5,36 @@ import Traffic
 struct RetryBudgetTests {
     @Test("an idle client may still retry", arguments: [0, 1, 3])
     func floorHolds(minimum: Int) {
-        var budget = RetryBudget(percent: 20, minimumConcurrency: minimum)
-        for _ in 0..<minimum { #expect(budget.startRetry() == true) }
-        #expect(budget.startRetry() == false)
+        let budget = RetryBudget(percent: 20, minimumConcurrency: minimum)
+        #expect(budget.limit(requests: 0) == minimum)
+        #expect(budget.limit(requests: -5) == minimum)
     }
 
     @Test("retries stay within the share", arguments: [(20.0, 200), (0.5, 5), (100, 1000), (250, 1000), (-3, 3)])
     func share(percent: Double, expected: Int) {
-        var budget = RetryBudget(percent: percent, minimumConcurrency: 3)
-        for _ in 0..<1000 { budget.requestStarted() }
-        #expect((0..<5000).count { _ in budget.startRetry() } == max(3, expected))
-    }
-
-    @Test("a retry that ends makes room for one")
-    func room() {
-        var budget = RetryBudget(percent: 0, minimumConcurrency: 1)
-        #expect(budget.startRetry() == true)
-        budget.retryEnded()
-        budget.retryEnded()
-        #expect(budget.startRetry() == true)
-        #expect(budget.startRetry() == false)
+        let budget = RetryBudget(percent: percent, minimumConcurrency: 3)
+        #expect(budget.limit(requests: 1000) == max(3, expected))
     }
 
     @Test("no number is no share")
     func notANumber() {
         let budget = RetryBudget(percent: .nan, minimumConcurrency: 0)
-        #expect(budget.limit == 0)
+        #expect(budget.limit(requests: 1000) == 0)
     }
+}
+
+/// What breakers of a test share.
+private final class Counts {
+    private let memory = UnsafeMutablePointer<BreakerCounts>.allocate(capacity: 1)
+
+    init() { memory.initialize(to: BreakerCounts()) }
+
+    deinit {
+        memory.deinitialize(count: 1)
+        memory.deallocate()
+    }
+
+    func breaker(_ limits: BreakerLimits) -> CircuitBreaker { CircuitBreaker(limits, counts: memory) }
 }
 
 @Suite("Circuit breaker")
@@ -40,7 +43,8 @@ struct CircuitBreakerTests {
     func limits(resource: BreakerResource) {
         var limits = BreakerLimits()
         (limits.connections, limits.pending, limits.requests, limits.retries) = (2, 2, 2, 2)
-        var breaker = CircuitBreaker(limits)
+        let counts = Counts()
+        let breaker = counts.breaker(limits)
         #expect(breaker.take(resource) == true)
         #expect(!breaker.isOpen(resource))
         #expect(breaker.take(resource) == true)
@@ -55,32 +59,47 @@ struct CircuitBreakerTests {
     func zero() {
         var limits = BreakerLimits()
         limits.requests = 0
-        var breaker = CircuitBreaker(limits)
-        #expect(breaker.take(.requests) == false)
+        let counts = Counts()
+        #expect(counts.breaker(limits).take(.requests) == false)
+        #expect(counts.breaker(limits).inUse(.requests) == 0)
     }
 
     @Test("a budget stands in place of the fixed number of retries")
     func budget() {
         var limits = BreakerLimits()
-        (limits.retries, limits.budgetPercent, limits.budgetMinimum) = (0, 50, 1)
-        var breaker = CircuitBreaker(limits)
+        (limits.retries, limits.budget) = (0, RetryBudget(percent: 50, minimumConcurrency: 1))
+        let counts = Counts()
+        let breaker = counts.breaker(limits)
         for _ in 0..<10 { #expect(breaker.take(.requests) == true) }
         #expect((0..<10).count { _ in breaker.take(.retries) } == 5)
     }
 
     @Test("new limits keep what is in use")
     func newLimits() {
-        var breaker = CircuitBreaker(BreakerLimits())
+        let counts = Counts()
+        var breaker = counts.breaker(BreakerLimits())
         for _ in 0..<5 { _ = breaker.take(.requests) }
-        var tighter = BreakerLimits()
-        tighter.requests = 5
-        tighter.budgetPercent = 20
-        breaker.setLimits(tighter)
+        breaker.limits.requests = 5
         #expect(breaker.take(.requests) == false)
         breaker.giveBack(.requests)
         #expect(breaker.take(.requests) == true)
-        for _ in 0..<50 { breaker.giveBack(.requests) }
-        #expect(breaker.requests == 0)
+    }
+
+    @Test("workers share what is in use, and one that may go over a limit counts too")
+    func shared() {
+        var limits = BreakerLimits()
+        (limits.requests, limits.connections) = (3, 1)
+        let counts = Counts()
+        let one = counts.breaker(limits)
+        let other = counts.breaker(limits)
+        #expect([one.take(.requests), other.take(.requests), one.take(.requests)] == [true, true, true])
+        #expect([one.take(.requests), other.take(.requests)] == [false, false])
+        one.giveBack(.requests)
+        #expect(other.take(.requests))
+        #expect(one.take(.connections))
+        other.takeAnyway(.connections)
+        #expect(one.inUse(.connections) == 2)
+        #expect(other.isOpen(.connections))
     }
 }
 

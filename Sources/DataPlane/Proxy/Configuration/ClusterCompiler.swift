@@ -108,14 +108,6 @@ struct ClusterCompiler {
                 )
             )
         }
-        let isKeyed =
-            settings.introduction != nil || !settings.naming.isEmpty
-            || settings.transports.contains { $0.transport.introduction != nil }
-        guard isKeyed, settings.speaks != .http1 else { return }
-        context.report(
-            "typed_extension_protocol_options: connections over HTTP/2 serve all clients and hosts, so that the PROXY protocol, "
-                + "auto_sni and auto_san_validation need explicit_http_config.http_protocol_options"
-        )
     }
 
     /// Ours: `weft.dev/endpoints: {wait: 3s}` in the cluster's metadata.
@@ -165,10 +157,12 @@ struct ClusterCompiler {
             if let number = threshold.maxRequests { limits.requests = Int(number) }
             if let number = threshold.maxRetries { limits.retries = Int(number) }
             if let budget = threshold.retryBudget {
-                limits.budgetPercent = budget.budgetPercent?.value ?? 20
-                limits.budgetMinimum = Int(budget.minRetryConcurrency ?? 3)
+                limits.budget = RetryBudget(
+                    percent: budget.budgetPercent?.value ?? 20,
+                    minimumConcurrency: Int(budget.minRetryConcurrency ?? 3)
+                )
             } else if threshold.maxRetries == nil {
-                limits.budgetPercent = 20
+                limits.budget = RetryBudget()
             }
             settings.breakers[threshold.priority == .high ? 1 : 0] = limits
         }

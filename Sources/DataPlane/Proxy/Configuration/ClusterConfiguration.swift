@@ -25,6 +25,8 @@ final class ClusterConfiguration: Sendable {
     let settings: Settings
     let endpoints: [EndpointConfiguration]
     let traffic: TrafficMark
+    /// What the workers have in use: the same object as long as the cluster is known.
+    let usage: ClusterUsage
 
     /// How its numbers are named.
     var statName: String { settings.statName.isEmpty ? name : settings.statName }
@@ -60,7 +62,7 @@ final class ClusterConfiguration: Sendable {
         var closesUnhealthy = false
         /// An endpoint that is no longer named goes at once, whatever its checks say.
         var ignoresHealthOnRemoval = false
-        /// By `Priority.rawValue`; for the whole process: a worker takes its share (`share(of:)`).
+        /// By `Priority.rawValue`; for the whole process.
         var breakers = [Self.standardBreaker, Self.standardBreaker]
         /// A pooled connection without a request is closed after this time; 0 = never.
         var idleTimeout: UInt64 = 3_600_000_000_000
@@ -93,18 +95,7 @@ final class ClusterConfiguration: Sendable {
         /// Envoy's limits, but retries by a budget: a fixed number of them is too few under load and too many without.
         static var standardBreaker: BreakerLimits {
             var limits = BreakerLimits()
-            limits.budgetPercent = 20
-            return limits
-        }
-
-        /// A worker's part of the limits: at least 1 of each that is not 0.
-        func share(of priority: Priority, workers: Int) -> BreakerLimits {
-            var limits = breakers[Int(priority.rawValue)]
-            func part(_ limit: Int) -> Int { limit <= 0 ? 0 : max(1, (limit + workers - 1) / max(1, workers)) }
-            limits.connections = part(limits.connections)
-            limits.pending = part(limits.pending)
-            limits.requests = part(limits.requests)
-            limits.retries = part(limits.retries)
+            limits.budget = RetryBudget()
             return limits
         }
     }
@@ -117,6 +108,7 @@ final class ClusterConfiguration: Sendable {
         settings: Settings,
         endpoints: [EndpointConfiguration],
         traffic: TrafficMark = TrafficMark(),
+        usage: ClusterUsage = ClusterUsage(),
         balancing: BalancerSettings? = nil
     ) {
         self.index = index
@@ -126,6 +118,7 @@ final class ClusterConfiguration: Sendable {
         self.settings = settings
         self.endpoints = endpoints
         self.traffic = traffic
+        self.usage = usage
         self.balancing = balancing ?? settings.balancing
         if case .hash(let hash) = settings.policy {
             let keys = endpoints.map {
@@ -151,6 +144,22 @@ final class ClusterConfiguration: Sendable {
             spec.isChecked = endpoint.check != nil && settings.check != nil
             return spec
         }
+    }
+}
+
+/// What all workers together have in use of a cluster, by `Priority.rawValue`.
+final class ClusterUsage: Sendable {
+    /// Safety: the counts are atomic; the memory is this object's.
+    nonisolated(unsafe) let counts: UnsafeMutablePointer<BreakerCounts>
+
+    init() {
+        counts = .allocate(capacity: 2)
+        for place in 0..<2 { (counts + place).initialize(to: BreakerCounts()) }
+    }
+
+    deinit {
+        counts.deinitialize(count: 2)
+        counts.deallocate()
     }
 }
 

@@ -287,7 +287,7 @@ extension Worker {
             if place.pointee.flags.contains(.checksHost) { secured[place.pointee.id] = nil }
         }
         if place.pointee.flags.contains(.isNoted) { forgetNotes(place) }
-        if !keyedIdle.isEmpty { closeUpstreams(of: place) }
+        if !keyedIdle.isEmpty || !keyedSessions.isEmpty { closeUpstreams(of: place) }
         Socket.close(place.pointee.fd)
         metrics.add(.downstreamConnections, -1)
         control.connections.giveBack()

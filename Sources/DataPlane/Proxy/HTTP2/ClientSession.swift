@@ -34,6 +34,8 @@ struct ClientSession: SlabElement {
     var firstStream: Int32 = -1
     var streams: Int32 = 0
     var opened: UInt32 = 0
+    /// When a gradual drain of the process comes to this connection.
+    var drainAt: UInt64 = .max
     /// When the end of the sequence is due that `announcedEnd` began.
     var goAwayAt: UInt64 = .max
     /// When the head began that is not whole yet; 0: none.

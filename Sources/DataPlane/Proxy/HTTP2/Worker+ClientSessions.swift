@@ -62,6 +62,7 @@ extension Worker {
         chain.pointee.numbers.pointee.http2Open &+= 1
         metrics.add(.downstreamHTTP2Open, 1)
         schedulePing(entry, chain)
+        if isDraining { entry.pointee.drainAt = drawDrain() }
         touch(entry)
         if let bytes, count > 0 { feed(entry, place, bytes, count) }
         if place.pointee.isLive, place.pointee.session == sessionIndex { armDownstream(index, place) }
@@ -223,6 +224,13 @@ extension Worker {
 
     // MARK: Drain
 
+    /// When a connection is told that the process ends: at once, or gradually some time within three quarters of the drain time, so
+    /// that its streams have the rest.
+    func drawDrain() -> UInt64 {
+        let time = current.pointee.snapshot.limits.drainTime / 4 * 3
+        return drainSince == 0 || time == 0 ? now : drainSince &+ random.next() % time
+    }
+
     /// Begins the end in order: the client is told, and a little later no further stream is taken (RFC 9113 section 6.8).
     func drainSession(_ entry: ClientSessionPlace, grace: UInt64) {
         guard let session = entry.pointee.session else { return }
@@ -267,7 +275,8 @@ extension Worker {
         }
         if !entry.pointee.flags.contains(.sawSettings) { deadline = min(deadline, settingsDeadline(place, chain)) }
         guard !entry.pointee.flags.contains(.announcedEnd) else { return deadline }
-        if isDraining || !chain.pointee.isCurrent { return now }
+        if !chain.pointee.isCurrent { return now }
+        if isDraining { deadline = min(deadline, entry.pointee.drainAt) }
         if chain.pointee.maxConnectionDuration > 0 {
             deadline = min(deadline, place.pointee.acceptedAt &+ chain.pointee.maxConnectionDuration)
         }
@@ -309,7 +318,7 @@ extension Worker {
             sayGoAway(entry)
             if entry.pointee.streams == 0 { place.pointee.since = now }
         } else if !entry.pointee.flags.contains(.announcedEnd),
-            isDraining || !chain.pointee.isCurrent || isTooOld(place, chain)
+            entry.pointee.drainAt <= now || !chain.pointee.isCurrent || isTooOld(place, chain)
         {
             let grace = isDraining ? Limits.idleGrace : chain.pointee.configuration.settings.drainTimeout
             drainSession(entry, grace: grace)

@@ -16,7 +16,7 @@ extension Worker {
     }
 
     private func mayTakeStream(_ exchange: ExchangePlace, _ cluster: ClusterPlace) -> Bool {
-        guard !exchange.pointee.isRaw else { return false }
+        guard !exchange.pointee.isRaw else { return asksForTunnel(exchange, cluster) }
         guard cluster.pointee.speaks == .downstream else { return true }
         return downstreams.pointer(exchange.pointee.downstream).pointee.isStream
     }
@@ -26,20 +26,22 @@ extension Worker {
         if cluster.pointee.speaks == .automatic, slot >= 0, cluster.pointee.pools[Int(slot)].speaksHTTP1 {
             return false
         }
-        guard exchange.pointee.method != .connect else {
-            answer(index, exchange, status: 501, reason: "CONNECT is not passed on to endpoints over HTTP/2")
-            return true
-        }
+        if exchange.pointee.isRaw, !writeTunnelRequest(exchange) { return false }
         guard unframe(exchange) else {
             answer(index, exchange, status: 400, reason: "the trailers are malformed or too long")
             return true
         }
-        if let entry = sessionWithRoom(index, exchange, cluster, slot) {
+        let entry = sessionWithRoom(index, exchange, cluster, slot)
+        if let entry, entry.pointee.flags.contains(.isReady) {
             openStream(entry, index, exchange, isReused: true)
-        } else if cluster.pointee.take(.connections, exchange.pointee.priority) {
-            connectSession(index, exchange, cluster, slot)
-        } else {
-            enqueuePending(index, exchange, cluster)
+        } else if takePending(index, exchange, cluster) {
+            if let entry {
+                openStream(entry, index, exchange, isReused: true)
+            } else if takeConnection(exchange, cluster, slot) {
+                connectSession(index, exchange, cluster, slot)
+            } else {
+                enqueuePending(index, exchange, cluster)
+            }
         }
         return true
     }
@@ -49,13 +51,19 @@ extension Worker {
     {
         var next = slot >= 0 ? cluster.pointee.pools[Int(slot)].sessions : cluster.pointee.sessions
         guard next >= 0 else { return nil }
-        let key = cluster.pointee.keysConnections ? key(cluster, slot, exchange) : nil
         let limit = cluster.pointee.http2.settings.maxConcurrentStreams
+        if cluster.pointee.keysConnections {
+            let key = key(cluster, slot, exchange)
+            let own = keyedSessions[key.client]?[key]?.first {
+                let entry = endpointSessions.pointer($0)
+                return UInt32(entry.pointee.streams) < min(limit, entry.pointee.peerLimit)
+            }
+            return own.map { endpointSessions.pointer($0) }
+        }
         while next >= 0 {
             let entry = endpointSessions.pointer(next)
             next = entry.pointee.next
             guard UInt32(entry.pointee.streams) < min(limit, entry.pointee.peerLimit) else { continue }
-            if let key, keyed[entry.pointee.upstream] != key { continue }
             if slot < 0 {
                 let destination = downstreams.pointer(exchange.pointee.downstream).pointee.destination
                 guard upstreams.pointer(entry.pointee.upstream).pointee.address == destination else { continue }
@@ -121,6 +129,7 @@ extension Worker {
             cluster.pointee.sessions = entry.pointee.index
         }
         entry.pointee.flags.insert(.isOpen)
+        if upstream.pointee.flags.contains(.isKeyed) { addKeyed(entry) }
     }
 
     /// No further stream is begun; those that are open go on, and the last one's end is the connection's.
@@ -128,6 +137,7 @@ extension Worker {
         guard entry.pointee.flags.contains(.isOpen) else { return }
         entry.pointee.flags.remove(.isOpen)
         let upstream = upstreams.pointer(entry.pointee.upstream)
+        if upstream.pointee.flags.contains(.isKeyed) { removeKeyed(entry) }
         let cluster = upstream.pointee.cluster
         let slot = Int(upstream.pointee.endpoint)
         let next = entry.pointee.next
@@ -166,6 +176,7 @@ extension Worker {
             let stream = upstreams.pointer(next)
             if stream.pointee.exchange >= 0 {
                 let exchange = exchanges.pointer(stream.pointee.exchange)
+                leavePending(exchange)
                 if exchange.pointee.state == .connecting { exchange.pointee.state = .awaitingResponse }
             }
             next = stream.pointee.below
@@ -437,6 +448,11 @@ extension Worker {
         if life > 0, upstream.pointee.openedAt &+ life <= now { retireSession(entry) }
         if entry.pointee.streams == 0, Self.after(entry.pointee.idleSince, cluster.pointee.idleTimeout) <= now {
             retireSession(entry)
+        }
+        // Nothing is left: the flush of this turn closes it, and a deadline that has passed must not be armed again.
+        if entry.pointee.streams == 0, !entry.pointee.flags.contains(.isOpen) {
+            touch(entry)
+            return
         }
         armSession(entry, upstream)
     }

@@ -53,13 +53,14 @@ extension Worker {
     ) {
         guard let session = entry.pointee.session, let bytes = exchange.pointee.request.bytes else { return }
         let isUpgrade = exchange.pointee.flags.contains(.wantsUpgrade)
+        if exchange.pointee.isRaw { awaitTunnel(entry, exchange) }
         guard !isUpgrade || session.peerAllowsConnect else {
             answer(index, exchange, status: 502, reason: "the endpoint takes no WebSocket over HTTP/2")
             return
         }
         let head = headLength(exchange)
         let hasBody =
-            isUpgrade || !exchange.pointee.requestBody.isComplete || exchange.pointee.request.count > head
+            relaysBytes(exchange) || !exchange.pointee.requestBody.isComplete || exchange.pointee.request.count > head
             || !exchange.pointee.trailers.isEmpty
         let number =
             session.canOpen
@@ -115,7 +116,7 @@ extension Worker {
         let isDone =
             exchange.pointee.state == .tunnel
             ? stream.pointee.flags.contains(.endsSending)
-            : exchange.pointee.requestBody.isComplete && !exchange.pointee.flags.contains(.wantsUpgrade)
+            : exchange.pointee.requestBody.isComplete && !relaysBytes(exchange)
         guard isDone else { return waiting > 0 ? waiting : -1 }
         stream.pointee.flags.insert(.writeEnded)
         flags.pointee = HTTP2Supply.ends
@@ -227,7 +228,7 @@ extension Worker {
             request: exchange.pointee.method,
             fields: &responseFields
         )
-        guard outcome == .complete, exchange.pointee.state != .responding else {
+        guard outcome == .complete, exchange.pointee.state != .responding, exchange.pointee.state != .tunnel else {
             badAnswer(entry, index, stream)
             return
         }
@@ -239,6 +240,10 @@ extension Worker {
                 return
             }
             if responseHead.status == 100 { _ = forwardContinue(exchange) }
+            return
+        }
+        if exchange.pointee.isRaw {
+            openTunnel(entry, index, stream, exchangeIndex, exchange)
             return
         }
         if exchange.pointee.flags.contains(.wantsUpgrade), responseHead.status < 300 {
@@ -331,7 +336,7 @@ extension Worker {
 
     // MARK: The end of a stream
 
-    private func badAnswer(_ entry: EndpointPlace, _ index: Int32, _ stream: UpstreamPlace) {
+    func badAnswer(_ entry: EndpointPlace, _ index: Int32, _ stream: UpstreamPlace) {
         metrics.violation(.badResponse)
         entry.pointee.session?.reset(stream.pointee.stream, 1)
         touch(entry)
@@ -420,6 +425,9 @@ extension Worker {
         }
         let cluster = connection.pointee.cluster
         if cluster.pointee.firstPending >= 0 {
+            // The waiting one may be another client's, or want another address: it gets the connection's place.
+            let isShared = connection.pointee.endpoint >= 0 && !cluster.pointee.keysConnections
+            if entry.pointee.streams == 0, !isShared { retireSession(entry) }
             hold(cluster)
             freed.append(cluster)
         }

@@ -105,7 +105,8 @@ struct ClusterSummary {
                     guard breaker.inUse.indices.contains(place), breaker.isOpen.indices.contains(place) else {
                         continue
                     }
-                    state.inUse += breaker.inUse[place]
+                    // Each worker tells of all of them, at its own moment.
+                    state.inUse = max(state.inUse, breaker.inUse[place])
                     state.isOpen = state.isOpen || breaker.isOpen[place]
                 }
                 breakerStates.append(state)

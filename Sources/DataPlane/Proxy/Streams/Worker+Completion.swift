@@ -9,6 +9,7 @@ extension Worker {
     func endTry(_ exchange: ExchangePlace, _ result: EndpointResult) {
         guard exchange.pointee.flags.contains(.startedTry), let cluster = exchange.pointee.cluster else { return }
         exchange.pointee.flags.remove(.startedTry)
+        if !exchange.pointee.flags.contains(.isQueued) { leavePending(exchange) }
         if exchange.pointee.flags.contains(.holdsRetry) {
             exchange.pointee.flags.remove(.holdsRetry)
             cluster.pointee.giveBack(.retries, exchange.pointee.priority)
@@ -146,6 +147,7 @@ extension Worker {
         if exchange.pointee.flags.contains(.isShadow) { callEnded(exchange) }
         if let cluster = exchange.pointee.cluster {
             endTry(exchange, .cancelled)
+            leavePending(exchange)
             if exchange.pointee.flags.contains(.holdsRetry) {
                 cluster.pointee.giveBack(.retries, exchange.pointee.priority)
             }

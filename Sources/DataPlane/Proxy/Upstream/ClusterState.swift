@@ -19,7 +19,7 @@ struct ClusterState {
     var poolCount = 0
     /// Parallel to `pools`; read when a connection is made, not per request.
     var targets: [EndpointTarget] = []
-    /// By `Priority.rawValue`.
+    /// By `Priority.rawValue`; their counts live as long as `configuration`.
     var normal: CircuitBreaker
     var high: CircuitBreaker
     var firstPending: Int32 = -1
@@ -48,6 +48,8 @@ struct ClusterState {
     var isOriginalDestination: Bool
     var speaks: EndpointProtocol
     var http2: HTTP2Options
+    /// This worker's connections to original destinations.
+    var originals = 0
     /// The first HTTP/2 session with an original destination.
     var sessions: Int32 = -1
     var labels: Int32
@@ -67,7 +69,7 @@ struct ClusterState {
     /// Owns the bytes of `name`.
     private let arena: Arena
 
-    init(_ configuration: ClusterConfiguration, workers: Int) {
+    init(_ configuration: ClusterConfiguration) {
         let settings = configuration.settings
         identity = configuration.identity
         index = configuration.index
@@ -79,8 +81,9 @@ struct ClusterState {
             panicThreshold: settings.panicThreshold
         )
         pools = .allocate(capacity: 1)
-        normal = CircuitBreaker(settings.share(of: .normal, workers: workers))
-        high = CircuitBreaker(settings.share(of: .high, workers: workers))
+        let counts = configuration.usage.counts
+        normal = CircuitBreaker(settings.breakers[0], counts: counts)
+        high = CircuitBreaker(settings.breakers[1], counts: counts + 1)
         connectTimeout = settings.connectTimeout
         idleTimeout = settings.idleTimeout
         maxConnectionDuration = settings.maxConnectionDuration
@@ -94,11 +97,13 @@ struct ClusterState {
         source = EndpointTarget()
     }
 
-    mutating func take(_ resource: BreakerResource, _ priority: Priority) -> Bool {
+    @inline(__always)
+    func take(_ resource: BreakerResource, _ priority: Priority) -> Bool {
         priority == .normal ? normal.take(resource) : high.take(resource)
     }
 
-    mutating func giveBack(_ resource: BreakerResource, _ priority: Priority) {
+    @inline(__always)
+    func giveBack(_ resource: BreakerResource, _ priority: Priority) {
         if priority == .normal { normal.giveBack(resource) } else { high.giveBack(resource) }
     }
 

@@ -52,10 +52,12 @@ extension Worker {
         if idle >= 0 {
             attach(idle, upstreams.pointer(idle), index, exchange)
             pump(index, exchange)
-        } else if cluster.pointee.take(.connections, exchange.pointee.priority) {
-            connect(index, exchange, cluster, slot)
-        } else {
-            enqueuePending(index, exchange, cluster)
+        } else if takePending(index, exchange, cluster) {
+            if takeConnection(exchange, cluster, slot) {
+                connect(index, exchange, cluster, slot)
+            } else {
+                enqueuePending(index, exchange, cluster)
+            }
         }
         armExchange(exchange)
     }
@@ -153,7 +155,7 @@ extension Worker {
         let limit = cluster.pointee.configuration.settings.perConnectionBufferLimit
         upstream.pointee.readLimit = Int32(clamping: max(1, limit))
         hold(cluster)
-        if slot >= 0 { cluster.pointee.pools[Int(slot)].open &+= 1 }
+        if slot >= 0 { cluster.pointee.pools[Int(slot)].open &+= 1 } else { cluster.pointee.originals &+= 1 }
         metrics.add(.upstreamConnections, 1)
         let timer = Token(.upstreamTimer, upstreamIndex, generation: upstream.pointee.generation)
         upstream.pointee.timer = loop.timers.make(token: timer.raw)
@@ -165,7 +167,6 @@ extension Worker {
     }
 
     private func connect(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace, _ slot: Int32) {
-        tick(cluster, .upstreamRqPendingTotal)
         guard let upstreamIndex = dial(index, exchange, cluster, slot) else { return }
         let upstream = upstreams.pointer(upstreamIndex)
         let token = Token(.upstream, upstreamIndex, generation: upstream.pointee.generation)
@@ -238,6 +239,7 @@ extension Worker {
         }
         guard upstream.pointee.exchange >= 0 else { return }
         let exchange = exchanges.pointer(upstream.pointee.exchange)
+        leavePending(exchange)
         if exchange.pointee.flags.contains(.terminatesConnect) {
             connectTerminated(upstreamIndex, upstream, upstream.pointee.exchange, exchange)
         } else if exchange.pointee.isTunnel {
@@ -247,27 +249,68 @@ extension Worker {
         }
     }
 
-    // MARK: The queue for a connection
+    // MARK: Breakers
 
-    func enqueuePending(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace) {
+    /// Takes a place for a connection. A worker that has none to the endpoint may always make one, as in Envoy: no other would ever
+    /// serve its requests.
+    func takeConnection(_ exchange: ExchangePlace, _ cluster: ClusterPlace, _ slot: Int32) -> Bool {
+        let priority = exchange.pointee.priority
+        if cluster.pointee.take(.connections, priority) { return true }
+        if slot < 0 || cluster.pointee.keysConnections, closeOneIdle(cluster),
+            cluster.pointee.take(.connections, priority)
+        {
+            return true
+        }
         metrics.count(.breakerConnections)
         tick(cluster, .upstreamCxOverflow)
+        let isFirst =
+            slot >= 0 ? cluster.pointee.pools[Int(slot)].open == 0 : cluster.pointee.originals == 0
+        if isFirst { (priority == .normal ? cluster.pointee.normal : cluster.pointee.high).takeAnyway(.connections) }
+        return isFirst
+    }
+
+    /// Makes room where idle connections serve one client, host or address only. False when none is idle.
+    private func closeOneIdle(_ cluster: ClusterPlace) -> Bool {
+        let keyed = keyedIdle.values.lazy.flatMap { $0 }.first { $0.key.cluster == cluster }?.value.last
+        let original = idleOriginals.first { $0.key.cluster == cluster }?.value.last
+        guard let index = keyed ?? original else { return false }
+        closeUpstream(index, upstreams.pointer(index))
+        return true
+    }
+
+    // MARK: The queue for a connection
+
+    /// A place among those that wait for a connection, one that is being made or one that gets free. False when there is none: the
+    /// request is answered.
+    func takePending(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace) -> Bool {
+        guard !cluster.pointee.take(.pending, exchange.pointee.priority) else {
+            exchange.pointee.flags.insert(.holdsPending)
+            tick(cluster, .upstreamRqPendingTotal)
+            return true
+        }
+        endTry(exchange, .cancelled)
+        exchange.pointee.attempts &-= 1
+        metrics.count(.breakerPending)
+        tick(cluster, .upstreamRqPendingOverflow)
+        exchange.pointee.responseFlags.insert(.upstreamOverflow)
+        answer(index, exchange, status: 503, reason: "the cluster's limit of waiting requests is reached")
+        return false
+    }
+
+    /// The request has its connection, or waits no more.
+    @inline(__always)
+    func leavePending(_ exchange: ExchangePlace) {
+        guard exchange.pointee.flags.contains(.holdsPending), let cluster = exchange.pointee.cluster else { return }
+        exchange.pointee.flags.remove(.holdsPending)
+        cluster.pointee.giveBack(.pending, exchange.pointee.priority)
+    }
+
+    /// Waits until a connection is free; holds its place among those that wait already.
+    func enqueuePending(_ index: Int32, _ exchange: ExchangePlace, _ cluster: ClusterPlace) {
+        exchange.pointee.flags.insert(.isQueued)
         // The place is chosen anew when a connection is free.
         endTry(exchange, .cancelled)
         exchange.pointee.attempts &-= 1
-        guard cluster.pointee.take(.pending, exchange.pointee.priority) else {
-            metrics.count(.breakerPending)
-            tick(cluster, .upstreamRqPendingOverflow)
-            exchange.pointee.responseFlags.insert(.upstreamOverflow)
-            answer(
-                index,
-                exchange,
-                status: 503,
-                reason: "the cluster's limits of connections and of waiting requests are reached"
-            )
-            return
-        }
-        exchange.pointee.flags.formUnion([.holdsPending, .isQueued])
         exchange.pointee.state = .waiting
         exchange.pointee.previousPending = cluster.pointee.lastPending
         exchange.pointee.nextPending = -1
@@ -293,8 +336,8 @@ extension Worker {
         } else {
             cluster.pointee.firstPending = next
         }
-        exchange.pointee.flags.subtract([.isQueued, .holdsPending])
-        cluster.pointee.giveBack(.pending, exchange.pointee.priority)
+        exchange.pointee.flags.remove(.isQueued)
+        leavePending(exchange)
     }
 
     /// A connection or a place for one became free: the oldest waiting request goes on.

@@ -90,8 +90,27 @@ extension Worker {
     /// The client is gone: nobody else may use what was told of it.
     func closeUpstreams(of place: DownstreamPlace) {
         let client = PoolKey.Client(peer: place.pointee.peer, destination: place.pointee.destination)
-        guard let idle = keyedIdle[client] else { return }
-        for index in idle.values.joined() { closeUpstream(index, upstreams.pointer(index)) }
+        if let idle = keyedIdle[client] {
+            for index in idle.values.joined() { closeUpstream(index, upstreams.pointer(index)) }
+        }
+        if let sessions = keyedSessions[client] {
+            for index in sessions.values.joined() { retireSession(endpointSessions.pointer(index)) }
+        }
+    }
+
+    // MARK: Sessions of HTTP/2
+
+    /// A session takes streams of whom its connection serves from here on.
+    func addKeyed(_ entry: EndpointPlace) {
+        guard let key = keyed[entry.pointee.upstream] else { return }
+        keyedSessions[key.client, default: [:]][key, default: []].append(entry.pointee.index)
+    }
+
+    func removeKeyed(_ entry: EndpointPlace) {
+        guard let key = keyed[entry.pointee.upstream] else { return }
+        keyedSessions[key.client]?[key]?.removeAll { $0 == entry.pointee.index }
+        if keyedSessions[key.client]?[key]?.isEmpty ?? false { keyedSessions[key.client]?[key] = nil }
+        if keyedSessions[key.client]?.isEmpty ?? false { keyedSessions[key.client] = nil }
     }
 
     /// Closes the idle ones of an endpoint; nil: of the whole cluster.

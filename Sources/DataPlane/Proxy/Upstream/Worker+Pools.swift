@@ -180,6 +180,8 @@ extension Worker {
         if slot >= 0 {
             cluster.pointee.pools[Int(slot)].open &-= 1
             if upstream.pointee.flags.contains(.isOpen) { cluster.pointee.set.connectionClosed(slot) }
+        } else {
+            cluster.pointee.originals &-= 1
         }
         tallyClosed(upstream)
         buffers.give(&upstream.pointee.input)

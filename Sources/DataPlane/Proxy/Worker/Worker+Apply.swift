@@ -125,7 +125,7 @@ extension Worker {
 
     private func makeCluster(_ configuration: ClusterConfiguration) -> ClusterPlace {
         let place = ClusterPlace.allocate(capacity: 1)
-        place.initialize(to: ClusterState(configuration, workers: workerCount))
+        place.initialize(to: ClusterState(configuration))
         place.pointee.set.outlierSeed = random.next()
         return place
     }
@@ -136,8 +136,8 @@ extension Worker {
         place.pointee.configuration = configuration
         place.pointee.set.outlier = settings.outlier
         place.pointee.set.panicThreshold = settings.panicThreshold
-        place.pointee.normal.setLimits(settings.share(of: .normal, workers: workerCount))
-        place.pointee.high.setLimits(settings.share(of: .high, workers: workerCount))
+        place.pointee.normal.limits = settings.breakers[0]
+        place.pointee.high.limits = settings.breakers[1]
         place.pointee.connectTimeout = settings.connectTimeout
         place.pointee.idleTimeout = settings.idleTimeout
         place.pointee.maxConnectionDuration = settings.maxConnectionDuration

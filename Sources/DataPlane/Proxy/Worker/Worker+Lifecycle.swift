@@ -7,8 +7,9 @@ extension Worker {
     /// Stops accepting. Gracefully: idle connections close, the others with their next answer, what is left at the deadline is cut.
     func drain(isGraceful: Bool, deadline: UInt64) {
         closeAllListeners()
-        guard !isDraining else { return }
+        guard !isDraining || (isGraceful && !drainsGracefully) else { return }
         isDraining = true
+        drainsGracefully = isGraceful
         idleDeadline = now &+ min(Limits.idleGrace, deadline / 2)
         let limits = current.pointee.snapshot.limits
         if limits.drainsGradually, isGraceful {
@@ -19,9 +20,7 @@ extension Worker {
         loop.timers.set(drainTimer, Instant(nanoseconds: now &+ deadline))
         for index in 0..<downstreams.used {
             let place = downstreams.pointer(index)
-            if place.pointee.isLive, place.pointee.state == .http2 {
-                drainSession(sessions.pointer(place.pointee.session), grace: min(Limits.idleGrace, deadline / 2))
-            }
+            if place.pointee.isLive, place.pointee.state == .http2 { drainSession(index, place, deadline: deadline) }
             guard place.pointee.isLive, place.pointee.state == .http, place.pointee.exchange < 0,
                 !place.pointee.flags.contains(.headStarted), place.pointee.output.isEmpty
             else { continue }
@@ -33,6 +32,16 @@ extension Worker {
 
     /// Streams that the proxy itself holds open keep nothing from ending.
     var hasNoClients: Bool { downstreams.liveCount <= standingStreams }
+
+    private func drainSession(_ index: Int32, _ place: DownstreamPlace, deadline: UInt64) {
+        let entry = sessions.pointer(place.pointee.session)
+        entry.pointee.drainAt = drawDrain()
+        if entry.pointee.drainAt <= now {
+            drainSession(entry, grace: min(Limits.idleGrace, deadline / 2))
+        } else {
+            armDownstream(index, place)
+        }
+    }
 
     /// Whether a connection of HTTP/1 ends with this answer. Gradually: the more surely, the more of the time has passed.
     @inline(__always)
@@ -132,7 +141,7 @@ extension Worker {
 
     private func report(_ breaker: CircuitBreaker) -> BreakerReport {
         BreakerReport(
-            inUse: [breaker.connections, breaker.pending, breaker.requests, breaker.retries],
+            inUse: BreakerResource.allCases.map { breaker.inUse($0) },
             isOpen: BreakerResource.allCases.map { breaker.isOpen($0) }
         )
     }

@@ -85,6 +85,8 @@ final class Worker: @unchecked Sendable {
     /// Whom connections to endpoints serve that do not serve everybody, and those of them that are idle.
     var keyed: [Int32: PoolKey] = [:]
     var keyedIdle: [PoolKey.Client: [PoolKey: [Int32]]] = [:]
+    /// HTTP/2 sessions that serve one client or host only and take further streams.
+    var keyedSessions: [PoolKey.Client: [PoolKey: [Int32]]] = [:]
     var reserve = ReserveDescriptor()
     /// Connections whose protocol is not known yet, by their number, with the listener that waits to know it.
     var detecting: [UInt64: ListenerConfiguration] = [:]
@@ -129,6 +131,8 @@ final class Worker: @unchecked Sendable {
     var acceptTimer = TimerID.none
     var drainTimer = TimerID.none
     var isDraining = false
+    /// The connections are told.
+    var drainsGracefully = false
     /// While draining gradually: when it began. 0 = every connection ends with its next answer.
     var drainSince: UInt64 = 0
     /// While draining: when connections without a request are closed.

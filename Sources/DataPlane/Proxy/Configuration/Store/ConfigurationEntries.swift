@@ -16,6 +16,7 @@ struct ClusterEntry {
     /// How its host names are looked up.
     var names: NameRule
     let traffic: TrafficMark
+    let usage: ClusterUsage
 
     /// The file of an EDS cluster's endpoints.
     var assignmentPath: String? {

@@ -45,7 +45,8 @@ extension ConfigurationStore {
                 index: context.clusters.place(of: message.name),
                 settings: settings,
                 names: compiler.names(message),
-                traffic: clusters[message.name]?.traffic ?? TrafficMark()
+                traffic: clusters[message.name]?.traffic ?? TrafficMark(),
+                usage: clusters[message.name]?.usage ?? ClusterUsage()
             )
             if message.type == .eds, entry.assignmentPath == nil {
                 context.report("eds_cluster_config.eds_config: only path_config_source is supported")
@@ -132,6 +133,7 @@ extension ConfigurationStore {
             settings: entry.settings,
             endpoints: made,
             traffic: entry.traffic,
+            usage: entry.usage,
             balancing: ClusterCompiler(context: context).balancing(assignment, entry.settings)
         )
         changes.clusters = true
