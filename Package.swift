@@ -28,13 +28,14 @@ func room(
     _ wing: String,
     _ name: String,
     _ dependencies: [Target.Dependency] = [],
+    readmes: [String] = ["README.md"],
     settings: [SwiftSetting] = strict
 ) -> Target {
     .target(
         name: name,
         dependencies: dependencies,
         path: "Sources/\(wing)/\(name)",
-        exclude: ["README.md"],
+        exclude: readmes,
         swiftSettings: settings
     )
 }
@@ -120,6 +121,7 @@ var targets: [Target] = [
         "DataPlane",
         "Proxy",
         ["Bytes", "CWeft", "EnvoyAPI", "HTTP", "Reactor", "Telemetry", "TLS", "Traffic", "Wire"],
+        readmes: ["README.md", "Filters/README.md"],
         settings: dataPlane
     ),
 

@@ -83,16 +83,6 @@ extension Envoy {
         )
     }
 
-    /// The HTTP filters that exist here.
-    package enum HttpFilterConfig: AnyExtension {
-        case router(Router)
-
-        package static let members = AnyMembers<HttpFilterConfig>(
-            "HTTP filter",
-            [AnyMember(Router.self, wrap: { .router($0) }) { if case .router(let value) = $0 { value } else { nil } }]
-        )
-    }
-
     /// The access loggers that exist here.
     package enum AccessLogConfig: AnyExtension {
         case file(FileAccessLog)

@@ -261,6 +261,7 @@ extension Envoy.WeightedCluster {
         package var responseHeadersToRemove: [String]
         package var hostRewriteLiteral: String?
         package var clusterHeader: String
+        package var typedPerFilterConfig: [String: Envoy.RouteFilterConfig]
 
         package init(
             name: String = "",
@@ -270,7 +271,8 @@ extension Envoy.WeightedCluster {
             responseHeadersToAdd: [Envoy.HeaderValueOption] = [],
             responseHeadersToRemove: [String] = [],
             hostRewriteLiteral: String? = nil,
-            clusterHeader: String = ""
+            clusterHeader: String = "",
+            typedPerFilterConfig: [String: Envoy.RouteFilterConfig] = [:]
         ) {
             self.name = name
             self.weight = weight
@@ -280,6 +282,7 @@ extension Envoy.WeightedCluster {
             self.responseHeadersToRemove = responseHeadersToRemove
             self.hostRewriteLiteral = hostRewriteLiteral
             self.clusterHeader = clusterHeader
+            self.typedPerFilterConfig = typedPerFilterConfig
         }
 
         package static let schema = MessageSchema<ClusterWeight>(
@@ -302,7 +305,8 @@ extension Envoy.WeightedCluster {
                 [.headerValue]
             )
             schema.field(12, "cluster_header", \.clusterHeader, .string, [.headerName])
-            schema.unsupported("metadata_match=3 typed_per_filter_config=10")
+            schema.map(10, "typed_per_filter_config", \.typedPerFilterConfig, .any)
+            schema.unsupported("metadata_match=3")
         }
     }
 }

@@ -17,6 +17,7 @@ extension Envoy {
         package var ignorePathParametersInPathMatching: Bool
         package var metadata: Metadata?
         package var requestMirrorPolicies: [RouteAction.RequestMirrorPolicy]
+        package var typedPerFilterConfig: [String: RouteFilterConfig]
 
         package init(
             name: String = "",
@@ -32,7 +33,8 @@ extension Envoy {
             ignorePortInHostMatching: Bool = false,
             ignorePathParametersInPathMatching: Bool = false,
             metadata: Metadata? = nil,
-            requestMirrorPolicies: [RouteAction.RequestMirrorPolicy] = []
+            requestMirrorPolicies: [RouteAction.RequestMirrorPolicy] = [],
+            typedPerFilterConfig: [String: RouteFilterConfig] = [:]
         ) {
             self.name = name
             self.virtualHosts = virtualHosts
@@ -48,6 +50,7 @@ extension Envoy {
             self.ignorePathParametersInPathMatching = ignorePathParametersInPathMatching
             self.metadata = metadata
             self.requestMirrorPolicies = requestMirrorPolicies
+            self.typedPerFilterConfig = typedPerFilterConfig
         }
 
         package static let schema = MessageSchema<RouteConfiguration>(
@@ -68,10 +71,10 @@ extension Envoy {
             schema.field(15, "ignore_path_parameters_in_path_matching", \.ignorePathParametersInPathMatching, .bool)
             schema.optional(17, "metadata", \.metadata, .message)
             schema.repeated(13, "request_mirror_policies", \.requestMirrorPolicies, .message)
+            schema.map(16, "typed_per_filter_config", \.typedPerFilterConfig, .any)
             schema.unsupported(
                 """
                 vhds=9 cluster_specifier_plugins=12 vhost_header=18
-                typed_per_filter_config=16
                 """
             )
         }
@@ -102,6 +105,7 @@ extension Envoy {
         package var requestBodyBufferLimit: UInt64?
         package var includeIsTimeoutRetryHeader: Bool
         package var virtualClusters: [VirtualCluster]
+        package var typedPerFilterConfig: [String: RouteFilterConfig]
 
         package init(
             name: String = "",
@@ -120,7 +124,8 @@ extension Envoy {
             perRequestBufferLimitBytes: UInt32? = nil,
             requestBodyBufferLimit: UInt64? = nil,
             includeIsTimeoutRetryHeader: Bool = false,
-            virtualClusters: [VirtualCluster] = []
+            virtualClusters: [VirtualCluster] = [],
+            typedPerFilterConfig: [String: RouteFilterConfig] = [:]
         ) {
             self.name = name
             self.domains = domains
@@ -139,6 +144,7 @@ extension Envoy {
             self.requestBodyBufferLimit = requestBodyBufferLimit
             self.includeIsTimeoutRetryHeader = includeIsTimeoutRetryHeader
             self.virtualClusters = virtualClusters
+            self.typedPerFilterConfig = typedPerFilterConfig
         }
 
         package static let schema = MessageSchema<VirtualHost>(
@@ -174,9 +180,10 @@ extension Envoy {
             schema.optional(25, "request_body_buffer_limit", \.requestBodyBufferLimit, .uint64Value)
             schema.field(23, "include_is_timeout_retry_header", \.includeIsTimeoutRetryHeader, .bool)
             schema.repeated(5, "virtual_clusters", \.virtualClusters, .message)
+            schema.map(15, "typed_per_filter_config", \.typedPerFilterConfig, .any)
             schema.unsupported(
                 """
-                matcher=21 rate_limits=6 cors=8 typed_per_filter_config=15 retry_policy_typed_config=20
+                matcher=21 rate_limits=6 cors=8 retry_policy_typed_config=20
                 hedge_policy=17 
 
                 """
@@ -201,6 +208,7 @@ extension Envoy {
         package var statPrefix: String
         package var perRequestBufferLimitBytes: UInt32?
         package var requestBodyBufferLimit: UInt64?
+        package var typedPerFilterConfig: [String: RouteFilterConfig]
 
         /// One of these.
         package enum Action: Sendable, Equatable {
@@ -221,7 +229,8 @@ extension Envoy {
             responseHeadersToRemove: [String] = [],
             statPrefix: String = "",
             perRequestBufferLimitBytes: UInt32? = nil,
-            requestBodyBufferLimit: UInt64? = nil
+            requestBodyBufferLimit: UInt64? = nil,
+            typedPerFilterConfig: [String: RouteFilterConfig] = [:]
         ) {
             self.name = name
             self.match = match
@@ -234,6 +243,7 @@ extension Envoy {
             self.statPrefix = statPrefix
             self.perRequestBufferLimitBytes = perRequestBufferLimitBytes
             self.requestBodyBufferLimit = requestBodyBufferLimit
+            self.typedPerFilterConfig = typedPerFilterConfig
         }
 
         package static let schema = MessageSchema<Route>(
@@ -283,6 +293,7 @@ extension Envoy {
             schema.field(19, "stat_prefix", \.statPrefix, .string)
             schema.optional(16, "per_request_buffer_limit_bytes", \.perRequestBufferLimitBytes, .uint32Value)
             schema.optional(20, "request_body_buffer_limit", \.requestBodyBufferLimit, .uint64Value)
+            schema.map(13, "typed_per_filter_config", \.typedPerFilterConfig, .any)
             schema.ignored(
                 "decorator=5",
                 why: "it names spans, and nothing is traced"
@@ -290,7 +301,7 @@ extension Envoy {
             schema.unsupported("filter_action=17 ", of: "action")
             schema.unsupported(
                 """
-                typed_per_filter_config=13 tracing=15 
+                tracing=15 
 
                 """
             )

@@ -30,13 +30,15 @@ package struct AnyMember<Extension: AnyExtension>: Sendable {
     let check: @Sendable (Extension, inout SchemaReader) -> Void
     let outline: @Sendable () -> MessageOutline
 
-    /// `wrap` makes the case with this message; `unwrap` gives the message of that case, and nil for another case.
+    /// `wrap` makes the case with this message; `unwrap` gives the message of that case, and nil for another case. `name` is the
+    /// type's name, for messages that hold this extension point themselves: their tables must not be made while the point's is.
     package init<Message: EnvoyMessage>(
         _: Message.Type,
+        name: String? = nil,
         wrap: @escaping @Sendable (Message) -> Extension,
         unwrap: @escaping @Sendable (Extension) -> Message?
     ) {
-        type = Message.schema.name
+        type = name ?? Message.schema.name
         read = { wrap(Message.schema.read($0, isAny: true, &$1)) }
         write = { unwrap($0).map { Message.schema.write($0) } }
         decode = { wrap(Message.schema.decode($0, &$1)) }

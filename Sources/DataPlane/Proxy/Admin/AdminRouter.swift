@@ -363,7 +363,8 @@ final class AdminRouter {
             listeners: listenerSummaries(reports),
             counts: ReportedCounts(reports, names: process.store.context.counted.values),
             changes: process.store.counts,
-            server: process.state
+            server: process.state,
+            filters: process.store.context.filterStats.sums(of: reports.map(\.filters))
         )
     }
 

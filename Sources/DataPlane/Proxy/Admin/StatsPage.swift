@@ -13,7 +13,8 @@ struct StatsPage {
         listeners: [ListenerSummary],
         counts: ReportedCounts,
         changes: ResourceChanges,
-        server: ServerState
+        server: ServerState,
+        filters: [(stat: FilterStat, value: Int64)] = []
     ) {
         for cluster in clusters { stats.add(cluster) }
         for listener in listeners { stats.add(listener, answers: counts.answers) }
@@ -23,6 +24,13 @@ struct StatsPage {
         for (prefix, relay) in counts.relays.sorted(by: { $0.key < $1.key }) { stats.add(relay, prefix: prefix) }
         for (name, route) in counts.routes.sorted(by: { $0.key < $1.key }) { stats.add(route, name: name) }
         stats.add(changes)
+        for (stat, value) in filters {
+            if stat.isGauge {
+                stats.gauge(stat.scope, stat.name, value)
+            } else {
+                stats.counter(stat.scope, stat.name, UInt64(clamping: value))
+            }
+        }
         stats.add(server, summary, listeners: listeners.count, clusters: clusters.count)
     }
 

@@ -17,6 +17,9 @@ final class CompileContext {
     /// Names under which some routes' requests are counted: `vhost.shop.route.cart`.
     let counted = Interner<String>(first: "others")
     let tls = TLSBook()
+    /// Names of HTTP filters, by which routes speak of them.
+    let filterNames = Interner<String>(first: "")
+    let filterStats = FilterStatBook()
     /// What the bootstrap's runtime layers say.
     var runtime = RuntimeValues()
     /// Whether there is a cluster with a name at present.

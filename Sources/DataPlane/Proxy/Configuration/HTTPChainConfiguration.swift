@@ -61,6 +61,8 @@ final class HTTPChainConfiguration: Sendable {
         var addsUpstreamTime = true
         var clientCertificate = ClientCertificate()
         var accessLogs: [AccessLogIndex] = []
+        /// nil: the router alone.
+        var filters: FilterChain?
         /// nil: `proxy-status` is not told.
         var proxyStatus: ProxyStatusRule?
         /// nil: the proxy's own answers stay as they are.

@@ -17,17 +17,30 @@ struct HeaderCompiler {
             guard isAllowed(name) else { return nil }
             return HeaderEdit(kind: .remove, name: arena.copy(RouteCompiler.lowercased(name)), value: ArenaArray())
         }
-        let added = context.each(addStep, add) { option -> HeaderEdit? in
-            guard let header = option.header, isAllowed(header.key) else { return nil }
-            let value = header.rawValue.isEmpty ? header.value : String(decoding: header.rawValue, as: UTF8.self)
-            return HeaderEdit(
-                kind: kind(option),
-                name: arena.copy(RouteCompiler.lowercased(header.key)),
-                value: context.at("header.value") { parts(value) },
-                keepsEmptyValue: option.keepEmptyValue
-            )
-        }
+        let added = context.each(addStep, add) { edit($0) }
         return removed.compactMap { $0 } + added.compactMap { $0 }
+    }
+
+    private func edit(_ option: Envoy.HeaderValueOption) -> HeaderEdit? {
+        guard let header = option.header, isAllowed(header.key) else { return nil }
+        let value = header.rawValue.isEmpty ? header.value : String(decoding: header.rawValue, as: UTF8.self)
+        return HeaderEdit(
+            kind: kind(option),
+            name: arena.copy(RouteCompiler.lowercased(header.key)),
+            value: context.at("header.value") { parts(value) },
+            keepsEmptyValue: option.keepEmptyValue
+        )
+    }
+
+    /// One change of the filter `header_mutation`.
+    func edit(_ mutation: Envoy.HeaderMutation) -> HeaderEdit? {
+        switch mutation.action {
+        case .append(let option): return context.at("append") { edit(option) }
+        case .remove(let name):
+            guard isAllowed(name) else { return nil }
+            return HeaderEdit(kind: .remove, name: arena.copy(RouteCompiler.lowercased(name)), value: ArenaArray())
+        case nil: return nil
+        }
     }
 
     /// What makes up the message's frame or its routing is not for header rules to change.

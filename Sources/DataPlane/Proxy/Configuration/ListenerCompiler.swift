@@ -428,13 +428,15 @@ struct ListenerCompiler {
     }
 
     private func filters(_ message: Envoy.HttpConnectionManager, _ settings: inout HTTPChainConfiguration.Settings) {
-        let active = message.httpFilters.filter { !$0.disabled }
-        guard active.count == 1, case .router(let router) = active.first?.typedConfig else {
-            context.report(
-                "http_filters: exactly one filter is supported, envoy.filters.http.router, and it is required"
-            )
+        let routers = message.httpFilters.compactMap { filter -> Envoy.Router? in
+            if case .router(let router) = filter.typedConfig, !filter.disabled { router } else { nil }
+        }
+        guard let router = routers.first, routers.count == 1, case .router = message.httpFilters.last?.typedConfig
+        else {
+            context.report("http_filters: envoy.filters.http.router has to be the last filter, and to stand there once")
             return
         }
+        settings.filters = FilterCompiler(context: context, statPrefix: message.statPrefix).chain(message.httpFilters)
         settings.addsUpstreamTime = !router.suppressEnvoyHeaders
     }
 

@@ -185,7 +185,10 @@ extension RouteCompiler {
             // The cluster's changes come first, whoever wins among the others.
             made.requestEdits = edits(levels.map(\.request), after: own.request)
             made.responseEdits = edits(levels.map(\.response), after: own.response)
-            remembers = remembers || remembersRequest(made.responseEdits)
+            remembers = remembers || Self.remembersRequest(made.responseEdits)
+            let filters = FilterCompiler(context: context).route(entry.typedPerFilterConfig, builder.arena)
+            remembers = remembers || FilterCompiler.readsRequest(filters)
+            if !filters.isEmpty { made.filters = builder.arena.copy(filters + levels.flatMap(\.filters)) }
             made.hostRewrite = entry.hostRewriteLiteral.map { builder.arena.copy($0) }
             return made
         }
@@ -216,7 +219,7 @@ extension RouteCompiler {
     }
 
     /// Whether an answer cannot be written without the request's fields.
-    func remembersRequest(_ edits: ArenaArray<HeaderEdit>) -> Bool {
+    static func remembersRequest(_ edits: ArenaArray<HeaderEdit>) -> Bool {
         for index in 0..<edits.count {
             let value = edits[index].value
             for part in 0..<value.count {

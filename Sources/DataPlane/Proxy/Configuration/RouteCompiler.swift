@@ -25,7 +25,7 @@ struct RouteCompiler {
         builder.ignoresParameters = configuration.ignorePathParametersInPathMatching
         builder.internalOnly = configuration.internalOnlyHeaders
         if configuration.validateClusters == true { validateClusters() }
-        let table = Level(
+        var table = Level(
             request: headers.edits(
                 add: configuration.requestHeadersToAdd,
                 remove: configuration.requestHeadersToRemove,
@@ -39,6 +39,8 @@ struct RouteCompiler {
                 removeStep: "response_headers_to_remove"
             )
         )
+        let filters = FilterCompiler(context: context)
+        table.filters = filters.route(configuration.typedPerFilterConfig, builder.arena)
         builder.hosts = context.each("virtual_hosts", configuration.virtualHosts) { host(host: $0, table: table) }
         do {
             let made = try builder.build(name: configuration.name)
@@ -58,10 +60,11 @@ struct RouteCompiler {
     struct Level {
         var request: [HeaderEdit] = []
         var response: [HeaderEdit] = []
+        var filters: [RouteFilter] = []
     }
 
     private func host(host: Envoy.VirtualHost, table: Level) -> VirtualHostDraft {
-        let level = Level(
+        var level = Level(
             request: headers.edits(
                 add: host.requestHeadersToAdd,
                 remove: host.requestHeadersToRemove,
@@ -75,6 +78,7 @@ struct RouteCompiler {
                 removeStep: "response_headers_to_remove"
             )
         )
+        level.filters = FilterCompiler(context: context).route(host.typedPerFilterConfig, builder.arena)
         let routes = context.each("routes", host.routes) { route($0, host, levels: [level, table]) }
         var draft = VirtualHostDraft(name: host.name, domains: host.domains, routes: routes)
         count(host, &draft)
@@ -90,7 +94,7 @@ struct RouteCompiler {
         var route = Route()
         route.name = builder.arena.copy(message.name)
         if let match = message.match { context.at("match") { self.match(match, &route) } }
-        let own = Level(
+        var own = Level(
             request: headers.edits(
                 add: message.requestHeadersToAdd,
                 remove: message.requestHeadersToRemove,
@@ -107,10 +111,13 @@ struct RouteCompiler {
         if !message.statPrefix.isEmpty {
             route.numbers = counter("vhost.\(host.name).route.\(message.statPrefix)")
         }
+        own.filters = FilterCompiler(context: context).route(message.typedPerFilterConfig, builder.arena)
         let levels = [own] + levels
+        route.filters = builder.arena.copy(levels.flatMap(\.filters))
         route.requestEdits = edits(levels.map(\.request))
         route.responseEdits = edits(levels.map(\.response))
-        route.remembersRequest = remembersRequest(route.responseEdits)
+        route.remembersRequest =
+            Self.remembersRequest(route.responseEdits) || FilterCompiler.readsRequest(levels.flatMap(\.filters))
         if case .route(let action) = message.action, action.internalRedirectPolicy != nil {
             route.remembersRequest = true
         }

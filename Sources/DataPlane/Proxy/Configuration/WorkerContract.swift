@@ -69,6 +69,8 @@ struct WorkerReport: Sendable {
     var relays: [String: RelayTally] = [:]
     /// By `Route.numbers`.
     var routes: [RouteTally?] = []
+    /// By the numbers of `FilterStatBook`.
+    var filters: [Int64] = []
 }
 
 struct ClusterReport: Sendable {

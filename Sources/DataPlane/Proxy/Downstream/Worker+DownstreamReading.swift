@@ -100,7 +100,12 @@ extension Worker {
     /// Works on held input: a further pipelined request, or a head that is now complete.
     func inputWaiting(_ index: Int32, _ place: DownstreamPlace) {
         let generation = place.pointee.generation
-        guard place.pointee.state == .http, place.pointee.exchange < 0, !place.pointee.input.isEmpty,
+        if place.pointee.exchange >= 0 {
+            let exchange = exchanges.pointer(place.pointee.exchange)
+            if exchange.pointee.extras != nil, hasStored(exchange) { feedStored(index, place, exchange) }
+            return
+        }
+        guard place.pointee.state == .http, !place.pointee.input.isEmpty,
             let bytes = place.pointee.input.bytes
         else { return }
         let used = takeRequests(index, place, bytes, place.pointee.input.count)
@@ -213,6 +218,13 @@ extension Worker {
         if place.pointee.isStream {
             resumeStream(index, place)
             return
+        }
+        if place.pointee.exchange >= 0 {
+            let exchange = exchanges.pointer(place.pointee.exchange)
+            if exchange.pointee.extras != nil, hasStored(exchange) {
+                enqueue(index, place)
+                return
+            }
         }
         guard place.pointee.flags.contains(.readPaused), !place.pointee.flags.contains(.readEnded) else { return }
         place.pointee.flags.remove(.readPaused)

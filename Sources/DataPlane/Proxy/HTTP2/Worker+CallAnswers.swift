@@ -27,7 +27,9 @@ extension Worker {
         _ writer: inout ByteWriter
     ) {
         writer.put("HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ngrpc-status: ")
-        writer.put(decimal: Self.callStatus(status, exchange.pointee.responseFlags))
+        let own = exchange.filterRun?.pointee.callStatus.map { UInt64($0) }
+        let code = own ?? Self.callStatus(status, exchange.pointee.responseFlags)
+        writer.put(decimal: code)
         writer.endLine()
         let count = reason.overflowed ? 0 : reason.count
         if count > 0 {
@@ -36,10 +38,12 @@ extension Worker {
             writer.endLine()
         }
         if !place.pointee.isStream { writer.put("content-length: 0\r\n") }
-        exchange.pointee.callStatus = Int8(Self.callStatus(status, exchange.pointee.responseFlags))
+        exchange.pointee.callStatus = Int8(truncatingIfNeeded: code)
         writeReplyFields(reply, exchange, place, hasBody: false, &writer)
+        if exchange.pointee.extras != nil { writeFilterFields(exchange, &writer) }
         writeOwnHead(exchange, place, &writer)
         exchange.pointee.status = 200
+        if exchange.pointee.extras != nil { filterOwnAnswer(exchange, place, &writer, bodyCount: 0) }
         exchange.pointee.bytesSent &+= UInt64(writer.count)
         let downstream = exchange.pointee.downstream
         let isSent =

@@ -103,7 +103,7 @@ extension Worker {
     }
 
     /// Requests whose head came in this feed, with what came of their bodies: one piece each.
-    private func dispatchDeferred() {
+    func dispatchDeferred() {
         var position = 0
         while position < deferred.count {
             let token = Token(raw: deferred[position])

@@ -163,8 +163,14 @@ extension Worker {
     /// Whether what waits of a stream's body can go on now.
     private func canCarry(_ place: DownstreamPlace, _ exchange: ExchangePlace) -> Bool {
         if place.pointee.state == .tunnel { return exchange.pointee.request.isEmpty }
+        guard !isHeld(exchange) else { return false }
         let waiting = exchange.pointee.request.count &- Int(exchange.pointee.requestSent)
         return !exchange.pointee.requestBody.isComplete && waiting < Limits.replay
+    }
+
+    /// Whether a filter keeps the request, and does not want its body.
+    private func isHeld(_ exchange: ExchangePlace) -> Bool {
+        exchange.pointee.flags.contains(.isSuspended) && !(exchange.filterRun?.pointee.isCollecting ?? false)
     }
 
     /// After a feed: bodies go on.
@@ -202,7 +208,11 @@ extension Worker {
             exchange.pointee.bytesReceived &+= UInt64(step.consumed)
             // The end goes with the last piece.
             if place.pointee.flags.contains(.readEnded) { _ = exchange.pointee.requestBody.endOfStream() }
-            carry(exchangeIndex, exchange, bytes, step)
+            if exchange.pointee.flags.contains(.isSuspended) {
+                collect(exchangeIndex, exchange, bytes, step)
+            } else {
+                carry(exchangeIndex, exchange, bytes, step)
+            }
         }
         guard downstreams.find(index, generation: generation) != nil, place.pointee.exchange == exchangeIndex else {
             return
@@ -254,7 +264,7 @@ extension Worker {
             endTunnelDirection(toUpstream: index, place)
             return
         }
-        guard !exchange.pointee.requestBody.isComplete else { return }
+        guard !exchange.pointee.requestBody.isComplete, !isHeld(exchange) else { return }
         guard exchange.pointee.requestBody.endOfStream() else {
             closeDownstream(index, place, flags: .downstreamProtocolError)
             return
@@ -262,7 +272,11 @@ extension Worker {
         var nothing: UInt8 = 0
         withUnsafeMutableBytes(of: &nothing) { raw in
             guard let base = raw.baseAddress else { return }
-            carry(exchangeIndex, exchange, base, Body.Step())
+            if exchange.pointee.flags.contains(.isSuspended) {
+                collect(exchangeIndex, exchange, base, Body.Step())
+            } else {
+                carry(exchangeIndex, exchange, base, Body.Step())
+            }
         }
     }
 
@@ -285,7 +299,10 @@ extension Worker {
         let generation = place.pointee.generation
         let exchange = exchanges.pointer(place.pointee.exchange)
         if exchange.pointee.request.count == Int(exchange.pointee.requestSent) { giveBack(place) }
-        guard place.pointee.state == .tunnel || !exchange.pointee.requestBody.isComplete else { return }
+        if exchange.pointee.extras != nil, hasStored(exchange) { enqueue(index, place) }
+        guard !isHeld(exchange), place.pointee.state == .tunnel || !exchange.pointee.requestBody.isComplete else {
+            return
+        }
         if !place.pointee.input.isEmpty, let bytes = place.pointee.input.bytes {
             var held = place.pointee.input
             place.pointee.input = Buffer()

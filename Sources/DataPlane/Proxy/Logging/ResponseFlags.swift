@@ -26,6 +26,10 @@ struct ResponseFlags: OptionSet, BitwiseCopyable, Sendable {
     static let dnsFailure = ResponseFlags(rawValue: 1 << 21)
     static let dropOverload = ResponseFlags(rawValue: 1 << 22)
     static let downstreamRemoteReset = ResponseFlags(rawValue: 1 << 23)
+    static let unauthorizedExternalService = ResponseFlags(rawValue: 1 << 24)
+    static let rateLimitServiceError = ResponseFlags(rawValue: 1 << 25)
+    /// Not Envoy's: the answer came from the filter `fallback`.
+    static let fallback = ResponseFlags(rawValue: 1 << 26)
 
     /// Short and long names as in Envoy's logs, by bit.
     static let names: [(short: String, long: String)] = [
@@ -37,10 +41,11 @@ struct ResponseFlags: OptionSet, BitwiseCopyable, Sendable {
         ("DPE", "DownstreamProtocolError"), ("UMSDR", "UpstreamMaxStreamDurationReached"), ("DT", "DurationTimeout"),
         ("UPE", "UpstreamProtocolError"), ("NC", "NoClusterFound"), ("OM", "OverloadManagerTerminated"),
         ("DF", "DnsResolutionFailed"), ("DO", "DropOverload"), ("DR", "DownstreamRemoteReset"),
+        ("UAEX", "UnauthorizedExternalService"), ("RLSE", "RateLimitServiceError"), ("FB", "Fallback"),
     ]
 
     /// Flags that Envoy has and that never stand in an answer of this proxy: it has not the features behind them.
-    static let foreignNames: Set<String> = ["UAEX", "RLSE", "IH", "RFCF", "NFCF", "UDO"]
+    static let foreignNames: Set<String> = ["IH", "RFCF", "NFCF", "UDO"]
 
     /// The flag of a short name, or nil.
     init?(name: String) {

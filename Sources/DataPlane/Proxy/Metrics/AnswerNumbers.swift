@@ -8,7 +8,7 @@ struct AnswerNumbers: BitwiseCopyable, Sendable {
     /// Without any answer.
     var reset: UInt64 = 0
     /// By the bits of `ResponseFlags`.
-    var flags: InlineArray<24, UInt64> = .init(repeating: 0)
+    var flags: InlineArray<32, UInt64> = .init(repeating: 0)
     var times = LatencyHistogram()
     var received: UInt64 = 0
     var sent: UInt64 = 0
@@ -26,12 +26,12 @@ struct AnswerNumbers: BitwiseCopyable, Sendable {
         }
         times.observe(nanoseconds: time)
         guard !causes.isEmpty else { return }
-        for bit in 0..<24 where causes.rawValue & (1 << UInt32(bit)) != 0 { flags[bit] &+= 1 }
+        for bit in 0..<32 where causes.rawValue & (1 << UInt32(bit)) != 0 { flags[bit] &+= 1 }
     }
 
     mutating func add(_ other: AnswerNumbers) {
         for index in 0..<5 { classes[index] &+= other.classes[index] }
-        for index in 0..<24 { flags[index] &+= other.flags[index] }
+        for index in 0..<32 { flags[index] &+= other.flags[index] }
         completed &+= other.completed
         reset &+= other.reset
         received &+= other.received

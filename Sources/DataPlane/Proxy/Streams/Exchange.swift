@@ -64,6 +64,8 @@ struct Exchange: SlabElement {
         static let followsTimeout = Flags(rawValue: 1 << 27)
         /// Of unknown length, and kept without chunks: for HTTP/2.
         static let isUnframed = Flags(rawValue: 1 << 23)
+        /// A filter of the chain waits for something.
+        static let isSuspended = Flags(rawValue: 1 << 24)
         /// A call of gRPC: the proxy's own answers say why in `grpc-status`.
         static let isGRPC = Flags(rawValue: 1 << 22)
     }

@@ -30,6 +30,8 @@ struct ExchangeExtras {
     var newCookies: UInt32 = 0
     /// It is a call of the proxy's own.
     var call: SideCall?
+    /// The way through the chain's filters; nil where there are none.
+    var filters: UnsafeMutablePointer<FilterRun>?
 }
 
 /// What the fields of a request ask for.

@@ -115,6 +115,10 @@ extension Worker {
             ? Self.run(Self.details(exchange))
             : exchange.pointee.flags.contains(.isTunnelOnly)
                 ? .empty : Self.run("via_upstream")
+        if isLocal, exchange.pointee.extras != nil {
+            let details = filterDetails(exchange)
+            if !details.isEmpty { entry.details = details }
+        }
         return entry
     }
 

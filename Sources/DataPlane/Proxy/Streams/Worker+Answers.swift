@@ -23,6 +23,7 @@ extension Worker {
             return
         }
         releaseUpstream(exchange)
+        exchange.pointee.flags.remove(.isSuspended)
         exchange.pointee.status = status
         if exchange.pointee.flags.contains(.isShadow) {
             failCall(exchange, reason)
@@ -69,6 +70,7 @@ extension Worker {
             writer.endLine()
         }
         writeReplyFields(reply, exchange, place, hasBody: hasBody && body.count > 0, &writer)
+        if exchange.pointee.extras != nil { writeFilterFields(exchange, &writer) }
         if let reason {
             writer.put("x-weft-reason: ")
             writeReason(exchange, reason, &writer)
@@ -77,6 +79,7 @@ extension Worker {
         writeOwnHead(exchange, place, &writer)
         var bodyCount = hasBody && exchange.pointee.method != .head ? body.count : 0
         if body.overflowed { bodyCount = 0 }
+        if exchange.pointee.extras != nil { filterOwnAnswer(exchange, place, &writer, bodyCount: bodyCount) }
         exchange.pointee.bytesSent &+= UInt64(writer.count + bodyCount)
         exchange.pointee.responseBody.count(own: bodyCount)
         let isSent =

@@ -101,6 +101,7 @@ extension Worker {
     /// Counts and logs an exchange that is over.
     func countResponse(_ exchange: ExchangePlace, flags: ResponseFlags) {
         exchange.pointee.responseFlags.formUnion(flags)
+        if exchange.pointee.extras != nil, let run = exchange.filterRun { endFilters(exchange, run) }
         let isShadow = exchange.pointee.flags.contains(.isShadow)
         if !isShadow { metrics.add(.downstreamRequests, exchange.pointee.flags.contains(.isTunnelOnly) ? 0 : -1) }
         if exchange.pointee.flags.contains(.countedTCP) {

@@ -19,6 +19,7 @@ extension Worker {
         guard let extras = exchange.pointee.extras else { return }
         let isWhole = exchange.pointee.requestBody.isComplete
         let shadows = extras.pointee.shadows
+        if extras.pointee.filters != nil { releaseFilters(exchange, extras) }
         exchange.pointee.extras = nil
         extras.deinitialize(count: 1)
         extras.deallocate()

@@ -61,6 +61,21 @@ extension Worker {
         }
     }
 
+    /// The value that an edit makes.
+    func value(
+        of edit: HeaderEdit,
+        _ sources: FieldSources,
+        _ exchange: ExchangePlace,
+        _ place: DownstreamPlace
+    ) -> [UInt8] {
+        withUnsafeTemporaryAllocation(byteCount: 8192, alignment: 1) { room in
+            guard let base = room.baseAddress else { return [] }
+            var writer = ByteWriter(base, capacity: room.count)
+            for part in 0..<edit.value.count { put(edit.value[part], sources, exchange, place, &writer) }
+            return writer.overflowed ? [] : [UInt8](room[0..<writer.count])
+        }
+    }
+
     private func put(
         _ part: ValuePart,
         _ sources: FieldSources,

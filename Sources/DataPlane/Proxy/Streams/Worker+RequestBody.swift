@@ -116,16 +116,19 @@ extension Worker {
     func readBody(_ index: Int32, _ place: DownstreamPlace, _ exchange: ExchangePlace) {
         let exchangeIndex = place.pointee.exchange
         let waiting = exchange.pointee.request.count &- Int(exchange.pointee.requestSent)
-        guard waiting < Limits.replay, let memory = scratch.base else {
+        let isHeld =
+            exchange.pointee.flags.contains(.isSuspended) && !(exchange.filterRun?.pointee.isCollecting ?? false)
+        guard !isHeld, waiting < Limits.replay, let memory = scratch.base else {
             pauseReading(index, place)
             return
         }
         var count = 0
         if !place.pointee.input.isEmpty, let bytes = place.pointee.input.bytes {
             // Bytes that came ahead of their time.
-            count = place.pointee.input.count
+            count = min(place.pointee.input.count, Int(scratch.capacity))
             memory.copyMemory(from: bytes, byteCount: count)
-            buffers.give(&place.pointee.input)
+            place.pointee.input.start &+= Int32(count)
+            if place.pointee.input.isEmpty { buffers.give(&place.pointee.input) }
         } else {
             count = receive(index, place, memory, Int(scratch.capacity))
         }
@@ -145,7 +148,11 @@ extension Worker {
                     return
                 }
             }
-            carry(exchangeIndex, exchange, memory, step)
+            if exchange.pointee.flags.contains(.isSuspended) {
+                collect(exchangeIndex, exchange, memory, step)
+            } else {
+                carry(exchangeIndex, exchange, memory, step)
+            }
         } catch {
             metrics.violation(.badChunk)
             exchange.pointee.responseFlags.insert(.downstreamProtocolError)
@@ -161,7 +168,18 @@ extension Worker {
     /// Brings a piece of the body on its way: into the kept request while that is small enough, else straight on.
     func carry(_ index: Int32, _ exchange: ExchangePlace, _ bytes: UnsafeMutableRawPointer, _ step: Body.Step) {
         if exchange.pointee.requestBody.isComplete { requestBecameWhole(exchange) }
-        if exchange.pointee.extras != nil { feedShadows(exchange, bytes, step) }
+        var bytes = bytes
+        var step = step
+        if exchange.pointee.extras != nil {
+            if let run = exchange.filterRun, !run.pointee.requestTransforms.isEmpty {
+                guard let made = transformedRequest(exchange, run, bytes, step) else {
+                    answer(index, exchange, status: 400, reason: "a filter cannot read the body")
+                    return
+                }
+                (bytes, step) = (made.bytes, made.step)
+            }
+            feedShadows(exchange, bytes, step)
+        }
         let fits = exchange.pointee.request.count + step.data + step.trailers + 64 <= replayLimit(exchange)
         let isSettled = exchange.pointee.state == .responding
         if isSettled || !fits { exchange.pointee.flags.insert(.isNotReplayable) }

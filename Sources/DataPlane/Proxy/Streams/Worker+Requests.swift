@@ -233,8 +233,23 @@ extension Worker {
     static var asterisk: ByteRun { run("*") }
     static func run(_ text: StaticString) -> ByteRun { ByteRun(start: text.utf8Start, count: text.utf8CodeUnitCount) }
 
-    /// Acts on the outcome of routing; the bytes of the body that were taken.
+    /// Goes on with a request whose route is found: through the filters first. The bytes of the body that were taken.
     func follow(
+        _ match: RouteMatch,
+        _ facts: RequestFacts,
+        _ exchangeIndex: Int32,
+        _ exchange: ExchangePlace,
+        _ chain: ChainPlace,
+        _ body: UnsafeMutableRawPointer,
+        _ count: Int
+    ) -> Int {
+        chain.pointee.hasFilters
+            ? beginFilters(match, facts, exchangeIndex, exchange, chain, body, count)
+            : settle(match, facts, exchangeIndex, exchange, chain, body, count)
+    }
+
+    /// Acts on the outcome of routing; the bytes of the body that were taken.
+    func settle(
         _ match: RouteMatch,
         _ facts: RequestFacts,
         _ exchangeIndex: Int32,
@@ -432,6 +447,14 @@ extension Worker {
     }
 
     private func cluster(for forward: Forward, _ facts: RequestFacts, _ exchange: ExchangePlace) -> ClusterPlace? {
+        if exchange.pointee.extras != nil, let drawn = exchange.filterRun?.pointee.cluster {
+            return cluster(at: drawn, exchange)
+        }
+        return cluster(at: drawCluster(forward, facts, exchange), exchange)
+    }
+
+    /// The number of the request's cluster; what a draw among several gave is noted in the exchange.
+    func drawCluster(_ forward: Forward, _ facts: RequestFacts, _ exchange: ExchangePlace) -> Int32 {
         let index: Int32
         var point = random.next()
         if let name = forward.extras?.pointee.drawHeader, let number = facts.view.value(of: name)?.decimal, number >= 0
@@ -449,7 +472,7 @@ extension Worker {
                 : entry.pointee.cluster
         case .named(let name): index = clusterIndex(named: name, exchange)
         }
-        return cluster(at: index, exchange)
+        return index
     }
 
     private func clusterIndex(named name: ByteRun?, _ exchange: ExchangePlace) -> Int32 {
@@ -475,6 +498,9 @@ extension Worker {
 
     /// Puts the part of the body that came with the head behind it. -1 when its framing is malformed.
     private func takeFirstBody(_ exchange: ExchangePlace, _ body: UnsafeMutableRawPointer, _ count: Int) -> Int {
+        if exchange.pointee.extras != nil, let run = exchange.filterRun {
+            return takeFilteredBody(exchange, run, body, count)
+        }
         guard count > 0 else { return 0 }
         do throws(HTTPFault) {
             let step = try exchange.pointee.requestBody.take(body, count)

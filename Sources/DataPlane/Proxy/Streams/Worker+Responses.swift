@@ -196,17 +196,23 @@ extension Worker {
             carryResponse(index, upstream, exchangeIndex, exchange, memory + length, count - length, nothing)
             return
         }
+        let length = responseHead.length
+        var text = memory
+        if exchange.pointee.extras != nil, exchange.filterRun != nil {
+            let hasBody = responseHead.framing != .none
+            text = filterAnswer(exchange, place, memory, isLocal: false, hasBody: hasBody)
+            exchange.pointee.status = responseHead.status
+        }
         chooseFraming(exchange, place)
         var writer = ByteWriter(out, capacity: Limits.outSize)
-        writeResponseHead(exchange, place, memory, &writer)
+        writeResponseHead(exchange, place, text, &writer)
         if let chain = place.pointee.chain, chain.pointee.logs {
-            keepForLog(exchange, upstream, chain, memory, responseHead.length)
+            keepForLog(exchange, upstream, chain, text, responseHead.length)
         }
         guard !writer.overflowed else {
             upstreamBroke(exchangeIndex, exchange, index, upstream, .badResponse)
             return
         }
-        let length = responseHead.length
         carryResponse(index, upstream, exchangeIndex, exchange, memory + length, count - length, writer)
     }
 
@@ -251,6 +257,12 @@ extension Worker {
         if count == 0, exchange.pointee.responseBody.endOfStream() {
             if exchange.pointee.flags.contains(.isShadow) {
                 _ = carryShadow(exchange, memory, Body.Step(), true)
+            } else if exchange.pointee.extras != nil, let run = exchange.filterRun,
+                !run.pointee.answerTransforms.isEmpty
+            {
+                let writer = ByteWriter(out, capacity: Limits.outSize)
+                carryResponse(index, upstream, exchangeIndex, exchange, memory, 0, writer)
+                return
             }
             let last: StaticString = "0\r\n\r\n"
             let place = downstreams.pointer(exchange.pointee.downstream)
@@ -292,6 +304,14 @@ extension Worker {
         }
         let isDone = exchange.pointee.responseBody.isComplete
         let isSent: Bool
+        var bytes = bytes
+        if exchange.pointee.extras != nil, let run = exchange.filterRun, !run.pointee.answerTransforms.isEmpty {
+            guard let made = changeAnswerBody(exchange, run, bytes, &step, isLast: isDone) else {
+                truncated(index, upstream, exchangeIndex, exchange, .badResponse)
+                return
+            }
+            bytes = made
+        }
         if exchange.pointee.flags.contains(.isShadow) {
             isSent = carryShadow(exchange, bytes, step, isDone)
         } else if downstreams.pointer(exchange.pointee.downstream).pointee.isStream {

@@ -84,6 +84,10 @@ extension Worker {
             armExchange(exchange)
             return
         }
+        guard !exchange.pointee.flags.contains(.isSuspended) else {
+            resumeFilters(index, exchange)
+            return
+        }
         guard exchange.pointee.flags.contains(.awaitsBudget), let cluster = exchange.pointee.cluster else {
             dispatch(index, exchange)
             return

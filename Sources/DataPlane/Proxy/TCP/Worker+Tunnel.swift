@@ -189,6 +189,11 @@ extension Worker {
         exchange.pointee.status = place.pointee.isStream ? 200 : 101
         exchange.pointee.tryDeadline = .max
         exchange.pointee.routeDeadline = .max
+        let length = responseHead.length
+        var text = memory
+        if exchange.pointee.extras != nil, exchange.filterRun != nil {
+            text = filterAnswer(exchange, place, memory, isLocal: false, hasBody: false)
+        }
         var writer = ByteWriter(out, capacity: Limits.outSize)
         writer.put(
             place.pointee.isStream
@@ -201,14 +206,14 @@ extension Worker {
             // The key was the proxy's own; a client of HTTP/2 knows nothing of it.
             if place.pointee.isStream, name == .secWebSocketAccept { continue }
             let entry = responseFields.fields[field]
-            writer.put(memory + Int(entry.nameStart), Int(entry.nameLength))
+            writer.put(text + Int(entry.nameStart), Int(entry.nameLength))
             writer.put(": ")
-            writer.put(memory + Int(entry.valueStart), Int(entry.valueLength))
+            writer.put(text + Int(entry.valueStart), Int(entry.valueLength))
             writer.endLine()
         }
         if upstream.pointee.isStream, !place.pointee.isStream { writeAccept(exchange, &writer) }
         writer.endLine()
-        let rest = count - responseHead.length
+        let rest = count - length
         exchange.pointee.bytesSent &+= UInt64(writer.count + max(0, rest))
         upstream.pointee.state = .tunnel
         place.pointee.state = .tunnel
@@ -230,7 +235,7 @@ extension Worker {
                 place,
                 writer.base,
                 writer.count,
-                memory + responseHead.length,
+                memory + length,
                 max(0, rest),
                 isDone: false
             )
@@ -239,7 +244,7 @@ extension Worker {
                 place,
                 writer.base,
                 writer.count,
-                memory + responseHead.length,
+                memory + length,
                 max(0, rest)
             )
         guard isAlive, !writer.overflowed else { return }

@@ -40,6 +40,11 @@ struct ChainState {
     /// Shared by the chains of one `stat_prefix`; lives as long as the worker.
     let numbers: AnswerPlace
     let tally: UnsafeMutablePointer<ClientTally>
+    /// The filters before the router; owned by `configuration`.
+    let steps: ArenaArray<FilterStep>
+    let hasFilters: Bool
+    /// The answer phase of a filter looks at the request's head.
+    let remembersRequest: Bool
     let logs: Bool
     /// The proxy's own answers are changed.
     let mapsReplies: Bool
@@ -105,6 +110,9 @@ struct ChainState {
         maxStreamDuration = settings.maxStreamDuration
         maxConnectionDuration = settings.maxConnectionDuration
         maxRequests = settings.maxRequestsPerConnection
+        steps = arena.copy(settings.filters?.steps ?? [])
+        hasFilters = settings.filters != nil
+        remembersRequest = settings.filters?.steps.contains { $0.parts.contains(.remembersRequest) } ?? false
         logs = !settings.accessLogs.isEmpty || settings.localReplies?.needsRequest ?? false
         tellsProxyStatus = settings.proxyStatus != nil
         mapsReplies = settings.localReplies != nil

@@ -87,7 +87,8 @@ extension Worker {
             answers: answerPlaces.mapValues(\.pointee),
             clients: clientReports(),
             relays: relayTallies,
-            routes: routeTallies
+            routes: routeTallies,
+            filters: filterNumbers
         )
     }
 

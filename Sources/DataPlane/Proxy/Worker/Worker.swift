@@ -37,6 +37,8 @@ final class Worker: @unchecked Sendable {
         static let acceptPause: UInt64 = 100_000_000
         /// Handshakes with clients in one turn of the loop.
         static let handshakes = 16
+        /// Bytes of a collected body that go on at once.
+        static let firstPiece = 32_768
         static let outSize = 131_072
         static let pathSize = 65_536
     }
@@ -140,6 +142,10 @@ final class Worker: @unchecked Sendable {
     /// Clusters in which a connection's place became free while requests wait.
     var freed: [ClusterPlace] = []
     var isStopped = false
+    /// By the numbers of `FilterStatBook`.
+    var filterNumbers: [Int64] = []
+    /// What filters made of the present piece of a body.
+    var filterBytes: [UInt8] = []
     /// By `stat_prefix`.
     var answerPlaces: [String: AnswerPlace] = [:]
     var clientTallies: [String: UnsafeMutablePointer<ClientTally>] = [:]

@@ -20,6 +20,8 @@ public struct Route: BitwiseCopyable, Sendable {
     public var requestEdits = ArenaArray<HeaderEdit>()
     /// Applied to every answer that this route gives, in the same order.
     public var responseEdits = ArenaArray<HeaderEdit>()
+    /// What is said of the chain's filters here: the route's own entries first, then its virtual host's, then the table's.
+    public var filters = ArenaArray<RouteFilter>()
 
     public struct Demands: OptionSet, BitwiseCopyable, Sendable {
         public let rawValue: UInt8
@@ -158,6 +160,8 @@ public struct WeightedCluster: BitwiseCopyable, Sendable {
     public var requestEdits: ArenaArray<HeaderEdit>
     public var responseEdits: ArenaArray<HeaderEdit>
     public var hostRewrite: ByteRun?
+    /// Stand in place of the route's, which are in them.
+    public var filters = ArenaArray<RouteFilter>()
 
     public init(cluster: Int32, weight: UInt32) {
         self.cluster = cluster
@@ -193,6 +197,24 @@ public struct HeaderEdit: BitwiseCopyable, Sendable {
         self.name = name
         self.value = value
         self.keepsEmptyValue = keepsEmptyValue
+    }
+}
+
+/// What one level of a route configuration says of a filter.
+public struct RouteFilter: BitwiseCopyable, Sendable {
+    /// The number of the filter's name.
+    public var name: Int32
+    /// What `settings` leads to, as the owner of the filters numbers it; 0 = nothing is set.
+    public var kind: UInt8
+    public var isDisabled: Bool
+    /// The address of an object that the table's arena keeps.
+    public var settings: ByteRun
+
+    public init(name: Int32, kind: UInt8, isDisabled: Bool, settings: ByteRun) {
+        self.name = name
+        self.kind = kind
+        self.isDisabled = isDisabled
+        self.settings = settings
     }
 }
 

@@ -1,0 +1,64 @@
+extension Envoy {
+    /// The HTTP filters that exist here.
+    package enum HttpFilterConfig: AnyExtension {
+        case router(Router)
+        case headerMutation(HeaderMutationFilter)
+
+        package static let members = AnyMembers<HttpFilterConfig>(
+            "HTTP filter",
+            [
+                AnyMember(Router.self, wrap: { .router($0) }) {
+                    if case .router(let value) = $0 { value } else { nil }
+                },
+                AnyMember(HeaderMutationFilter.self, wrap: { .headerMutation($0) }) {
+                    if case .headerMutation(let value) = $0 { value } else { nil }
+                },
+            ]
+        )
+    }
+
+    /// What a route, a virtual host or a cluster of several may say about a filter of the chain.
+    package enum RouteFilterConfig: AnyExtension {
+        indirect case filter(RouteFilter)
+        case headerMutation(HeaderMutationPerRoute)
+
+        package static let members = AnyMembers<RouteFilterConfig>(
+            "configuration of a filter for a route",
+            [
+                AnyMember(RouteFilter.self, name: "envoy.config.route.v3.FilterConfig", wrap: { .filter($0) }) {
+                    if case .filter(let value) = $0 { value } else { nil }
+                },
+                AnyMember(HeaderMutationPerRoute.self, wrap: { .headerMutation($0) }) {
+                    if case .headerMutation(let value) = $0 { value } else { nil }
+                },
+            ]
+        )
+    }
+}
+
+extension Envoy {
+    /// Leaves a filter out for a route, or in although the chain leaves it out.
+    ///
+    /// `envoy.config.route.v3.FilterConfig`
+    package struct RouteFilter: EnvoyMessage {
+        package var config: RouteFilterConfig?
+        package var isOptional: Bool
+        package var disabled: Bool
+
+        package init(config: RouteFilterConfig? = nil, isOptional: Bool = false, disabled: Bool = false) {
+            self.config = config
+            self.isOptional = isOptional
+            self.disabled = disabled
+        }
+
+        package static let schema = MessageSchema<RouteFilter>(
+            "envoy.config.route.v3.FilterConfig",
+            empty: RouteFilter()
+        ) { schema in
+            schema.optional(1, "config", \.config, .any)
+            schema.field(2, "is_optional", \.isOptional, .bool)
+            schema.noted("is_optional", why: "filters that do not exist here are refused, so that none is missed")
+            schema.field(3, "disabled", \.disabled, .bool)
+        }
+    }
+}

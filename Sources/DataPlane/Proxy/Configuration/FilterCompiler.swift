@@ -1,0 +1,107 @@
+import EnvoyAPI
+import Traffic
+
+/// Compiles the HTTP filters of a chain, and what routes say of them.
+struct FilterCompiler {
+    let context: CompileContext
+    /// Of the connection manager, for the names of statistics; empty for routes.
+    var statPrefix = ""
+
+    /// The filters before the router; nil when there are none.
+    func chain(_ filters: [Envoy.HttpFilter]) -> FilterChain? {
+        var steps: [FilterStep] = []
+        var owners: [any AnyObject & Sendable] = []
+        var names: Set<String> = []
+        for (index, filter) in filters.enumerated() {
+            context.at("http_filters[\(index)]") {
+                guard let config = filter.typedConfig else { return }
+                if case .router = config { return }
+                if !names.insert(filter.name).inserted {
+                    context.report("name: \"\(filter.name)\" is there already; routes could not tell them apart")
+                }
+                context.at("typed_config") { step(config, filter, &steps, &owners) }
+            }
+        }
+        if steps.count > Self.limit {
+            context.report("http_filters: \(steps.count) filters; \(Self.limit) are allowed")
+        }
+        return steps.isEmpty ? nil : FilterChain(steps: steps, owners: owners)
+    }
+
+    /// Filters of one chain.
+    private static let limit = 64
+
+    private func step(
+        _ config: Envoy.HttpFilterConfig,
+        _ filter: Envoy.HttpFilter,
+        _ steps: inout [FilterStep],
+        _ owners: inout [any AnyObject & Sendable]
+    ) {
+        func add(_ kind: FilterStep.Kind, _ parts: FilterStep.Parts, _ owner: any AnyObject & Sendable) {
+            steps.append(
+                FilterStep(
+                    kind: kind,
+                    parts: parts,
+                    name: context.filterNames.number(of: filter.name),
+                    isDisabled: filter.disabled
+                )
+            )
+            owners.append(owner)
+        }
+        switch config {
+        case .router: break
+        case .headerMutation(let message):
+            let rules = HeaderMutationRules(
+                message.mutations,
+                mostSpecificWins: message.mostSpecificHeaderMutationsWins,
+                context
+            )
+            let parts: FilterStep.Parts =
+                rules.readsRequest ? [.request, .answer, .remembersRequest] : [.request, .answer]
+            add(.headerMutation(.passUnretained(rules)), parts, rules)
+        }
+    }
+
+    // MARK: Routes
+
+    /// What one level says, with its objects kept by the arena.
+    func route(_ configs: [String: Envoy.RouteFilterConfig], _ arena: Arena) -> [RouteFilter] {
+        configs.sorted { $0.key < $1.key }.compactMap { name, config in
+            context.at("typed_per_filter_config[\"\(name)\"]") {
+                entry(context.filterNames.number(of: name), config, arena)
+            }
+        }
+    }
+
+    /// Whether what routes say of filters needs the request's head when the answer comes.
+    static func readsRequest(_ filters: [RouteFilter]) -> Bool {
+        filters.contains { filter in
+            guard filter.kind == RouteFilterKind.headerMutation.rawValue, let address = filter.settings.start else {
+                return false
+            }
+            // Safety: the arena that is being filled keeps the object.
+            return Unmanaged<HeaderMutationRules>.fromOpaque(address).takeUnretainedValue().readsRequest
+        }
+    }
+
+    private func entry(_ name: Int32, _ config: Envoy.RouteFilterConfig, _ arena: Arena) -> RouteFilter? {
+        func made(_ kind: RouteFilterKind, _ settings: any AnyObject & Sendable) -> RouteFilter {
+            RouteFilter(name: name, kind: kind.rawValue, isDisabled: false, settings: arena.keep(settings))
+        }
+        switch config {
+        case .filter(let filter):
+            guard let inner = filter.config else {
+                if !filter.disabled { context.report("config: is required where the filter is not disabled") }
+                return RouteFilter(name: name, kind: 0, isDisabled: filter.disabled, settings: .empty)
+            }
+            if case .filter = inner {
+                context.report("config: a FilterConfig within a FilterConfig means nothing")
+                return nil
+            }
+            var made = context.at("config") { entry(name, inner, arena) }
+            made?.isDisabled = filter.disabled
+            return made
+        case .headerMutation(let message): return made(.headerMutation, HeaderMutationRules(message.mutations, context))
+        }
+    }
+}
