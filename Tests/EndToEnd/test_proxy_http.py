@@ -1,5 +1,6 @@
 """HTTP/1 through the proxy: framing, reuse, streaming, routing, rewriting, upgrades."""
 
+import contextlib
 import threading
 
 import pytest
@@ -110,7 +111,7 @@ def test_response_bodies_arrive_whole(size, kind, version):
 
 
 def test_a_slow_reader_holds_the_origin_back_and_gets_everything():
-    body = bytes(1 << 20) * 48
+    body = bytes(range(251)) * (48 * 4177)
     sent = []
 
     def behaviour(peer):
@@ -130,6 +131,35 @@ def test_a_slow_reader_holds_the_origin_back_and_gets_everything():
             threading.Event().wait(0.3)
         assert seen < len(body) // (1 << 16) // 2
         assert client.exactly(len(body)) == body, "the bytes differ"
+
+
+def test_long_bodies_of_many_clients_do_not_mix():
+    size = 3_000_000
+
+    def behaviour(peer):
+        while True:
+            peer.answer(peer.request()[0].split()[1][1:2] * size)
+    with Origin(behaviour) as origin, simple_proxy(origin.port) as (_, port), contextlib.ExitStack() as stack:
+        clients = {letter: stack.enter_context(Client(port)) for letter in "abcdef"}
+        for _ in range(2):
+            for letter, client in clients.items():
+                client.send(f"GET /{letter} HTTP/1.1\r\nHost: a\r\n\r\n")
+            for client in clients.values():  # all have begun before the first is read
+                client.until(b"\r\n\r\n")
+            for letter, client in clients.items():
+                assert (client.exactly(size) == letter.encode() * size) is True
+
+
+@pytest.mark.parametrize("size", [12, 20_000])
+def test_the_last_answer_is_whole_whatever_the_client_still_sends(size):
+    with Origin(serving(b"z" * size)) as origin, simple_proxy(origin.port) as (_, port):
+        for _ in range(5):
+            with Client(port) as client:
+                client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                client.send("\r\n\r\n")
+                status, _, body = client.response()
+                assert (status, body == b"z" * size) == (200, True)
+                assert client.is_closed()
 
 
 def test_answers_without_a_body_are_not_waited_for():

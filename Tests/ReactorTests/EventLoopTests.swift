@@ -85,6 +85,27 @@ struct EventLoopTests {
         #expect(throws: SystemError(code: EADDRINUSE, operation: "listen on \(address)")) { try Socket.listen(address) }
     }
 
+    @Test("a pipe moves bytes between sockets, gives back what does not go out, and tells the end")
+    func splice() throws {
+        let (source, feeder) = pair()
+        let (sink, reader) = pair()
+        defer { close(source); close(sink); close(reader) }
+        let pipe = try #require(SplicePipe())
+        defer { pipe.close() }
+        #expect(pipe.fill(from: source, 100) == Int(-EAGAIN))
+        _ = Socket.send(feeder, "hello world", 11)
+        #expect(pipe.fill(from: source, 5) == 5)
+        #expect(pipe.drain(to: sink, 5) == 5)
+        #expect(pipe.fill(from: source, 100) == 6)
+        var bytes = [UInt8](repeating: 0, count: 16)
+        #expect(bytes.withUnsafeMutableBytes { pipe.read($0.baseAddress!, 6) } == 6)
+        #expect(bytes.prefix(6) == Array(" world".utf8)[...])
+        #expect(bytes.withUnsafeMutableBytes { Socket.receive(reader, $0.baseAddress!, 16) } == 5)
+        #expect(bytes.prefix(5) == Array("hello".utf8)[...])
+        close(feeder)
+        #expect(pipe.fill(from: source, 100) == 0)
+    }
+
     #if DEBUG
         @Test("a script decides what the next calls answer")
         func scripted() throws {

@@ -389,17 +389,41 @@ void cweft_name_thread(const char *name) {
     pthread_setname_np(pthread_self(), text);
 }
 
-long cweft_send3(int fd, const void *first, size_t first_length, const void *second, size_t second_length,
-                 const void *third, size_t third_length) {
+static long send_pieces(int fd, const void *first, size_t first_length, const void *second, size_t second_length,
+                        const void *third, size_t third_length, int flags) {
     struct iovec pieces[3];
     int count = 0;
     if (first_length > 0) pieces[count++] = (struct iovec){(void *)first, first_length};
     if (second_length > 0) pieces[count++] = (struct iovec){(void *)second, second_length};
     if (third_length > 0) pieces[count++] = (struct iovec){(void *)third, third_length};
-    if (count == 1) return cweft_send(fd, pieces[0].iov_base, pieces[0].iov_len);
     struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (size_t)count};
     ssize_t sent;
-    do sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+    do sent = count == 1 ? send(fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL | flags)
+                         : sendmsg(fd, &message, MSG_NOSIGNAL | flags);
     while (sent < 0 && errno == EINTR);
     return sent < 0 ? -errno : sent;
+}
+
+long cweft_send3(int fd, const void *first, size_t first_length, const void *second, size_t second_length,
+                 const void *third, size_t third_length) {
+    return send_pieces(fd, first, first_length, second, second_length, third, third_length, 0);
+}
+
+long cweft_send3_more(int fd, const void *first, size_t first_length, const void *second, size_t second_length,
+                      const void *third, size_t third_length) {
+    return send_pieces(fd, first, first_length, second, second_length, third, third_length, MSG_MORE);
+}
+
+int cweft_pipe(int ends[2], int size) {
+    if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return -errno;
+    // Beyond the limit of the user the pipe stays as it is.
+    fcntl(ends[1], F_SETPIPE_SZ, size);
+    return 0;
+}
+
+long cweft_splice(int from, int to, size_t length) {
+    ssize_t moved;
+    do moved = splice(from, NULL, to, NULL, length, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    while (moved < 0 && errno == EINTR);
+    return moved < 0 ? -errno : moved;
 }

@@ -166,7 +166,8 @@ public enum Socket {
         return cweft_send(fd, bytes, count)
     }
 
-    /// Writes three pieces in one call (empty ones are left out): the total or `-errno`.
+    /// Writes three pieces in one call (empty ones are left out): the total or `-errno`. With `more` something follows at
+    /// once, bytes or the end of the stream, and goes into the same packets.
     @inline(__always)
     public static func send(
         _ fd: Int32,
@@ -175,7 +176,8 @@ public enum Socket {
         _ second: UnsafeRawPointer?,
         _ secondCount: Int,
         _ third: UnsafeRawPointer?,
-        _ thirdCount: Int
+        _ thirdCount: Int,
+        more: Bool = false
     ) -> Int {
         #if DEBUG
             if let scripted = SystemCallScript.next(.send, count: firstCount + secondCount + thirdCount) {
@@ -183,6 +185,7 @@ public enum Socket {
                 return cweft_send(fd, first, min(scripted, firstCount))
             }
         #endif
+        if more { return cweft_send3_more(fd, first, firstCount, second, secondCount, third, thirdCount) }
         return cweft_send3(fd, first, firstCount, second, secondCount, third, thirdCount)
     }
 }

@@ -57,6 +57,13 @@ long cweft_send_more(int fd, const void *bytes, size_t length);
 /// Up to three pieces in one call; empty ones are left out.
 long cweft_send3(int fd, const void *first, size_t first_length, const void *second, size_t second_length,
                  const void *third, size_t third_length);
+/// Like `cweft_send3`, and says that more follows at once.
+long cweft_send3_more(int fd, const void *first, size_t first_length, const void *second, size_t second_length,
+                      const void *third, size_t third_length);
+/// A pipe of `size` bytes, or of what the kernel allows: 0 or -errno.
+int cweft_pipe(int ends[2], int size);
+/// Moves bytes between a pipe and a socket inside the kernel, without waiting: a count or -errno.
+long cweft_splice(int from, int to, size_t length);
 /// Looks at the first bytes without taking them.
 long cweft_peek(int fd, void *bytes, size_t length);
 

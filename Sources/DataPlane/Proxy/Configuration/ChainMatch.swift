@@ -206,8 +206,8 @@ struct ChainChoice {
 
 extension ListenerConfiguration {
     /// The chain for a connection, else the default chain.
-    func chain(for facts: ConnectionFacts) -> FilterChainConfiguration? {
-        ChainChoice.choose(chains, facts) ?? defaultChain
+    func chain(for facts: @autoclosure () -> ConnectionFacts) -> FilterChainConfiguration? {
+        onlyChain ?? ChainChoice.choose(chains, facts()) ?? defaultChain
     }
 
     /// Whether any chain asks for the application protocol: else there is nothing to wait for.

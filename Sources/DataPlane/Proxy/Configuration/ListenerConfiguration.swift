@@ -14,6 +14,8 @@ final class ListenerConfiguration: Sendable {
     let settings: Settings
     let chains: [FilterChainConfiguration]
     let defaultChain: FilterChainConfiguration?
+    /// The only chain, where it takes every connection.
+    let onlyChain: FilterChainConfiguration?
     /// Whether server names lead to chains with different rules about who may connect.
     let hasSeveralTLSRules: Bool
 
@@ -83,6 +85,7 @@ final class ListenerConfiguration: Sendable {
         self.settings = settings
         self.chains = chains
         self.defaultChain = defaultChain
+        onlyChain = chains.count == 1 && chains[0].match == ChainMatch() ? chains[0] : nil
         hasSeveralTLSRules =
             settings.inspectsTLS && Self.haveSeveralTLSRules(chains + [defaultChain].compactMap { $0 })
     }

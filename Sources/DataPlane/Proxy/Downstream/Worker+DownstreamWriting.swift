@@ -4,7 +4,8 @@ import Reactor
 
 /// Writes to clients' connections.
 extension Worker {
-    /// Sends up to three pieces in one call; what the kernel does not take now is kept and sent when it can.
+    /// Sends up to three pieces in one call; what the kernel does not take now is kept and sent when it can. With `more`
+    /// further bytes or the end of the connection follow at once.
     ///
     /// - Returns: false when the connection broke and is closed.
     @discardableResult
@@ -16,7 +17,8 @@ extension Worker {
         _ data: UnsafeRawPointer? = nil,
         _ dataCount: Int = 0,
         _ last: UnsafeRawPointer? = nil,
-        _ lastCount: Int = 0
+        _ lastCount: Int = 0,
+        more: Bool = false
     ) -> Bool {
         let total = firstCount &+ dataCount &+ lastCount
         guard total > 0, !place.pointee.flags.contains(.isShadow) else { return true }
@@ -27,7 +29,7 @@ extension Worker {
         }
         var sent = 0
         if place.pointee.output.isEmpty {
-            sent = send(place, first, firstCount, data, dataCount, last, lastCount)
+            sent = send(place, first, firstCount, data, dataCount, last, lastCount, more: more)
             if sent == total { return true }
             if sent < 0 {
                 guard sent == -Int(EAGAIN) else {
@@ -41,11 +43,14 @@ extension Worker {
             closeDownstream(index, place, flags: .localReset)
             return false
         }
-        if !place.pointee.flags.contains(.writeArmed) {
-            place.pointee.flags.insert(.writeArmed)
-            updateInterest(index, place)
-        }
+        armWriting(index, place)
         return true
+    }
+
+    func armWriting(_ index: Int32, _ place: DownstreamPlace) {
+        guard !place.pointee.flags.contains(.writeArmed) else { return }
+        place.pointee.flags.insert(.writeArmed)
+        updateInterest(index, place)
     }
 
     /// Keeps what was not sent. When that is one piece at the scratch buffer's end, the buffer itself changes hands: no copy.

@@ -16,6 +16,16 @@ struct Body: BitwiseCopyable {
 
     init() {}
 
+    /// How much is still to come, where that is known: else 0.
+    var left: UInt64 { kind == .length ? remaining : 0 }
+
+    /// Bytes of a body of known length went their way unseen; at most `left`.
+    mutating func pass(_ count: Int) {
+        remaining &-= min(remaining, UInt64(count))
+        isComplete = remaining == 0
+        carried &+= UInt64(count)
+    }
+
     /// Counts the body of the proxy's own answer.
     mutating func count(own bytes: Int) { carried &+= UInt64(bytes) }
 

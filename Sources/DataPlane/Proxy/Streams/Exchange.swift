@@ -90,6 +90,9 @@ struct Exchange: SlabElement {
     /// How often a retry waited for a place in the budget.
     var budgetWaits: UInt8 = 0
     var interims: UInt8 = 0
+    /// Relays: so much comes at once from the client, or from the endpoint, that it is moved inside the kernel.
+    var movesUp = false
+    var movesDown = false
     /// `grpc-status` of a call's answer; -1 = none yet.
     var callStatus: Int8 = -1
     var responseFlags: ResponseFlags = []

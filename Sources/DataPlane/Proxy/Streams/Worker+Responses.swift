@@ -23,7 +23,8 @@ extension Worker {
         if upstream.pointee.input.base == nil {
             guard let base = scratch.base else { return }
             memory = base
-            count = receive(index, upstream, memory, Int(scratch.capacity))
+            let most = upstream.pointee.tls == nil ? Limits.firstRead : Int(scratch.capacity)
+            count = receive(index, upstream, memory, most)
             guard count > 0 else {
                 responseEnded(index, upstream, exchangeIndex, exchange, count)
                 return
@@ -109,7 +110,31 @@ extension Worker {
             }
         }
         if upstream.pointee.cluster.pointee.hasChecks { lookForFailure(upstream, memory + position) }
-        beginResponse(index, upstream, exchangeIndex, exchange, memory + position, count - position)
+        var there = count - position
+        if count == Limits.firstRead, memory == scratch.base {
+            there += readMore(index, upstream, exchange, memory + position, there)
+        }
+        beginResponse(index, upstream, exchangeIndex, exchange, memory + position, there)
+    }
+
+    /// A body that will not be moved inside the kernel is read behind its head in one go.
+    private func readMore(
+        _ index: Int32,
+        _ upstream: UpstreamPlace,
+        _ exchange: ExchangePlace,
+        _ memory: UnsafeMutableRawPointer,
+        _ count: Int
+    ) -> Int {
+        guard let base = scratch.base, responseHead.framing != .none else { return 0 }
+        if case .length(let length) = responseHead.framing {
+            let there = UInt64(count - responseHead.length)
+            if length <= there { return 0 }
+            let place = downstreams.pointer(exchange.pointee.downstream)
+            if length - there >= UInt64(Limits.leastMove), canMove(upstream, place) { return 0 }
+        }
+        // An end or an error is met again by the next read.
+        let room = Int(scratch.capacity) - (memory - base) - count
+        return max(0, receive(index, upstream, memory + count, room))
     }
 
     /// Keeps an incomplete head for the next bytes.
@@ -238,7 +263,12 @@ extension Worker {
         _ exchange: ExchangePlace
     ) {
         guard let memory = scratch.base else { return }
-        let count = receive(index, upstream, memory, Int(scratch.capacity))
+        var count = moveBody(upstream, exchange)
+        if count > 0 {
+            if exchange.pointee.responseBody.isComplete { finishResponse(index, upstream, exchangeIndex, exchange) }
+            return
+        }
+        if count == Self.cannotMove { count = receive(index, upstream, memory, Int(scratch.capacity)) }
         if count > 0 {
             exchange.pointee.lastActivity = now
             carryResponse(
@@ -303,6 +333,8 @@ extension Worker {
             upstream.pointee.flags.insert(.closesAfterResponse)
         }
         let isDone = exchange.pointee.responseBody.isComplete
+        let place = downstreams.pointer(exchange.pointee.downstream)
+        let ends = isDone && place.pointee.flags.contains(.closesAfterResponse) && endsInOrder(exchange, place)
         let isSent: Bool
         var bytes = bytes
         if exchange.pointee.extras != nil, let run = exchange.filterRun, !run.pointee.answerTransforms.isEmpty {
@@ -314,32 +346,46 @@ extension Worker {
         }
         if exchange.pointee.flags.contains(.isShadow) {
             isSent = carryShadow(exchange, bytes, step, isDone)
-        } else if downstreams.pointer(exchange.pointee.downstream).pointee.isStream {
+        } else if place.pointee.isStream {
             isSent = carryStreamResponse(exchange, bytes, step, isDone, writer)
         } else if exchange.pointee.flags.contains(.responseIsChunked) {
-            isSent = sendChunk(exchange, bytes, step, isDone, &writer)
+            isSent = sendChunk(exchange, bytes, step, isDone, &writer, ends: ends)
         } else {
-            isSent = sendPlain(exchange, bytes, step.data, &writer)
+            isSent = sendPlain(upstream, exchange, bytes, step.data, &writer, ends: ends)
         }
         guard isSent else { return }
+        if ends, place.pointee.output.isEmpty { Socket.shutdownWrite(place.pointee.fd) }
         buffers.give(&upstream.pointee.input)
-        if isDone { finishResponse(index, upstream, exchangeIndex, exchange) }
+        if exchange.pointee.responseBody.isComplete { finishResponse(index, upstream, exchangeIndex, exchange) }
+    }
+
+    /// Whether a connection is closed right behind its answer: the end then goes into the answer's last packet.
+    private func endsInOrder(_ exchange: ExchangePlace, _ place: DownstreamPlace) -> Bool {
+        place.pointee.tls == nil && !place.pointee.isStream && !place.pointee.flags.contains(.isShadow)
+            && place.pointee.input.isEmpty && exchange.pointee.requestBody.isComplete
     }
 
     private func sendPlain(
+        _ upstream: UpstreamPlace,
         _ exchange: ExchangePlace,
         _ bytes: UnsafeMutableRawPointer,
         _ count: Int,
-        _ writer: inout ByteWriter
+        _ writer: inout ByteWriter,
+        ends: Bool
     ) -> Bool {
         exchange.pointee.bytesSent &+= UInt64(writer.count &+ count)
         let place = downstreams.pointer(exchange.pointee.downstream)
+        if exchange.pointee.responseBody.left >= UInt64(Limits.leastMove),
+            let isSent = moveBody(upstream, exchange, place, behind: writer, bytes, count)
+        {
+            return isSent
+        }
         // Small bodies go into one piece with the head: copying is cheaper than a second piece.
         if writer.count > 0, count <= 4096 {
             writer.put(bytes, count)
-            return sendDownstream(exchange.pointee.downstream, place, writer.base, writer.count)
+            return sendDownstream(exchange.pointee.downstream, place, writer.base, writer.count, more: ends)
         }
-        return sendDownstream(exchange.pointee.downstream, place, writer.base, writer.count, bytes, count)
+        return sendDownstream(exchange.pointee.downstream, place, writer.base, writer.count, bytes, count, more: ends)
     }
 
     /// One chunk for what one read gave, and the end of the body where it is reached.
@@ -348,7 +394,8 @@ extension Worker {
         _ bytes: UnsafeMutableRawPointer,
         _ step: Body.Step,
         _ isDone: Bool,
-        _ writer: inout ByteWriter
+        _ writer: inout ByteWriter,
+        ends: Bool
     ) -> Bool {
         if step.trailers > 0 {
             guard exchange.pointee.trailers.count + step.trailers <= Trailers.maximumBytes,
@@ -388,7 +435,8 @@ extension Worker {
             bytes,
             step.data,
             ending.base,
-            ending.count
+            ending.count,
+            more: ends
         )
     }
 

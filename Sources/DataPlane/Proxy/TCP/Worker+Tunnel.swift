@@ -266,7 +266,8 @@ extension Worker {
         }
         let upstreamIndex = exchange.pointee.upstream
         let upstream = upstreams.pointer(upstreamIndex)
-        let count = receive(index, place, memory, Int(scratch.capacity))
+        let moved = exchange.pointee.movesUp ? moveUp(index, place, upstreamIndex, exchange) : nil
+        let count = moved ?? receive(index, place, memory, Int(scratch.capacity))
         guard count > 0 else {
             if count == -Int(EAGAIN) { return }
             if count < 0 {
@@ -281,6 +282,9 @@ extension Worker {
         exchange.pointee.lastActivity = now
         exchange.pointee.bytesReceived &+= UInt64(count)
         metrics.tcpMoved(exchange.pointee.edge, read: count, written: 0)
+        guard moved == nil else { return }
+        // A full read: there is much to come.
+        if count == Int(scratch.capacity) { exchange.pointee.movesUp = canMove(upstream, place) }
         if upstream.pointee.isStream {
             pauseReading(index, place)
             guard buffers.append(&exchange.pointee.request, memory, count) else {
@@ -316,7 +320,8 @@ extension Worker {
             pauseReading(index, upstream)
             return
         }
-        let count = receive(index, upstream, memory, Int(scratch.capacity))
+        let moved = exchange.pointee.movesDown ? moveDown(upstream, downstreamIndex, place, exchange) : nil
+        let count = moved ?? receive(index, upstream, memory, Int(scratch.capacity))
         guard count > 0 else {
             if count == -Int(EAGAIN) { return }
             if count < 0 {
@@ -332,6 +337,8 @@ extension Worker {
         exchange.pointee.lastActivity = now
         exchange.pointee.bytesSent &+= UInt64(count)
         metrics.tcpMoved(exchange.pointee.edge, read: 0, written: count)
+        guard moved == nil else { return }
+        if count == Int(scratch.capacity) { exchange.pointee.movesDown = canMove(upstream, place) }
         sendDownstream(downstreamIndex, place, nil, 0, memory, count)
     }
 

@@ -38,10 +38,11 @@ extension Worker {
         _ data: UnsafeRawPointer?,
         _ dataCount: Int,
         _ last: UnsafeRawPointer?,
-        _ lastCount: Int
+        _ lastCount: Int,
+        more: Bool
     ) -> Int {
         guard let tls = place.pointee.tls else {
-            return Socket.send(place.pointee.fd, first, firstCount, data, dataCount, last, lastCount)
+            return Socket.send(place.pointee.fd, first, firstCount, data, dataCount, last, lastCount, more: more)
         }
         return tls.send(first, firstCount, data, dataCount, last, lastCount)
     }

@@ -69,6 +69,7 @@ extension Worker {
             if upstream.pointee.isLive { closeUpstream(index, upstream) }
         }
         buffers.give(&scratch)
+        dropPipe()
     }
 
     func makeReport() -> WorkerReport {

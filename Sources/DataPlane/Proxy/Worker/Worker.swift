@@ -13,6 +13,12 @@ final class Worker: @unchecked Sendable {
     enum Limits {
         /// One read takes at most this much: enough that a large body costs few calls, little enough to stay in the cache.
         static let readSize = 65_536
+        /// The first read of an answer: with more of a large body it would be copied, and need not be.
+        static let firstRead = 16_384
+        /// Rests of bodies from this size on are moved inside the kernel: less is copied faster than a pipe is filled and drained.
+        static let leastMove = 32_768
+        /// One move takes at most this much: what the other side does not take of it has to fit into one buffer.
+        static let mostMove = 196_608
         /// A request is kept for another try up to this size (head and body).
         static let replay = 65_536
         /// The same, where a route asks for more.
@@ -67,6 +73,10 @@ final class Worker: @unchecked Sendable {
     var responseHead = ResponseHead()
     /// Where reads go that need not be kept.
     var scratch: Buffer
+    /// For moves inside the kernel; made with the first, nil again when bytes were left in it.
+    var pipe: SplicePipe?
+    /// This kernel, or what stands around the process, knows no moves between sockets.
+    var refusesMoves = false
     /// Where heads for clients are put together.
     let out: UnsafeMutableRawPointer
     let pathSpace: UnsafeMutableRawPointer
