@@ -209,6 +209,7 @@ struct MeshPublisherTests {
             let base = MeshState(directory: directory, admin: .pipe(path: "\(directory)/admin.sock"))
             let publisher = MeshPublisher(cluster: cluster, base: base, admin: admin) { _ in }
             try await publisher.prepare()
+            await publisher.attach()
             let loops = Task { await cluster.cache.run() }
             await cluster.cache.synced()
             try await cluster.create(LoopKit.service("web"))

@@ -11,6 +11,14 @@ package enum MeshNames {
         "service/\(namespace)/\(name)/\(port)"
     }
 
+    /// The cluster of the same port of another Service in the namespace.
+    static func sibling(of cluster: String, _ name: String) -> String {
+        var parts = cluster.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 4 else { return cluster }
+        parts[2] = name
+        return parts.joined(separator: "/")
+    }
+
     /// The listener inside a pod that takes everything the pod sends.
     package static func outbound(_ namespace: String, _ pod: String) -> String { "outbound/\(namespace)/\(pod)" }
 

@@ -14,6 +14,25 @@ extension ProxyConfiguration {
         warnings = assembly.warnings
     }
 
+    /// Takes over who the endpoints of some Services (`namespace/name`) are; all else stays as it is.
+    package mutating func updateEndpoints(of services: [String], in index: MeshIndex) {
+        let builder = ClusterBuilder(directory: "")
+        for key in services {
+            guard let service = index.services[key], service.type != "ExternalName" else { continue }
+            let pods = index.members(of: service).compactMap { index.pods[$0] }.filter { isIPv4($0.ip) }
+            let addresses = Dictionary(
+                service.manualEndpoints.compactMap { manual in
+                    index.pod(at: manual.address).map { (manual.address, $0) }
+                },
+                uniquingKeysWith: { first, _ in first }
+            )
+            for port in service.carriedPorts {
+                let name = MeshNames.service(service.namespace, service.name, port.port)
+                endpoints[name] = builder.endpoints(service, port, pods: pods, podsByAddress: addresses)
+            }
+        }
+    }
+
     private static func bootstrap(_ state: MeshState) -> Envoy.Bootstrap {
         let address: Envoy.Address =
             switch state.admin {
@@ -98,6 +117,7 @@ private struct Assembly {
         if let address = service.clusterIP, !isIPv4(address) {
             warn(service, "AddressNotCarried", "clusterIP \(address.prefix(64)) is no IPv4 address")
         }
+        checkSplit(service, policy)
         var seen: Set<Int> = []
         for port in service.ports where (1...65535).contains(port.port) {
             guard port.protocolName == "TCP" else {
@@ -126,6 +146,29 @@ private struct Assembly {
                 listeners.append(listenerBuilder.service(service, port, at: address, policy))
             }
             addHostListeners(service, port, name, policy)
+        }
+    }
+
+    /// Requests that go to a part of a split that is not there fail.
+    private mutating func checkSplit(_ service: MeshService, _ policy: ServicePolicy) {
+        for port in service.carriedPorts where !policy.split.isEmpty {
+            guard ServiceProtocol(port) != .tcp else {
+                warn(
+                    service,
+                    "SplitIgnored",
+                    "port \(port.port): weft.dev/traffic-split has no effect on TCP, only on HTTP"
+                )
+                continue
+            }
+            for share in policy.split {
+                let target = state.services.first { $0.namespace == service.namespace && $0.name == share.service }
+                guard target?.carriedPorts.contains(where: { $0.port == port.port }) != true else { continue }
+                warn(
+                    service,
+                    "BackendNotFound",
+                    "weft.dev/traffic-split: there is no Service \(share.service) with port \(port.port)"
+                )
+            }
         }
     }
 

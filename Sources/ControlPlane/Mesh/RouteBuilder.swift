@@ -43,6 +43,18 @@ struct RouteBuilder {
         return routes
     }
 
+    /// The cluster of a Service's port, or those that share its requests.
+    static func specifier(_ cluster: String, _ policy: ServicePolicy) -> Envoy.RouteAction.ClusterSpecifier {
+        guard !policy.split.isEmpty else { return .cluster(cluster) }
+        return .weightedClusters(
+            .init(
+                clusters: policy.split.map {
+                    .init(name: MeshNames.sibling(of: cluster, $0.service), weight: UInt32(clamping: $0.weight))
+                }
+            )
+        )
+    }
+
     private func route(
         _ match: Envoy.RouteMatch,
         _ cluster: String,
@@ -62,7 +74,7 @@ struct RouteBuilder {
             match: match,
             action: .route(
                 .init(
-                    clusterSpecifier: .cluster(cluster),
+                    clusterSpecifier: Self.specifier(cluster, policy),
                     timeout: policy.requestTimeout,
                     retryPolicy: policy.retries > 0 ? retry : nil
                 )

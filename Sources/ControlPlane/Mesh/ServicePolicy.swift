@@ -23,12 +23,20 @@ package struct ServicePolicy: Sendable, Equatable {
     package var maxPendingRequests = 4096
     package var maxRequests = 16384
     package var detectsOutliers = true
+    /// Services of the same namespace that share the requests by weight, at the same port; empty: the Service's own pods.
+    package var split: [Share] = []
+
+    /// One part of a split.
+    package struct Share: Sendable, Equatable {
+        package var service: String
+        package var weight: Int
+    }
 
     /// The annotations that are known, with the domain `weft.dev/`.
     static let names = [
         "connect-timeout", "endpoint-wait", "idle-timeout", "load-balancer", "max-connections", "max-pending-requests",
         "max-requests",
-        "outlier-detection", "request-timeout", "retries",
+        "outlier-detection", "request-timeout", "retries", "traffic-split",
     ]
 
     package init() {}
@@ -58,6 +66,11 @@ package struct ServicePolicy: Sendable, Equatable {
         case "outlier-detection":
             guard text == "on" || text == "off" else { return "on or off" }
             detectsOutliers = text == "on"
+        case "traffic-split":
+            guard let shares = Self.shares(text) else {
+                return "SERVICE=WEIGHT, up to 16 of them, such as web-v1=90,web-v2=10"
+            }
+            split = shares
         case "retries":
             guard let count = Int(text), (0...10).contains(count) else { return "a number from 0 to 10" }
             retries = count
@@ -86,6 +99,26 @@ package struct ServicePolicy: Sendable, Equatable {
         return nil
     }
 
+    /// `web-v1=90,web-v2=10`: every Service once, and not all weights 0.
+    private static func shares(_ text: String) -> [Share]? {
+        var shares: [Share] = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let sides = part.split(separator: "=", omittingEmptySubsequences: false)
+            guard sides.count == 2, let weight = Int(sides[1].trimmed), (0...1_000_000).contains(weight) else {
+                return nil
+            }
+            let name = sides[0].trimmed
+            let isName = name.utf8.allSatisfy {
+                (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D
+            }
+            guard isName, (1...63).contains(name.utf8.count), !shares.contains(where: { $0.service == name }) else {
+                return nil
+            }
+            shares.append(Share(service: name, weight: weight))
+        }
+        return shares.count <= 16 && shares.contains { $0.weight > 0 } ? shares : nil
+    }
+
     /// `1h`, `1m30s`, `1.5s`, `200ms`: up to a week.
     static func duration(_ text: String) -> Duration? {
         guard text.utf8.count <= 24 else { return nil }
@@ -104,5 +137,15 @@ package struct ServicePolicy: Sendable, Equatable {
         }
         guard total <= 604_800 else { return nil }
         return .milliseconds(Int64((total * 1000).rounded()))
+    }
+}
+
+extension Substring {
+    /// Without spaces at its ends.
+    fileprivate var trimmed: String {
+        var text = self
+        while text.first == " " { text.removeFirst() }
+        while text.last == " " { text.removeLast() }
+        return String(text)
     }
 }

@@ -14,6 +14,9 @@ package struct MeshSurroundings: Sendable, Equatable {
     package init() {}
 }
 
+/// Takes what changed for a kind of xDS client. Quick; must not call back.
+package typealias DiscoverySink = @Sendable ([DiscoveryUpdate]) -> Void
+
 /// Turns the cluster's objects into the proxy's configuration files whenever they change, and knows what the proxy uses.
 ///
 /// Bursts of changes are gathered for `gathering`; a pod that leaves does not wait for that.
@@ -33,11 +36,15 @@ package actor MeshPublisher {
     private let cluster: Cluster
     private let admin: any ProxyAdmin
     private let base: MeshState
-    private let ports: HostPortRules
     private let log: @Sendable (String) -> Void
     private let clock = ContinuousClock()
     private var directory: ProxyDirectory
-    private var surroundings = MeshSurroundings()
+    private let inbox = MeshInbox()
+    private var objects: MeshObjects
+    private var configuration: ProxyConfiguration
+    private var discovery: DiscoveryCache
+    /// Who is told what changes for a kind of xDS client.
+    private var audiences: [DiscoveryAudience: DiscoverySink] = [:]
     private let changes: AsyncStream<Void>
     private nonisolated let changed: AsyncStream<Void>.Continuation
     /// Revisions with changed listeners, to be looked at when the proxy has them.
@@ -70,8 +77,9 @@ package actor MeshPublisher {
         self.cluster = cluster
         self.admin = admin
         self.base = base
-        self.ports = ports
-        surroundings.loopback = loopback
+        objects = MeshObjects(ports: ports, loopback: loopback)
+        configuration = ProxyConfiguration(base)
+        discovery = DiscoveryCache(ingressAddress: base.ingressAddress, nodeAddress: base.nodeAddress)
         self.log = log
         directory = ProxyDirectory(path: base.directory)
         (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -86,7 +94,7 @@ package actor MeshPublisher {
     ///   - goesOn: a proxy runs with the files that are there. It must never see fewer objects than there are.
     /// - Throws: `FileFailure`.
     package func prepare(inheriting inherited: [PodNetwork] = [], goesOn: Bool = false) async throws(FileFailure) {
-        for network in inherited { surroundings.networks[network.uid] = network }
+        for network in inherited { objects.place(network.uid, network) }
         try directory.prepare(goesOn: goesOn)
         let files = ConfigurationFiles(ProxyConfiguration(base))
         do throws(FileFailure) {
@@ -102,9 +110,11 @@ package actor MeshPublisher {
     /// Listens to the cache; call before the cache runs.
     package func attach() async {
         let changed = changed
+        let inbox = inbox
         await cluster.cache.listen { change, _ in
-            guard Self.relevantTypes.contains(change.key.type), Self.isRelevant(change) else { return }
-            changed.yield()
+            guard Self.relevantTypes.contains(change.key.type) else { return }
+            inbox.put(change)
+            if Self.isRelevant(change) { changed.yield() }
         }
     }
 
@@ -176,13 +186,8 @@ package actor MeshPublisher {
     /// - Returns: the revision that holds them.
     @discardableResult
     package func publish() async -> Int {
-        let surroundings = surroundings
-        let base = base
-        let ports = ports
-        let state = await cluster.read { MeshState(base, $0, surroundings, ports) }
-        // Another call may have published a later state meanwhile: only the newest surroundings count.
-        guard surroundings == self.surroundings else { return await publish() }
-        let configuration = ProxyConfiguration(state)
+        // Nothing waits between here and the end of the writing: what is written is never older than what was.
+        update()
         do {
             let written = try directory.publish(ConfigurationFiles(configuration, last: directory.last))
             lastFailure = ""
@@ -195,6 +200,42 @@ package actor MeshPublisher {
         let revision = directory.revision
         await tell(configuration.warnings)
         return revision
+    }
+
+    /// Takes over what changed, for the proxy and for every kind of xDS client.
+    private func update() {
+        objects.take(inbox.take())
+        let delta = objects.takeDelta()
+        guard !delta.isEmpty else { return }
+        if delta.isStructural {
+            var state = base
+            state.services = Array(objects.index.services.values)
+            state.pods = Array(objects.index.pods.values)
+            state.ingresses = Array(objects.index.ingresses.values)
+            configuration = ProxyConfiguration(state)
+        } else {
+            configuration.updateEndpoints(of: Array(delta.members.keys), in: objects.index)
+        }
+        for (audience, updates) in discovery.update(objects.index, delta) { audiences[audience]?(updates) }
+    }
+
+    // MARK: xDS
+
+    /// Tells `sink` at once what a kind of xDS client is served, and from then on what changes of it, in order.
+    ///
+    /// - Returns: false when there are too many kinds already.
+    package func open(_ audience: DiscoveryAudience, _ sink: @escaping DiscoverySink) -> Bool {
+        update()
+        guard let updates = discovery.open(audience, objects.index) else { return false }
+        audiences[audience] = sink
+        sink(updates)
+        return true
+    }
+
+    /// Nobody needs a kind any more.
+    package func close(_ audience: DiscoveryAudience) {
+        discovery.close(audience)
+        audiences[audience] = nil
     }
 
     /// Tells each new warning in an event on its object.
@@ -219,22 +260,21 @@ package actor MeshPublisher {
 
     /// A pod's network exists; returns when the proxy listens in it, so that its first connection is not refused.
     package func podPlaced(_ network: PodNetwork) async {
-        surroundings.networks[network.uid] = network
+        objects.place(network.uid, network)
         await applied(await publish())
     }
 
     /// A pod's network is gone.
     package func podGone(uid: String) async {
-        surroundings.networks[uid] = nil
-        surroundings.leaving.remove(uid)
+        objects.place(uid, nil)
         await publish()
     }
 
     /// Takes a pod out of every endpoint set; returns when the proxy confirmed it and the requests that the pod was answering then are
     /// answered, or after a bounded time.
     package func podLeaves(uid: String) async {
-        surroundings.leaving.insert(uid)
-        guard await applied(await publish()), let address = surroundings.networks[uid]?.address else { return }
+        objects.leave(uid)
+        guard await applied(await publish()), let address = objects.surroundings.networks[uid]?.address else { return }
         await drained(address)
     }
 
