@@ -133,7 +133,11 @@ var targets: [Target] = [
         "Controllers",
         ["Bytes", "CWeft", "EnvoyAPI", "Mesh", "Resources", "Store", "Telemetry", "Wire"]
     ),
-    room("ControlPlane", "Servers", ["Bytes", "CWeft", "HTTP", "Reactor", "Resources", "Store", "Telemetry", "Wire"]),
+    room(
+        "ControlPlane",
+        "Servers",
+        ["Bytes", "CWeft", "HTTP", "Mesh", "Reactor", "Resources", "Store", "Telemetry", "Wire"]
+    ),
 
     room("Node", "Sandbox", ["Bytes", "CWeft", "Wire"]),
     room("Node", "Agent", ["CTLS", "CWeft", "Resources", "Sandbox", "Servers", "Store", "Wire"]),
@@ -142,8 +146,8 @@ var targets: [Target] = [
         "Tools",
         "CommandLine",
         [
-            "Agent", "Bytes", "Controllers", "CWeft", "Mesh", "Resources", "Sandbox", "Servers", "Store", "Telemetry",
-            "Wire",
+            "Agent", "Bytes", "Controllers", "CWeft", "Mesh", "Reactor", "Resources", "Sandbox", "Servers", "Store",
+            "Telemetry", "Wire",
         ]
     ),
     program("weft", ["CommandLine", "CWeft"]),
@@ -174,7 +178,7 @@ var targets: [Target] = [
     tests("StoreTests", ["Store", "Resources", "Wire"]),
     tests("MeshTests", ["Mesh", "EnvoyAPI", "Resources", "Wire"]),
     tests("ControllersTests", ["Controllers", "Mesh", "Resources", "Store", "Wire"]),
-    tests("ServersTests", ["Servers", "HTTP", "Reactor", "Resources", "Store", "Wire"]),
+    tests("ServersTests", ["Servers", "HTTP", "Mesh", "Reactor", "Resources", "Store", "Wire"]),
     tests("SandboxTests", ["Sandbox", "CWeft"]),
     tests("AgentTests", ["Agent", "CWeft", "Sandbox", "Resources", "Servers", "Store", "Wire"]),
     tests("CommandLineTests", ["CommandLine", "Controllers", "Resources", "Servers", "Store", "Wire"]),

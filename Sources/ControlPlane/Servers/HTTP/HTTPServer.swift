@@ -35,20 +35,7 @@ package final class HTTPServer: Sendable {
     ///
     /// - Throws: `SystemError` with `EADDRINUSE` when somebody answers there.
     package func listen(unix path: String) async throws(SystemError) {
-        let probe = cweft_connect_unix(path, Int32(SOCK_STREAM.rawValue), 0)
-        guard probe < 0 else {
-            close(probe)
-            throw SystemError(code: EADDRINUSE, operation: "listen on \(path)")
-        }
-        var status = stat()
-        guard lstat(path, &status) != 0 || status.st_mode & S_IFMT == S_IFSOCK else {
-            throw SystemError(code: EEXIST, operation: "listen on \(path), which is no socket")
-        }
-        unlink(path)
-        let fd = cweft_listen_unix(path, Int32(SOCK_STREAM.rawValue), Socket.backlog)
-        guard fd >= 0 else { throw SystemError(code: -fd, operation: "listen on \(path)") }
-        cweft_set_nonblocking(fd)
-        try await core.serve(fd, isUnix: true)
+        try await core.serve(try UnixListener.make(path), isUnix: true)
     }
 
     /// Serves a TCP address, and returns the one that it got (port 0 asks for any).

@@ -43,7 +43,11 @@ enum CheckCommand {
         let status = try? await client.get("/apis/weft.dev/v1alpha1/status", timeout: .seconds(5))
         let warnings = status?["warnings"]?.arrayValue ?? []
         let isolation = status?["isolation"]?.stringValue ?? "unknown"
-        return [MachineFinding("daemon", .ok, "running, version \(running), isolation \(isolation)")]
+        let xds = (status?["xds"]?.arrayValue ?? []).compactMap(\.stringValue).joined(separator: ", ")
+        return [
+            MachineFinding("daemon", .ok, "running, version \(running), isolation \(isolation)"),
+            MachineFinding("xds", .ok, xds.isEmpty ? "not served" : "served on \(xds)"),
+        ]
             + warnings.compactMap { $0.stringValue.map { MachineFinding("daemon", .limited, $0) } }
     }
 

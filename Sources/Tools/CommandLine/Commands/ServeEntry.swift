@@ -13,15 +13,21 @@ enum ServeEntry {
         options: [
             Option("keep-pods", help: "a signal ends the daemon only; pods and proxy run on for the next one"),
             Option("report", value: "FD", help: "write to this open descriptor why the daemon cannot start"),
-            IsolationChoice.option, .stateDirectory,
+            IsolationChoice.option, DiscoveryChoice.option, .stateDirectory,
         ]
     ) { arguments in
         let state = try StateDirectory(arguments)
         let isolation = try IsolationChoice(arguments, state).mode
+        let discovery = try DiscoveryChoice(arguments, state)
         let report = try arguments.integer("report", default: -1, in: 3...1_000_000)
         if report > 0 { _ = fcntl(Int32(report), F_SETFD, FD_CLOEXEC) }
         do {
-            let code = try await ServeCommand.run(state, isolation, leavesPods: arguments.isSet("keep-pods")) {
+            let code = try await ServeCommand.run(
+                state,
+                isolation,
+                discovery,
+                leavesPods: arguments.isSet("keep-pods")
+            ) {
                 if report > 0 { close(Int32(report)) }
             }
             return ExitCode(rawValue: code)

@@ -2,6 +2,7 @@ import Agent
 import Controllers
 import Glibc
 import Mesh
+import Reactor
 import Resources
 import Sandbox
 import Servers
@@ -33,10 +34,13 @@ actor Daemon {
         let agent: Agent
         let admin: UnixProxyAdmin
         let ingressPort: Int
+        let discovery: DiscoveryServer
     }
 
     nonisolated let state: StateDirectory
     nonisolated let isolation: Isolation
+    /// Where xDS is served beside its Unix socket.
+    private nonisolated let xdsAddress: SocketAddress?
     nonisolated let log: ServeLog
     nonisolated let startTime = SQLiteStore.now()
     private nonisolated let stops: AsyncStream<Stop>
@@ -54,9 +58,10 @@ actor Daemon {
     private var tasks: [Task<Void, Never>] = []
     private var agentTask: Task<Void, Never>?
 
-    init(state: StateDirectory, isolation: Isolation, log: ServeLog) {
+    init(state: StateDirectory, isolation: Isolation, xdsAddress: SocketAddress?, log: ServeLog) {
         self.state = state
         self.isolation = isolation
+        self.xdsAddress = xdsAddress
         self.log = log
         isServed = ProxySupervisor.running(pidFile: "\(state.path)/proxy/weft-proxy.pid") != nil
         claim = HostClaim(file: "\(state.path)/claim", isServed: isServed)
@@ -188,7 +193,8 @@ actor Daemon {
             collector: StatCollector(admin: admin),
             agent: agent,
             admin: admin,
-            ingressPort: ingressPort
+            ingressPort: ingressPort,
+            discovery: DiscoveryPorts.server(publisher, cluster, log)
         )
     }
 
@@ -261,12 +267,15 @@ actor Daemon {
         handler.add("stat") { request, _ in await routes.stat(request) }
         handler.add("status") { _, _ in await routes.status() }
         handler.add("clusters") { _, _ in await routes.clusters() }
+        handler.add("xds") { _, _ in .json(JSON.bytes(await parts.discovery.report())) }
         handler.add("shutdown") { request, _ in await routes.shutdown(request) }
         handler.add(path: "metrics") { _, _ in await routes.metrics() }
         let answers = handler
         let server = HTTPServer { await answers.handle($0) }
         try await server.listen(unix: state.socket)
         api = server
+        try await parts.discovery.listen(unix: DiscoveryChoice.socket(state))
+        if let xdsAddress { try await parts.discovery.listen(xdsAddress) }
         let metrics = HTTPServer { request in
             request.path == "/metrics" && request.method == "GET"
                 ? await routes.metrics() : .text("only GET /metrics is here\n", status: 404)
@@ -375,6 +384,7 @@ actor Daemon {
 
     private func finish(removesState: Bool, _ released: @Sendable () -> Void) async {
         await metrics?.shutdown(grace: .zero)
+        await parts?.discovery.shutdown()
         await parts?.store.shutdown()
         log.write("daemon=stopped")
         if removesState {

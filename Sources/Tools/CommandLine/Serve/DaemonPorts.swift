@@ -2,9 +2,11 @@ import Agent
 import CWeft
 import Controllers
 import Glibc
+import Mesh
 import Resources
 import Sandbox
 import Servers
+import Store
 
 /// The proxy's admin over its Unix socket.
 struct UnixProxyAdmin: ProxyAdmin {
@@ -45,6 +47,37 @@ struct MeshPorts: TrafficGate, PodPlaceListener {
     }
 
     func podGone(uid: String) async { await publisher.podGone(uid: uid) }
+}
+
+/// What the xDS server asks of the mesh, and tells people.
+enum DiscoveryPorts {
+    static func server(_ publisher: MeshPublisher, _ cluster: Cluster, _ log: ServeLog) -> DiscoveryServer {
+        DiscoveryServer(
+            source: DiscoverySource(
+                open: { await publisher.open($0, $1) },
+                close: { await publisher.close($0) }
+            ),
+            now: { SQLiteStore.now() },
+            refused: { refusal in
+                let names = refusal.names.prefix(8).joined(separator: ",")
+                log.write(
+                    "xds=refused",
+                    [
+                        "client": refusal.client, "type": refusal.type.shortName, "resources": names,
+                        "error": refusal.error,
+                    ]
+                )
+                cluster.events.record(
+                    Object(ResourceTypes.nodes, name: PodBinder.nodeName),
+                    .warning,
+                    reason: "XDSRefused",
+                    message:
+                        "the xDS client \(refusal.client) refused \(refusal.type.shortName) \(names): \(refusal.error)",
+                    component: "weft"
+                )
+            }
+        )
+    }
 }
 
 /// Gives the pods' name sockets to the server of names.

@@ -71,6 +71,7 @@ struct DaemonRoutes: Sendable {
         ]
         proxy["pid"] = pid.map { .int(Int64($0)) }
         value["proxy"] = proxy
+        value["xds"] = .array(await parts.discovery.addresses.map { .string($0) })
         value["metrics"] = await daemon.metricsAddress.map { .string("http://\($0)/metrics") }
         return .json(JSON.bytes(value))
     }

@@ -13,6 +13,7 @@ enum ServeCommand {
     static func run(
         _ state: StateDirectory,
         _ isolation: Isolation,
+        _ discovery: DiscoveryChoice,
         leavesPods: Bool,
         ready: () -> Void
     ) async throws -> Int32 {
@@ -27,9 +28,11 @@ enum ServeCommand {
             throw error
         }
         IsolationChoice.remember(isolation, in: state)
+        discovery.remember()
         let log = ServeLog(path: state.log)
         let stop = Daemon.Stop(removesState: false, hurries: false, leavesPods: leavesPods)
-        return try await supervise(Daemon(state: state, isolation: isolation, log: log), lock, log, stop, ready)
+        let daemon = Daemon(state: state, isolation: isolation, xdsAddress: discovery.address, log: log)
+        return try await supervise(daemon, lock, log, stop, ready)
     }
 
     private static func supervise(

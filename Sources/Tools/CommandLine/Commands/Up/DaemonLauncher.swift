@@ -6,6 +6,7 @@ import Sandbox
 struct DaemonLauncher: Sendable {
     let state: StateDirectory
     let isolation: IsolationChoice
+    let discovery: DiscoveryChoice
 
     /// How long a daemon may take until its API answers; it opens a store and sweeps leftovers of a predecessor.
     static let patience = Duration.seconds(20)
@@ -85,9 +86,10 @@ struct DaemonLauncher: Sendable {
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSID))
-        let words = [
-            "weft", "serve", "--state-dir", state.path, "--isolation", isolation.mode.rawValue, "--report", "3",
-        ]
+        let words =
+            [
+                "weft", "serve", "--state-dir", state.path, "--isolation", isolation.mode.rawValue, "--report", "3",
+            ] + (discovery.wish.map { ["--xds-address", $0] } ?? [])
         var arguments = words.map { strdup($0) } + [nil]
         defer { for argument in arguments { free(argument) } }
         var pid: pid_t = 0

@@ -16,7 +16,7 @@ enum UpCommand {
         options: [
             Option("detach", short: "d", help: "return when the services are ready, and leave them running"),
             Option("timeout", value: "SECONDS", help: "how long --detach waits for them to be ready (default: 60)"),
-            IsolationChoice.option, .recursive, .namespace, .stateDirectory,
+            IsolationChoice.option, DiscoveryChoice.option, .recursive, .namespace, .stateDirectory,
         ],
         examples: [
             "weft up examples/shop", "weft up --detach web.yaml db.yaml", "cat all.yaml | weft up -",
@@ -38,7 +38,12 @@ enum UpCommand {
         let client = APIClient(state)
         let isNew = !state.holdsObjects
         let isolation = try IsolationChoice(arguments, state)
-        let isOurs = try await DaemonLauncher(state: state, isolation: isolation).ensureRunning(client)
+        let launcher = DaemonLauncher(
+            state: state,
+            isolation: isolation,
+            discovery: try DiscoveryChoice(arguments, state)
+        )
+        let isOurs = try await launcher.ensureRunning(client)
         if !arguments.operands.isEmpty { try await apply(manifests, arguments, client, undoing: isOurs && isNew) }
         guard arguments.isSet("detach") else {
             return try await LiveView(client: client, isOurs: isOurs).run()

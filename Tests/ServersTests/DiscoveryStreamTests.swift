@@ -1,0 +1,476 @@
+import Mesh
+import Servers
+import Testing
+
+/// A stream beside the tables that it is served from.
+private struct Exchange {
+    var stream: DiscoveryStream
+    var tables: DiscoveryTables
+
+    init(_ variant: DiscoveryVariant, isProxyless: Bool = false) {
+        stream = DiscoveryStream(variant)
+        tables = DiscoveryTables(hasServiceNames: isProxyless)
+    }
+
+    mutating func put(_ type: DiscoveryType, _ resources: [String: String]) {
+        let changed = resources.map { DiscoveryResource(name: $0.key, bytes: Array("\($0.key)=\($0.value)".utf8)) }
+        tables.apply([DiscoveryUpdate(type, changed: changed)])
+    }
+
+    mutating func remove(_ type: DiscoveryType, _ names: String...) {
+        tables.apply([DiscoveryUpdate(type, removed: names)])
+    }
+
+    mutating func send(_ request: DiscoveryRequest) throws -> [DiscoveryResponse] {
+        _ = try stream.receive(request)
+        return stream.advance(tables)
+    }
+
+    mutating func ask(_ type: DiscoveryType, _ names: [String] = [], nonce: String = "", version: String = "") throws
+        -> [DiscoveryResponse]
+    {
+        try send(DiscoveryRequest(type, names: names, version: version, nonce: nonce))
+    }
+
+    /// Accepts a response, naming in state of the world what is subscribed to.
+    mutating func accept(_ response: DiscoveryResponse, _ names: [String] = []) throws -> [DiscoveryResponse] {
+        try ask(response.type, names, nonce: response.nonce, version: response.version)
+    }
+
+    mutating func refuse(_ response: DiscoveryResponse, _ names: [String] = []) throws -> [DiscoveryResponse] {
+        var request = DiscoveryRequest(response.type, names: names, nonce: response.nonce)
+        request.refusal = .init(message: "no")
+        return try send(request)
+    }
+
+    mutating func changed() -> [DiscoveryResponse] { stream.advance(tables) }
+}
+
+extension [DiscoveryResponse] {
+    /// Types and names, in their order.
+    fileprivate var outline: [String] {
+        map {
+            "\($0.type.shortName) \($0.resources.map(\.name).joined(separator: " "))"
+                + $0.removed.map { " -\($0)" }.joined()
+        }
+    }
+}
+
+@Suite("xDS, state of the world")
+struct StateOfTheWorldTests {
+    @Test("a gRPC client is answered listener, routes, clusters and endpoints, and its acceptances are not")
+    func proxyless() throws {
+        var exchange = Exchange(.stateOfTheWorld, isProxyless: true)
+        exchange.put(.listener, ["echo.default": "l", "echo.default:80": "l"])
+        exchange.put(.route, ["r-echo": "r"])
+        exchange.put(.cluster, ["c1": "1", "c2": "1", "c3": "1"])
+        exchange.put(.endpoints, ["c1": "1", "c2": "1"])
+        let listeners = try exchange.ask(.listener, ["echo"])
+        #expect(listeners.outline == ["LDS echo"])
+        #expect(try exchange.accept(listeners[0], ["echo"]).isEmpty)
+        let routes = try exchange.ask(.route, ["r-echo"])
+        #expect(routes.outline == ["RDS r-echo"])
+        #expect(try exchange.accept(routes[0], ["r-echo"]).isEmpty)
+        let clusters = try exchange.ask(.cluster, ["c1", "c2"])
+        #expect(clusters.outline == ["CDS c1 c2"])
+        #expect(try exchange.accept(clusters[0], ["c1", "c2"]).isEmpty)
+        let endpoints = try exchange.ask(.endpoints, ["c1", "c2"])
+        #expect(endpoints.outline == ["EDS c1 c2"])
+        #expect(try exchange.accept(endpoints[0], ["c1", "c2"]).isEmpty)
+        // A smaller list is taken note of, and answered with nothing.
+        #expect(try exchange.ask(.cluster, ["c1"], nonce: clusters[0].nonce).isEmpty)
+        exchange.put(.cluster, ["c2": "2", "c3": "2"])
+        #expect(exchange.changed().isEmpty)
+        exchange.put(.cluster, ["c1": "2"])
+        #expect(exchange.changed().outline == ["CDS c1", "EDS c1"])
+    }
+
+    @Test("Services are found by all their names")
+    func names() throws {
+        var exchange = Exchange(.stateOfTheWorld, isProxyless: true)
+        exchange.put(.listener, ["web.shop": "main", "web.shop:80": "80", "web.default": "other"])
+        let names = [
+            "web", "web.shop", "web.shop.svc", "web.shop.svc.cluster.local", "web.shop:80",
+            "web.shop.svc.cluster.local:80",
+            "web.shop:81", "web.shop.example", "web.", "", "web.shop:x",
+        ]
+        let response = try #require(try exchange.ask(.listener, names).first)
+        #expect(response.resources.map(\.name).sorted() == (names[..<6] + ["web."]).sorted())
+        let versions = Dictionary(uniqueKeysWithValues: response.resources.map { ($0.name, $0.version) })
+        #expect(versions["web.shop"] == versions["web.shop.svc"] && versions["web.shop"] != versions["web"])
+    }
+
+    @Test("an Envoy gets all listeners and clusters, and a response waits for the answer to the one before")
+    func wildcard() throws {
+        var exchange = Exchange(.stateOfTheWorld)
+        exchange.put(.cluster, ["a": "1", "b": "1"])
+        let first = try exchange.ask(.cluster)
+        #expect(first.outline == ["CDS a b"])
+        exchange.put(.cluster, ["a": "2"])
+        exchange.put(.cluster, ["c": "1"])
+        #expect(exchange.changed().isEmpty)
+        let second = try exchange.accept(first[0])
+        #expect(second.outline == ["CDS a b c"])
+        #expect(try exchange.accept(second[0]).isEmpty)
+        exchange.remove(.cluster, "b")
+        #expect(exchange.changed().outline == ["CDS a c"])
+    }
+
+    @Test("the first answer comes even when there is nothing, so that nobody waits for its timer")
+    func empty() throws {
+        var exchange = Exchange(.stateOfTheWorld)
+        let first = try exchange.ask(.cluster)
+        #expect(first.outline == ["CDS "])
+        #expect(try exchange.accept(first[0]).isEmpty)
+        #expect(try exchange.ask(.endpoints, ["later"]).isEmpty)
+        exchange.put(.endpoints, ["later": "1"])
+        #expect(exchange.changed().outline == ["EDS later"])
+    }
+
+    @Test("without a name ever all is asked for; after one, no names mean nothing; * means all, whatever else is named")
+    func wildcards() throws {
+        var exchange = Exchange(.stateOfTheWorld)
+        exchange.put(.listener, ["a": "1", "b": "1"])
+        let named = try exchange.ask(.listener, ["a"])
+        #expect(named.outline == ["LDS a"])
+        #expect(try exchange.accept(named[0]).isEmpty)
+        exchange.put(.listener, ["a": "2"])
+        #expect(exchange.changed().isEmpty)
+        let all = try exchange.ask(.listener, ["*", "a"], nonce: named[0].nonce)
+        #expect(all.outline == ["LDS a b"])
+        exchange.put(.endpoints, ["a": "1"])
+        #expect(try exchange.ask(.endpoints).isEmpty)
+        #expect(try exchange.ask(.endpoints, ["*"]).isEmpty)
+    }
+
+    @Test("endpoints come only for what changed")
+    func partial() throws {
+        var exchange = Exchange(.stateOfTheWorld)
+        exchange.put(.endpoints, ["a": "1", "b": "1", "c": "1"])
+        let first = try exchange.ask(.endpoints, ["a", "b"])
+        #expect(first.outline == ["EDS a b"])
+        #expect(try exchange.accept(first[0], ["a", "b"]).isEmpty)
+        exchange.put(.endpoints, ["b": "2", "c": "2"])
+        let second = exchange.changed()
+        #expect(second.outline == ["EDS b"])
+        #expect(second[0].version != first[0].version)
+        #expect(try exchange.accept(second[0], ["a", "b", "c"]).outline == ["EDS c"])
+        exchange.remove(.endpoints, "a")
+        #expect(exchange.changed().isEmpty)
+    }
+
+    @Test("requests with an old nonce are dropped: the answer to the newest response says all again")
+    func stale() throws {
+        var exchange = Exchange(.stateOfTheWorld)
+        exchange.put(.endpoints, ["a": "1", "b": "1"])
+        let first = try exchange.ask(.endpoints, ["a"])
+        _ = try exchange.accept(first[0], ["a"])
+        exchange.put(.endpoints, ["a": "2"])
+        let second = exchange.changed()
+        #expect(try exchange.ask(.endpoints, ["a", "b"], nonce: first[0].nonce).isEmpty)
+        #expect(try exchange.accept(second[0], ["a", "b"]).outline == ["EDS b"])
+    }
+
+    @Test("what was refused is not sent again before it changes")
+    func refusal() throws {
+        var exchange = Exchange(.stateOfTheWorld)
+        exchange.put(.cluster, ["a": "1", "b": "bad"])
+        let first = try exchange.ask(.cluster)
+        #expect(try exchange.refuse(first[0]).isEmpty)
+        #expect(exchange.changed().isEmpty)
+        let report = try #require(exchange.stream.reports.first?.report)
+        #expect(
+            report.error == "no" && report.refusals == 1 && report.accepted == "" && report.refusedNames == ["a", "b"]
+        )
+        exchange.put(.cluster, ["b": "good"])
+        let second = exchange.changed()
+        #expect(second.outline == ["CDS a b"])
+        #expect(try exchange.accept(second[0]).isEmpty)
+        #expect(exchange.stream.reports.first?.report.error == "")
+        #expect(exchange.stream.reports.first?.report.accepted == second[0].version)
+    }
+
+    @Test("one bad assignment of endpoints keeps no other back: a refused response comes again in halves")
+    func halves() throws {
+        var exchange = Exchange(.stateOfTheWorld)
+        exchange.put(.endpoints, ["a": "1", "b": "bad", "c": "1", "d": "1"])
+        let names = ["a", "b", "c", "d"]
+        var due = try exchange.ask(.endpoints, names)
+        var accepted: Set<String> = []
+        var sent = 0
+        while let response = due.first {
+            sent += 1
+            try #require(sent < 10)
+            if response.resources.contains(where: { $0.name == "b" }) {
+                due = try exchange.refuse(response, names)
+            } else {
+                accepted.formUnion(response.resources.map(\.name))
+                due = try exchange.accept(response, names)
+            }
+        }
+        #expect(accepted == ["a", "c", "d"])
+        exchange.put(.endpoints, ["a": "2"])
+        let next = exchange.changed()
+        #expect(next.outline == ["EDS a"])
+        exchange.put(.endpoints, ["b": "good"])
+        #expect(try exchange.accept(next[0], names).outline == ["EDS b"])
+    }
+
+    @Test("a client that comes again with the set as it is needs no answer; with another one it does")
+    func again() throws {
+        var exchange = Exchange(.stateOfTheWorld)
+        exchange.put(.cluster, ["a": "1", "b": "1"])
+        let version = try exchange.ask(.cluster)[0].version
+        exchange.stream = DiscoveryStream(.stateOfTheWorld)
+        #expect(try exchange.ask(.cluster, version: version).isEmpty)
+        exchange.put(.cluster, ["b": "2"])
+        #expect(exchange.changed().outline == ["CDS a b"])
+        exchange.stream = DiscoveryStream(.stateOfTheWorld)
+        #expect(try exchange.ask(.cluster, version: version).outline == ["CDS a b"])
+        exchange.stream = DiscoveryStream(.stateOfTheWorld)
+        #expect(try exchange.ask(.cluster, version: "of another server").outline == ["CDS a b"])
+    }
+
+    @Test("a changed cluster has its endpoints sent again, for which the client waits")
+    func warming() throws {
+        var exchange = Exchange(.stateOfTheWorld)
+        exchange.put(.cluster, ["a": "1", "b": "1"])
+        exchange.put(.endpoints, ["a": "1", "b": "1"])
+        let clusters = try exchange.ask(.cluster)
+        _ = try exchange.accept(clusters[0])
+        let endpoints = try exchange.ask(.endpoints, ["a", "b"])
+        _ = try exchange.accept(endpoints[0], ["a", "b"])
+        exchange.put(.cluster, ["b": "2"])
+        #expect(exchange.changed().outline == ["CDS a b", "EDS b"])
+    }
+
+    @Test("a cluster goes after the routes that named it")
+    func order() throws {
+        var exchange = Exchange(.stateOfTheWorld)
+        exchange.put(.cluster, ["new": "1", "old": "1"])
+        exchange.remove(.cluster, "new")
+        exchange.put(.listener, ["l": "1"])
+        exchange.put(.route, ["r": "old"])
+        for (type, names) in [(DiscoveryType.cluster, []), (.listener, []), (.route, ["r"])] {
+            _ = try exchange.accept(try exchange.ask(type, names)[0], names)
+        }
+        exchange.put(.cluster, ["new": "1"])
+        exchange.remove(.cluster, "old")
+        exchange.put(.route, ["r": "new"])
+        let due = exchange.changed()
+        #expect(due.outline == ["CDS new old", "RDS r"])
+        #expect(try exchange.accept(due[0]).isEmpty)
+        #expect(try exchange.accept(due[1], ["r"]).outline == ["CDS new"])
+    }
+
+    @Test("types are answered each for itself, with nonces that never come twice")
+    func interleaved() throws {
+        var exchange = Exchange(.stateOfTheWorld)
+        exchange.put(.cluster, ["a": "1"])
+        exchange.put(.listener, ["l": "1"])
+        let clusters = try exchange.ask(.cluster)
+        let listeners = try exchange.ask(.listener)
+        #expect(clusters.outline == ["CDS a"] && listeners.outline == ["LDS l"])
+        #expect(clusters[0].nonce != listeners[0].nonce)
+        exchange.put(.cluster, ["a": "2"])
+        exchange.put(.listener, ["l": "2"])
+        let second = try exchange.accept(listeners[0])
+        #expect(second.outline == ["LDS l"])
+        #expect(try exchange.accept(clusters[0]).outline == ["CDS a"])
+    }
+
+    @Test("what is not served is not answered, and too many names end the stream")
+    func strange() throws {
+        var exchange = Exchange(.stateOfTheWorld)
+        var request = DiscoveryRequest(.cluster)
+        request.typeURL = "type.googleapis.com/envoy.service.runtime.v3.Runtime"
+        #expect(try exchange.send(request).isEmpty)
+        #expect(throws: GRPCStatus.self) {
+            _ = try exchange.ask(.endpoints, (0...DiscoveryStream.nameLimit).map { "\($0)" })
+        }
+    }
+}
+
+@Suite("xDS, delta")
+struct DeltaTests {
+    @Test("only what changed is sent, with what is gone")
+    func changes() throws {
+        var exchange = Exchange(.delta)
+        exchange.put(.cluster, ["a": "1", "b": "1"])
+        let first = try exchange.ask(.cluster)
+        #expect(first.outline == ["CDS a b"])
+        exchange.put(.cluster, ["b": "2", "c": "1"])
+        exchange.remove(.cluster, "a")
+        #expect(exchange.changed().isEmpty)
+        let second = try exchange.accept(first[0])
+        #expect(second.outline == ["CDS b c -a"])
+        #expect(try exchange.accept(second[0]).isEmpty)
+        exchange.put(.cluster, ["c": "2"])
+        #expect(exchange.changed().outline == ["CDS c"])
+    }
+
+    @Test("of 10000 assignments of endpoints the one that changed is sent")
+    func many() throws {
+        var exchange = Exchange(.delta)
+        let names = (0..<10_000).map { "c\($0)" }
+        exchange.put(.endpoints, Dictionary(uniqueKeysWithValues: names.map { ($0, "1") }))
+        var due = try exchange.ask(.endpoints, names)
+        var received = 0
+        while let response = due.first {
+            received += response.resources.count
+            due = try exchange.accept(response)
+        }
+        #expect(received == names.count)
+        exchange.put(.endpoints, ["c77": "2"])
+        #expect(exchange.changed().outline == ["EDS c77"])
+    }
+
+    @Test("a name that is not there is told at once, and comes when it is")
+    func absent() throws {
+        var exchange = Exchange(.delta)
+        exchange.put(.endpoints, ["a": "1"])
+        let first = try exchange.ask(.endpoints, ["a", "b"])
+        #expect(first.outline == ["EDS a -b"])
+        #expect(try exchange.accept(first[0]).isEmpty)
+        exchange.put(.endpoints, ["b": "1"])
+        let second = exchange.changed()
+        #expect(second.outline == ["EDS b"])
+        _ = try exchange.accept(second[0])
+        exchange.remove(.endpoints, "b")
+        #expect(exchange.changed().outline == ["EDS  -b"])
+    }
+
+    @Test("a name that is asked for again is sent again; one that was dropped is not told of any more")
+    func again() throws {
+        var exchange = Exchange(.delta)
+        exchange.put(.endpoints, ["a": "1", "b": "1"])
+        let first = try exchange.ask(.endpoints, ["a", "b"])
+        _ = try exchange.accept(first[0])
+        let second = try exchange.ask(.endpoints, ["a"])
+        #expect(second.outline == ["EDS a"])
+        var request = DiscoveryRequest(.endpoints, nonce: second[0].nonce)
+        request.dropped = ["b"]
+        #expect(try exchange.send(request).isEmpty)
+        exchange.put(.endpoints, ["b": "2"])
+        #expect(exchange.changed().isEmpty)
+    }
+
+    @Test("of a dropped name that the wildcard covers the client is told anew")
+    func droppedUnderWildcard() throws {
+        var exchange = Exchange(.delta)
+        exchange.put(.cluster, ["a": "1", "b": "1"])
+        let first = try exchange.ask(.cluster, ["*", "a", "x"])
+        #expect(first.outline == ["CDS a b -x"])
+        _ = try exchange.accept(first[0])
+        var request = DiscoveryRequest(.cluster)
+        request.dropped = ["a", "x"]
+        let second = try exchange.send(request)
+        #expect(second.outline == ["CDS a -x"])
+        _ = try exchange.accept(second[0])
+        request.dropped = ["*"]
+        #expect(try exchange.send(request).isEmpty)
+        exchange.put(.cluster, ["a": "2"])
+        #expect(exchange.changed().isEmpty)
+    }
+
+    @Test("a client that comes again says what it holds, and gets the difference")
+    func initialVersions() throws {
+        var exchange = Exchange(.delta)
+        exchange.put(.cluster, ["a": "1", "b": "1", "c": "1"])
+        let held = Dictionary(
+            uniqueKeysWithValues: try exchange.ask(.cluster)[0].resources.map { ($0.name, $0.version) }
+        )
+        exchange.stream = DiscoveryStream(.delta)
+        exchange.put(.cluster, ["b": "2", "d": "1"])
+        exchange.remove(.cluster, "c")
+        var request = DiscoveryRequest(.cluster)
+        request.held = held
+        #expect(try exchange.send(request).outline == ["CDS b d -c"])
+        exchange.stream = DiscoveryStream(.delta)
+        exchange.put(.endpoints, ["a": "1"])
+        var endpoints = DiscoveryRequest(.endpoints, names: ["a"])
+        endpoints.held = ["a": "of another server", "z": "1"]
+        #expect(try exchange.send(endpoints).outline == ["EDS a"])
+    }
+
+    @Test("changes of names count even when their request answers an old response")
+    func stale() throws {
+        var exchange = Exchange(.delta)
+        exchange.put(.endpoints, ["a": "1", "b": "1"])
+        let first = try exchange.ask(.endpoints, ["a"])
+        #expect(try exchange.ask(.endpoints, ["b"], nonce: "none of ours").isEmpty)
+        #expect(try exchange.accept(first[0]).outline == ["EDS b"])
+    }
+
+    @Test("what was refused waits for its change, and is told when it is gone")
+    func refusal() throws {
+        var exchange = Exchange(.delta)
+        exchange.put(.cluster, ["a": "1", "b": "1"])
+        let first = try exchange.ask(.cluster)
+        _ = try exchange.accept(first[0])
+        exchange.put(.cluster, ["b": "bad"])
+        let bad = exchange.changed()
+        #expect(try exchange.refuse(bad[0]).isEmpty)
+        exchange.put(.cluster, ["a": "2"])
+        let next = exchange.changed()
+        #expect(next.outline == ["CDS a"])
+        _ = try exchange.accept(next[0])
+        exchange.remove(.cluster, "b")
+        #expect(exchange.changed().outline == ["CDS  -b"])
+    }
+
+    @Test("a large change is split, each piece after the answer to the one before")
+    func split() throws {
+        var exchange = Exchange(.delta)
+        let large = String(repeating: "x", count: DiscoveryStream.responseBytes * 2 / 3)
+        exchange.put(.route, ["a": large, "b": large, "c": large])
+        var due = try exchange.ask(.route, ["a", "b", "c"])
+        var pieces: [[String]] = []
+        while let response = due.first {
+            pieces.append(response.resources.map(\.name))
+            due = try exchange.accept(response)
+        }
+        #expect(pieces == [["a", "b"], ["c"]])
+    }
+
+    @Test("endpoints of a changed cluster are sent again, and a cluster goes after the routes that named it")
+    func order() throws {
+        var exchange = Exchange(.delta)
+        exchange.put(.cluster, ["old": "1", "other": "1"])
+        exchange.put(.endpoints, ["other": "1"])
+        exchange.put(.route, ["r": "old"])
+        for (type, names) in [(DiscoveryType.cluster, []), (.endpoints, ["other"]), (.route, ["r"])] {
+            _ = try exchange.accept(try exchange.ask(type, names)[0])
+        }
+        exchange.put(.cluster, ["new": "1", "other": "2"])
+        exchange.remove(.cluster, "old")
+        exchange.put(.route, ["r": "new"])
+        let due = exchange.changed()
+        #expect(due.outline == ["CDS new other", "EDS other", "RDS r"])
+        _ = try exchange.accept(due[0])
+        _ = try exchange.accept(due[1])
+        #expect(try exchange.accept(due[2]).outline == ["CDS  -old"])
+    }
+}
+
+@Suite("xDS, messages")
+struct DiscoveryMessageTests {
+    @Test("requests that are no requests are refused, never a trap")
+    func hostile() {
+        for bytes: [UInt8] in [[0xFF], [0x12, 0x7F], [0x0A], Array(repeating: 0x0A, count: 64)] {
+            for variant in DiscoveryVariant.allCases {
+                #expect(throws: GRPCStatus.self) { _ = try DiscoveryRequest(bytes, variant) }
+            }
+        }
+    }
+
+    @Test("equal bytes have equal versions, in every run")
+    func digest() {
+        let resource = DiscoveryResource(name: "a", bytes: Array("some bytes of a resource".utf8))
+        #expect(resource.version == DiscoveryResource(name: "b", bytes: resource.bytes).version)
+        #expect(DiscoveryDigest.parse(resource.version) == resource.digest)
+        var seen: Set<UInt64> = []
+        for count in 0..<64 { seen.insert(DiscoveryDigest.of(Array(repeating: 0, count: count))) }
+        #expect(seen.count == 64)
+    }
+}
