@@ -64,6 +64,7 @@ class Service(grpc.GenericRpcHandler):
 
         done = threading.Event()
         context.add_callback(done.set)
+        print("hanging", flush=True)
         done.wait(DEADLINE)
         print("cancelled", flush=True)
         return b""
@@ -71,7 +72,7 @@ class Service(grpc.GenericRpcHandler):
 
 @contextlib.contextmanager
 def server(port=0):
-    """Gives (process, port)."""
+    """Gives (process, port). Each call of `hang` writes `hanging` when it has come, and `cancelled` when it is over."""
     process = subprocess.Popen([sys.executable, __file__, str(port)], stdout=subprocess.PIPE, text=True)
     try:
         yield process, int(process.stdout.readline())

@@ -65,6 +65,16 @@ public struct BufferPool: ~Copyable {
         }
     }
 
+    /// Gives up what waits for its next use.
+    public mutating func shrink() {
+        Self.release(heads.0)
+        Self.release(heads.1)
+        Self.release(heads.2)
+        Self.release(heads.3)
+        heads = (nil, nil, nil, nil)
+        counts = (0, 0, 0, 0)
+    }
+
     /// An empty buffer of at least `size` bytes; nil when that is more than the largest.
     @inlinable
     public mutating func take(_ size: Int) -> Buffer? {

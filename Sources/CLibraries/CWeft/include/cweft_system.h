@@ -21,6 +21,9 @@
 /// `errno` of the last failed call on this thread.
 static inline int cweft_errno(void) { return errno; }
 
+/// Gives memory that the allocator keeps for later back to the system.
+void cweft_trim_heap(void);
+
 /// `fcntl` with one integer argument.
 int cweft_fcntl(int fd, int command, long argument);
 

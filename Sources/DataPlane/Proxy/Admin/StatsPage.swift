@@ -32,6 +32,7 @@ struct StatsPage {
             }
         }
         stats.add(server, summary, listeners: listeners.count, clusters: clusters.count)
+        server.overload?.write(into: &stats)
     }
 
     /// Adds the numbers that Envoy has not, and those that are counted outside the workers.
@@ -184,6 +185,7 @@ struct ServerState {
     /// Asked for by `/healthcheck/fail`.
     var failsHealthCheck = false
     var startNanoseconds: UInt64 = 0
+    var overload: OverloadReport?
 
     var uptimeSeconds: UInt64 {
         let now = WallClock.now()

@@ -15,6 +15,8 @@ enum WorkerCommand: Sendable {
     case ejected(ClusterEjection)
     /// The numbers of another worker's requests, to the worker that decides by them.
     case tallies([ClusterTallies])
+    /// Give up this much from now on.
+    case overload(OverloadLevels)
     /// Begin a call or a stream, or go on with one: for the first worker.
     case call(CallCommand)
     /// Stop accepting. Gracefully: keep-alive connections are told to close with their next answer, and connections still

@@ -10,6 +10,8 @@ final class ControlInbox: Sendable {
     private let events = Lock<[ControlEvent]>([])
     /// The connections of all clients with all workers.
     let connections = SharedCount()
+    /// How late workers come to their work, nanoseconds.
+    let lag = SharedPeak()
     /// Listening Unix sockets of all workers.
     let unixListeners = UnixListeners()
     /// Becomes readable when there is something to take.

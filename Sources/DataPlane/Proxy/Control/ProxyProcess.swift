@@ -22,6 +22,7 @@ final class ProxyProcess: EventHandler {
     private let watch: ConfigurationWatch
     let names: NameWatch
     private(set) var health: HealthMonitor?
+    private let overload: OverloadMonitor
     /// The newest generation whose endpoints were all checked once.
     private var checkedGeneration: UInt64 = 0
     private let keeper: KeeperClient?
@@ -59,9 +60,12 @@ final class ProxyProcess: EventHandler {
         let loop = loop
         keeper = options.keeperPath.map { KeeperClient(path: $0, workerCount: count, loop: loop, log: log) }
         store.onWarning = { [log] in log.warning($0) }
+        let manager = OverloadSetup.compile(bootstrap.overloadManager, memory: ResourceReader.memoryBudget())
+        overload = OverloadMonitor(manager.setup, loop: loop, lag: workers.inbox.lag, log: log)
         do {
             try store.load(bootstrap)
-        } catch { throw StartError(message: error.lines.joined(separator: "\n")) }
+        } catch { throw StartError(message: (error.lines + manager.problems).joined(separator: "\n")) }
+        guard manager.problems.isEmpty else { throw StartError(message: manager.problems.joined(separator: "\n")) }
     }
 
     /// Serves until a signal or the admin ends it; the exit code.
@@ -89,6 +93,7 @@ final class ProxyProcess: EventHandler {
         }
         accessLogs.start()
         startHealth()
+        startOverload()
         publish()
         log.info("started", ["workers": "\(state.workers)", "pid": "\(getpid())", "version": Self.version])
         loop.run()
@@ -150,6 +155,12 @@ final class ProxyProcess: EventHandler {
             default: break
             }
         }
+    }
+
+    private func startOverload() {
+        overload.onReport = { [unowned self] in state.overload = $0 }
+        overload.onChange = { [unowned self] in workers.send(.overload($0)) }
+        do { try overload.start() } catch { log.error("the overload manager does not run", ["error": "\(error)"]) }
     }
 
     private func startAdmin() throws(SystemError) {

@@ -99,6 +99,8 @@ package enum ProxyProgram {
     ) throws(ConfigurationProblems) -> Int32 {
         let store = ConfigurationStore()
         try store.load(bootstrap)
+        let problems = OverloadSetup.compile(bootstrap.overloadManager, memory: 0).problems
+        guard problems.isEmpty else { throw ConfigurationProblems(lines: problems) }
         if let admin = bootstrap.admin {
             store.context.reset()
             if let address = admin.address {

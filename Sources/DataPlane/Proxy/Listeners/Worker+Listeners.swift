@@ -3,6 +3,7 @@ import CWeft
 import Glibc
 import Reactor
 import TLS
+import Traffic
 
 /// Opens and closes listening sockets.
 extension Worker {
@@ -49,6 +50,7 @@ extension Worker {
                     announce(socket)
                 }
             }
+            if overload.isWhole(.stopAcceptingConnections) { pauseAccepting(state) }
             if state.lastError != nil { report(state, nil) }
             state.lastError = nil
         } catch {
@@ -187,6 +189,7 @@ extension Worker {
     }
 
     func resumeAccepting() {
+        guard !overload.isWhole(.stopAcceptingConnections) else { return }
         for case let state? in listeners {
             for position in state.sockets.indices where state.sockets[position].isPaused {
                 state.sockets[position].isPaused = false
@@ -199,6 +202,10 @@ extension Worker {
     private func accepted(_ fd: Int32, _ peer: SocketAddress, _ state: ListenerState, _ address: SocketAddress) {
         metrics.count(.downstreamConnectionsTotal)
         state.connectionsTotal &+= 1
+        if isUnderPressure, refusesConnection() {
+            Socket.close(fd)
+            return
+        }
         let configuration = state.configuration
         let most =
             configuration.settings.ignoresProcessLimit ? 0 : current.pointee.snapshot.limits.maxDownstreamConnections

@@ -201,6 +201,12 @@ private struct ProxyFamily {
                 (("outcome", "over_budget"), .retriesOverBudget), (("outcome", "limit_reached"), .retriesLimitReached),
             ]
         ),
+        ProxyFamily(
+            name: "overload_connections_closed_total",
+            kind: .counter,
+            help: "Connections closed because there was too much to do.",
+            counters: [(("kind", "idle"), .idleConnectionsShed), (("kind", "new"), .connectionsShed)]
+        ),
         one("internal_redirects_total", .redirectsFollowed, "Redirects of endpoints that were followed here."),
         ProxyFamily(
             name: "mirror_total",
@@ -280,6 +286,6 @@ private struct ProxyFamily {
         one("system_call_failures_total", .systemCallFailures, "Other system calls that failed unexpectedly."),
         one("buffer_bytes", .bufferBytes, "Memory in connection buffers."),
         one("loop_iterations_total", .loopIterations, "Turns of the workers' loops."),
-        one("loop_lag_microseconds", .loopLagMicroseconds, "Longest turn of a worker's loop since the last scrape."),
+        one("loop_lag_microseconds", .loopLagMicroseconds, "How late a worker's loop came to its last look at itself."),
     ]
 }

@@ -5,6 +5,7 @@ enum ProxyCounter: Int, CaseIterable, Sendable {
     case downstreamRequestsTotal
     case downstreamHTTP2Connections, downstreamHTTP2Requests
     // Requests that the proxy answered itself.
+    case idleConnectionsShed, connectionsShed
     case requestsShed, requestsTimedOut, noRoute, noCluster, noHealthyEndpoint
     // Towards endpoints.
     case upstreamHTTP2Connections, upstreamHTTP2Requests
@@ -31,7 +32,7 @@ enum ProxyCounter: Int, CaseIterable, Sendable {
 enum ProxyGauge: Int, CaseIterable, Sendable {
     case downstreamConnections, downstreamHTTP2Open, downstreamRequests, upstreamConnections, upstreamConnectionsIdle
     case bufferBytes
-    /// The longest time between two waits of the loop since the last report, microseconds.
+    /// How late the loop came to its last look at itself, microseconds.
     case loopLagMicroseconds
 }
 

@@ -61,6 +61,7 @@ extension Worker {
             writer.put(location)
             writer.endLine()
         }
+        if status == 503, exchange.pointee.responseFlags.contains(.overloadManager) { writer.put("retry-after: 1\r\n") }
         // RFC 9110 section 15.5.22, RFC 6455 section 4.4.
         if status == 426 { writer.put("upgrade: websocket\r\nsec-websocket-version: 13\r\n") }
         let hasBody = status >= 200 && status != 204 && status != 304

@@ -275,6 +275,9 @@ extension Worker {
         case .route(let route, let host):
             exchange.pointee.route = route
             if route.pointee.isCounted { noteCounted(exchange, route, host, facts.view) }
+            if isUnderPressure, sheds(exchange, route) {
+                return reject(exchangeIndex, exchange, body, count, status: 503, "the proxy has too much to do")
+            }
             if route.pointee.remembersRequest, exchange.pointee.record.isEmpty {
                 record(exchange, facts.base, head.length)
             }

@@ -45,9 +45,12 @@ extension Worker {
 
     /// Whether a connection of HTTP/1 ends with this answer. Gradually: the more surely, the more of the time has passed.
     @inline(__always)
-    var endsForDrain: Bool { isDraining && (drainSince == 0 || drawsEnd()) }
+    var endsForDrain: Bool { (isDraining || isUnderPressure) && (endsForOverload || isDraining && drawsEnd()) }
+
+    private var endsForOverload: Bool { isUnderPressure && overload.takes(.disableKeepAlive, random: random.next()) }
 
     private func drawsEnd() -> Bool {
+        guard drainSince > 0 else { return true }
         let time = current.pointee.snapshot.limits.drainTime
         return time == 0 || random.next() % time < now &- drainSince
     }

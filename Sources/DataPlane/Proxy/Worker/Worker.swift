@@ -40,6 +40,8 @@ final class Worker: @unchecked Sendable {
         /// How long an idle connection may still bring a request after SIGTERM.
         static let idleGrace: UInt64 = 250_000_000
         static let sweepInterval: UInt64 = 1_000_000_000
+        /// How often a worker with connections looks how late it is.
+        static let lagInterval: UInt64 = 100_000_000
         static let acceptPause: UInt64 = 100_000_000
         /// Handshakes with clients in one turn of the loop.
         static let handshakes = 16
@@ -142,6 +144,11 @@ final class Worker: @unchecked Sendable {
     var sweepTimer = TimerID.none
     var acceptTimer = TimerID.none
     var drainTimer = TimerID.none
+    var lagTimer = TimerID.none
+    var lagDue: UInt64 = 0
+    /// What is given up because there is too much to do, and whether that is anything.
+    var overload = OverloadLevels()
+    var isUnderPressure = false
     var isDraining = false
     /// The connections are told.
     var drainsGracefully = false
@@ -222,6 +229,9 @@ final class Worker: @unchecked Sendable {
         acceptTimer = loop.timers.make(token: Token(.workerTimer, 1, generation: 0).raw)
         drainTimer = loop.timers.make(token: Token(.workerTimer, 2, generation: 0).raw)
         loop.timers.set(sweepTimer, Instant(nanoseconds: now &+ Limits.sweepInterval))
+        lagTimer = loop.timers.make(token: Token(.workerTimer, 3, generation: 0).raw)
+        lagDue = now &+ Limits.sweepInterval
+        loop.timers.set(lagTimer, Instant(nanoseconds: lagDue))
         updateWallClock()
         while !isStopped { turn() }
         shutDown()
@@ -276,6 +286,7 @@ final class Worker: @unchecked Sendable {
             switch token.index {
             case 0: sweep()
             case 1: resumeAccepting()
+            case 3: measureLag()
             default: cutRemaining()
             }
         default: break
@@ -319,6 +330,7 @@ final class Worker: @unchecked Sendable {
         case .ejected(let other): follow(other)
         case .tallies(let tallies): add(tallies)
         case .call(let command): obey(command)
+        case .overload(let levels): take(levels)
         case .report(let id): control.post(.report(id: id, makeReport()))
         case .drain(let isGraceful, let deadline): drain(isGraceful: isGraceful, deadline: deadline)
         case .stop: isStopped = true
