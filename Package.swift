@@ -108,6 +108,15 @@ var targets: [Target] = [
         linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]
     ),
 
+    .target(
+        name: "CCompression",
+        path: "Sources/CLibraries/CCompression",
+        cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
+        linkerSettings: [
+            .linkedLibrary("z"), .linkedLibrary("brotlienc"), .linkedLibrary("brotlidec"), .linkedLibrary("zstd"),
+        ]
+    ),
+
     room("Common", "Bytes", ["CWeft"], settings: dataPlane),
     room("Common", "Wire", ["Bytes", "CWeft", "CYAML"]),
     room("Common", "EnvoyAPI", ["Wire"]),
@@ -116,11 +125,16 @@ var targets: [Target] = [
     room("DataPlane", "Reactor", ["Bytes", "CCares", "CWeft"], settings: dataPlane),
     room("DataPlane", "HTTP", ["Bytes", "CNghttp2", "CWeft"], settings: dataPlane),
     room("DataPlane", "TLS", ["COpenSSL"], settings: dataPlane),
-    room("DataPlane", "Traffic", ["Bytes", "CRE2", "CXXHash", "HTTP"], settings: dataPlane),
+    room("DataPlane", "Compression", ["CCompression"], settings: dataPlane),
+    room("DataPlane", "Tokens", ["COpenSSL", "Wire"], settings: dataPlane),
+    room("DataPlane", "Traffic", ["Bytes", "CRE2", "CXXHash", "HTTP", "Tokens", "Wire"], settings: dataPlane),
     room(
         "DataPlane",
         "Proxy",
-        ["Bytes", "CWeft", "EnvoyAPI", "HTTP", "Reactor", "Telemetry", "TLS", "Traffic", "Wire"],
+        [
+            "Bytes", "Compression", "CWeft", "EnvoyAPI", "HTTP", "Reactor", "Telemetry", "TLS", "Tokens", "Traffic",
+            "Wire",
+        ],
         readmes: ["README.md", "Filters/README.md"],
         settings: dataPlane
     ),
@@ -172,6 +186,8 @@ var targets: [Target] = [
     tests("ReactorTests", ["Reactor", "Bytes", "CWeft"]),
     tests("HTTPTests", ["HTTP", "Bytes"]),
     tests("TLSTests", ["TLS"]),
+    tests("CompressionTests", ["Compression"]),
+    tests("TokensTests", ["Tokens", "Wire"]),
     tests("TrafficTests", ["Traffic", "HTTP"]),
     tests("ProxyTests", ["Proxy", "EnvoyAPI", "HTTP", "Reactor", "Telemetry", "Traffic", "Wire", "Bytes"]),
     tests("ResourcesTests", ["Resources", "Wire"]),

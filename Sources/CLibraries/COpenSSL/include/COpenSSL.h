@@ -167,4 +167,25 @@ const char *wtls_group(const struct wtls_session *session);
 int wtls_certificates(const void *text, size_t length, void (*use)(void *, const struct wtls_certificate *),
     void *argument, char *error, size_t size);
 
+/// Signatures of tokens. A key is constant: any thread may verify with it.
+struct wsig_key;
+
+/// Sizes of RSA keys that are accepted: smaller ones prove nothing (RFC 7518 section 3.3), larger ones take too long.
+enum { wsig_rsa_least_bits = 2048, wsig_rsa_most_bits = 8192 };
+
+enum wsig_scheme { wsig_rsa_pkcs1, wsig_rsa_pss, wsig_ecdsa, wsig_eddsa };
+
+/// NULL when the numbers are no key of the kind, or none that is accepted. A point is 04 and both coordinates.
+struct wsig_key *wsig_rsa(const uint8_t *n, size_t n_length, const uint8_t *e, size_t e_length);
+struct wsig_key *wsig_ec(const char *group, const uint8_t *point, size_t length);
+struct wsig_key *wsig_ed25519(const uint8_t *bytes, size_t length);
+void wsig_free(struct wsig_key *key);
+
+/// 1 when the signature is the key's for this message. `bits`: of the SHA-2 sum.
+int wsig_verify(const struct wsig_key *key, enum wsig_scheme scheme, int bits, const void *message, size_t length,
+                const void *signature, size_t signature_length);
+/// The same for a shared secret; takes the same time wherever the sums differ.
+int wsig_verify_hmac(int bits, const void *secret, size_t secret_length, const void *message, size_t length,
+                     const void *signature, size_t signature_length);
+
 #endif

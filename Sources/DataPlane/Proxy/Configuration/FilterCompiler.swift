@@ -59,6 +59,12 @@ struct FilterCompiler {
             let parts: FilterStep.Parts =
                 rules.readsRequest ? [.request, .answer, .remembersRequest] : [.request, .answer]
             add(.headerMutation(.passUnretained(rules)), parts, rules)
+        case .compressor(let message):
+            let settings = CompressorSettings(message, context, prefix: statPrefix)
+            add(.compressor(.passUnretained(settings)), [.request, .answer], settings)
+        case .decompressor(let message):
+            let settings = DecompressorSettings(message, context, prefix: statPrefix)
+            add(.decompressor(.passUnretained(settings)), [.request, .answer], settings)
         }
     }
 
@@ -102,6 +108,7 @@ struct FilterCompiler {
             made?.isDisabled = filter.disabled
             return made
         case .headerMutation(let message): return made(.headerMutation, HeaderMutationRules(message.mutations, context))
+        case .compressor(let message): return made(.compressor, CompressorRoute(message))
         }
     }
 }

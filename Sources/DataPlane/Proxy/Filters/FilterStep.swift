@@ -7,6 +7,8 @@ struct FilterStep: BitwiseCopyable, Sendable {
     /// The filters by what they were compiled to.
     enum Kind: BitwiseCopyable, Sendable {
         case headerMutation(Unmanaged<HeaderMutationRules>)
+        case compressor(Unmanaged<CompressorSettings>)
+        case decompressor(Unmanaged<DecompressorSettings>)
     }
 
     /// What a step takes part in: what it does not name costs it nothing.
@@ -31,6 +33,7 @@ struct FilterStep: BitwiseCopyable, Sendable {
 /// The types of settings that routes may have for a filter; `RouteFilter.kind` holds the number.
 enum RouteFilterKind: UInt8 {
     case headerMutation = 1
+    case compressor = 20
 }
 
 /// The filters of a connection manager before its router, in order.
@@ -48,6 +51,7 @@ final class FilterChain: Sendable {
 /// What a filter keeps of one request, by step. A filter that needs something adds its case.
 enum FilterState {
     case none
+    case coding(CodingState)
 }
 
 /// What a step makes of a request.

@@ -215,6 +215,15 @@ extension Worker {
         return appendBody(exchange, made.bytes, made.step)
     }
 
+    /// An answer that filters cannot read does not go on: the proxy's own takes its place, or that of another try.
+    func forgetAnswer(_ exchange: ExchangePlace, _ run: UnsafeMutablePointer<FilterRun>) {
+        run.pointee.answerTransforms = []
+        exchange.pointee.flags.remove(.responseIsChunked)
+        exchange.pointee.state = .awaitingResponse
+        exchange.pointee.status = 0
+        exchange.pointee.respondedAt = 0
+    }
+
     /// Changes a piece of an answer's body; trailer lines behind it are kept for the end. Nil when it cannot go on.
     func changeAnswerBody(
         _ exchange: ExchangePlace,

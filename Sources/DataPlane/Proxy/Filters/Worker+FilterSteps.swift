@@ -7,6 +7,10 @@ extension Worker {
         switch step.kind {
         case .headerMutation(let rules):
             return rules._withUnsafeGuaranteedRef { changeRequest($0, step, &pass) }
+        case .compressor(let settings):
+            return settings._withUnsafeGuaranteedRef { compressRequest($0, step, &pass) }
+        case .decompressor(let settings):
+            return settings._withUnsafeGuaranteedRef { decompressRequest($0, &pass) }
         }
     }
 
@@ -14,6 +18,8 @@ extension Worker {
     func show(_ step: FilterStep, _ pass: inout AnswerPass) {
         switch step.kind {
         case .headerMutation(let rules): rules._withUnsafeGuaranteedRef { changeAnswer($0, step, &pass) }
+        case .compressor(let settings): settings._withUnsafeGuaranteedRef { compressAnswer($0, step, &pass) }
+        case .decompressor(let settings): settings._withUnsafeGuaranteedRef { decompressAnswer($0, &pass) }
         }
     }
 
@@ -25,8 +31,15 @@ extension Worker {
         _ data: inout [UInt8],
         isLast: Bool
     ) -> Bool {
+        guard case .coding(let kept) = state(exchange, number) else { return true }
         switch step.kind {
-        case .headerMutation: return true
+        case .compressor(let settings):
+            let numbers = settings._withUnsafeGuaranteedRef { $0.requestNumbers }
+            return compress(kept.encodesRequest, numbers, &data, isLast: isLast)
+        case .decompressor(let settings):
+            let numbers = settings._withUnsafeGuaranteedRef { $0.requestNumbers }
+            return decompress(kept.decodesRequest, numbers, &data, isLast: isLast)
+        default: return true
         }
     }
 
@@ -38,22 +51,29 @@ extension Worker {
         _ data: inout [UInt8],
         isLast: Bool
     ) -> Bool {
+        guard case .coding(let kept) = state(exchange, number) else { return true }
         switch step.kind {
-        case .headerMutation: return true
+        case .compressor(let settings):
+            let numbers = settings._withUnsafeGuaranteedRef { $0.answerNumbers }
+            return compress(kept.encodesAnswer, numbers, &data, isLast: isLast)
+        case .decompressor(let settings):
+            let numbers = settings._withUnsafeGuaranteedRef { $0.answerNumbers }
+            return decompress(kept.decodesAnswer, numbers, &data, isLast: isLast)
+        default: return true
         }
     }
 
     /// The request is over; its status, flags and times stand in the exchange. For steps with `.end` that kept a state.
     func ended(_ step: FilterStep, _ number: Int, _ exchange: ExchangePlace, _ run: UnsafeMutablePointer<FilterRun>) {
         switch step.kind {
-        case .headerMutation: break
+        case .headerMutation, .compressor, .decompressor: break
         }
     }
 
     /// The request is gone: what a step waits for is called off.
     func cancel(_ state: FilterState) {
         switch state {
-        case .none: break
+        case .none, .coding: break
         }
     }
 }

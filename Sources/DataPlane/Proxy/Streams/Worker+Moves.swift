@@ -15,6 +15,13 @@ extension Worker {
             && !place.pointee.isStream && !place.pointee.flags.contains(.isShadow) && !refusesMoves
     }
 
+    /// Whether filters change the answer's body: they have to see it.
+    @inline(__always)
+    private func isTransformed(_ exchange: ExchangePlace) -> Bool {
+        guard exchange.pointee.extras != nil, let run = exchange.filterRun else { return false }
+        return !run.pointee.answerTransforms.isEmpty
+    }
+
     /// Fills the pipe: a count, 0 at the end of the stream, or `-errno`.
     private func fillPipe(from socket: Int32, _ count: Int) -> Int {
         if pipe == nil { pipe = SplicePipe() }
@@ -75,7 +82,7 @@ extension Worker {
         _ bytes: UnsafeRawPointer,
         _ count: Int
     ) -> Bool? {
-        guard canMove(upstream, place), place.pointee.output.isEmpty else { return nil }
+        guard canMove(upstream, place), place.pointee.output.isEmpty, !isTransformed(exchange) else { return nil }
         let most = min(
             Limits.mostMove,
             Int(upstream.pointee.readLimit),
@@ -100,7 +107,9 @@ extension Worker {
         let left = exchange.pointee.responseBody.left
         let index = exchange.pointee.downstream
         let place = downstreams.pointer(index)
-        guard left >= UInt64(Limits.firstRead), canMove(upstream, place) else { return Self.cannotMove }
+        guard left >= UInt64(Limits.firstRead), canMove(upstream, place), !isTransformed(exchange) else {
+            return Self.cannotMove
+        }
         let most = min(Limits.mostMove, Int(upstream.pointee.readLimit), Int(clamping: left))
         let moved = fillPipe(from: upstream.pointee.fd, most)
         guard moved > 0 else { return moved }

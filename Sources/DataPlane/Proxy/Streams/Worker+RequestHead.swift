@@ -441,13 +441,3 @@ struct FieldRun {
         end = -1
     }
 }
-
-extension ByteRun {
-    /// Without spaces and tabs at both ends.
-    var trimmed: ByteRun {
-        var run = self
-        while let byte = run[0], byte == 0x20 || byte == 0x09 { run = run.dropping(1) }
-        while let byte = run[run.count - 1], byte == 0x20 || byte == 0x09 { run = run.first(run.count - 1) }
-        return run
-    }
-}

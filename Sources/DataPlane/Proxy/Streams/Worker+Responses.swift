@@ -339,7 +339,13 @@ extension Worker {
         var bytes = bytes
         if exchange.pointee.extras != nil, let run = exchange.filterRun, !run.pointee.answerTransforms.isEmpty {
             guard let made = changeAnswerBody(exchange, run, bytes, &step, isLast: isDone) else {
-                truncated(index, upstream, exchangeIndex, exchange, .badResponse)
+                guard writer.count > 0 else {
+                    truncated(index, upstream, exchangeIndex, exchange, .badResponse)
+                    return
+                }
+                // Nothing of it went to the client yet.
+                forgetAnswer(exchange, run)
+                upstreamBroke(exchangeIndex, exchange, index, upstream, .badResponse)
                 return
             }
             bytes = made

@@ -47,6 +47,8 @@ final class Worker: @unchecked Sendable {
         static let handshakes = 16
         /// Bytes of a collected body that go on at once.
         static let firstPiece = 32_768
+        /// What may come out of one piece of a compressed body.
+        static let inflatedPiece = 8 << 20
         static let outSize = 131_072
         static let pathSize = 65_536
     }

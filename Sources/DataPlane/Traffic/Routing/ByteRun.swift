@@ -96,6 +96,14 @@ public struct ByteRun: @unchecked Sendable, BitwiseCopyable {
         return nil
     }
 
+    /// Without spaces and tabs at both ends.
+    package var trimmed: ByteRun {
+        var run = self
+        while let byte = run[0], byte == 0x20 || byte == 0x09 { run = run.dropping(1) }
+        while let byte = run[run.count - 1], byte == 0x20 || byte == 0x09 { run = run.first(run.count - 1) }
+        return run
+    }
+
     /// A copy as text; bytes that are no UTF-8 are replaced. For logs and answers of the admin, never per request.
     package var text: String { String(decoding: buffer, as: UTF8.self) }
 }

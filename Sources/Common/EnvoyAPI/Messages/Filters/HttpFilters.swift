@@ -3,6 +3,8 @@ extension Envoy {
     package enum HttpFilterConfig: AnyExtension {
         case router(Router)
         case headerMutation(HeaderMutationFilter)
+        case compressor(CompressorFilter)
+        case decompressor(DecompressorFilter)
 
         package static let members = AnyMembers<HttpFilterConfig>(
             "HTTP filter",
@@ -13,6 +15,12 @@ extension Envoy {
                 AnyMember(HeaderMutationFilter.self, wrap: { .headerMutation($0) }) {
                     if case .headerMutation(let value) = $0 { value } else { nil }
                 },
+                AnyMember(CompressorFilter.self, wrap: { .compressor($0) }) {
+                    if case .compressor(let value) = $0 { value } else { nil }
+                },
+                AnyMember(DecompressorFilter.self, wrap: { .decompressor($0) }) {
+                    if case .decompressor(let value) = $0 { value } else { nil }
+                },
             ]
         )
     }
@@ -21,6 +29,7 @@ extension Envoy {
     package enum RouteFilterConfig: AnyExtension {
         indirect case filter(RouteFilter)
         case headerMutation(HeaderMutationPerRoute)
+        case compressor(CompressorPerRoute)
 
         package static let members = AnyMembers<RouteFilterConfig>(
             "configuration of a filter for a route",
@@ -30,6 +39,9 @@ extension Envoy {
                 },
                 AnyMember(HeaderMutationPerRoute.self, wrap: { .headerMutation($0) }) {
                     if case .headerMutation(let value) = $0 { value } else { nil }
+                },
+                AnyMember(CompressorPerRoute.self, wrap: { .compressor($0) }) {
+                    if case .compressor(let value) = $0 { value } else { nil }
                 },
             ]
         )
