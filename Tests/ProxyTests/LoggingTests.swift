@@ -80,6 +80,7 @@ struct AccessLogTests {
             (record.numbers.bytesSent, record.numbers.bytesReceived) = (7, 5)
             record.numbers.flags = [.noHealthyUpstream, .upstreamRetryLimit]
             record.numbers.version = 11
+            record.numbers.kind = .downstreamEnd
             record.numbers.attempts = 3
             record.numbers.startTime = 1_795_235_926_123_456_789
             record.numbers.remote = SocketAddress.loopback(port: 9)
@@ -149,6 +150,7 @@ struct AccessLogTests {
         entry.numbers.status = 503
         entry.numbers.duration = 30_000_000
         entry.numbers.version = 11
+        entry.numbers.kind = .downstreamEnd
         entry.numbers.flags = .noRoute
         func admits(_ rule: Rule) -> Bool {
             AccessLogFilter(rule, source: "", arena: Arena()).admits(entry, random: { 499_999 })
@@ -164,7 +166,7 @@ struct AccessLogTests {
         #expect(!admits(.flags(.upstreamTimeout)))
         #expect(admits(.any([.share(0), .everything])))
         #expect(!admits(.all([.share(0), .everything])))
-        #expect(admits(.connectionEnd(isWanted: false, requestEndIsWanted: true)))
+        #expect(admits(.kinds(1 << 6)))
         #expect(!admits(.grpcStatus([0, 14], excludes: false)))
         #expect(admits(.grpcStatus([0, 14], excludes: true)))
     }

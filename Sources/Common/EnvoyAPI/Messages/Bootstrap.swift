@@ -78,13 +78,17 @@ extension Envoy.Bootstrap {
     package struct StaticResources: EnvoyMessage {
         package var listeners: [Envoy.Listener]
         package var clusters: [Envoy.Cluster]
+        /// Named by SDS configurations without a source.
+        package var secrets: [Envoy.Secret]
 
         package init(
             listeners: [Envoy.Listener] = [],
-            clusters: [Envoy.Cluster] = []
+            clusters: [Envoy.Cluster] = [],
+            secrets: [Envoy.Secret] = []
         ) {
             self.listeners = listeners
             self.clusters = clusters
+            self.secrets = secrets
         }
 
         package static let schema = MessageSchema<StaticResources>(
@@ -93,7 +97,7 @@ extension Envoy.Bootstrap {
         ) { schema in
             schema.repeated(1, "listeners", \.listeners, .message)
             schema.repeated(2, "clusters", \.clusters, .message)
-            schema.unsupported("secrets=3")
+            schema.repeated(3, "secrets", \.secrets, .message)
         }
     }
 }

@@ -279,11 +279,18 @@ extension Envoy.Cluster {
     /// `envoy.config.cluster.v3.Cluster.OriginalDstLbConfig`
     package struct OriginalDstLbConfig: EnvoyMessage {
         package var upstreamPortOverride: UInt32?
+        package var useHttpHeader: Bool
+        /// Empty: `x-envoy-original-dst-host`.
+        package var httpHeaderName: String
 
         package init(
-            upstreamPortOverride: UInt32? = nil
+            upstreamPortOverride: UInt32? = nil,
+            useHttpHeader: Bool = false,
+            httpHeaderName: String = ""
         ) {
             self.upstreamPortOverride = upstreamPortOverride
+            self.useHttpHeader = useHttpHeader
+            self.httpHeaderName = httpHeaderName
         }
 
         package static let schema = MessageSchema<OriginalDstLbConfig>(
@@ -291,7 +298,9 @@ extension Envoy.Cluster {
             empty: OriginalDstLbConfig()
         ) { schema in
             schema.optional(3, "upstream_port_override", \.upstreamPortOverride, .uint32Value, [.atMost(65535)])
-            schema.unsupported("use_http_header=1 http_header_name=2 metadata_key=4")
+            schema.field(1, "use_http_header", \.useHttpHeader, .bool)
+            schema.field(2, "http_header_name", \.httpHeaderName, .string, [.headerName])
+            schema.unsupported("metadata_key=4")
         }
     }
 }

@@ -1,3 +1,5 @@
+package import Wire
+
 extension Envoy {
     /// How the endpoints of a cluster are asked whether they are well.
     ///
@@ -27,6 +29,8 @@ extension Envoy {
         package var alwaysLogHealthCheckFailures: Bool
         package var alwaysLogHealthCheckSuccess: Bool
         package var tlsOptions: HealthCheck.TlsOptions?
+        /// Chooses among the cluster's `transport_socket_matches`, whatever the endpoints' metadata say.
+        package var transportSocketMatchCriteria: Value?
 
         /// One of these.
         package enum HealthChecker: Sendable, Equatable {
@@ -54,8 +58,10 @@ extension Envoy {
             eventLogger: [HealthCheckEventLogger] = [],
             alwaysLogHealthCheckFailures: Bool = false,
             alwaysLogHealthCheckSuccess: Bool = false,
-            tlsOptions: HealthCheck.TlsOptions? = nil
+            tlsOptions: HealthCheck.TlsOptions? = nil,
+            transportSocketMatchCriteria: Value? = nil
         ) {
+            self.transportSocketMatchCriteria = transportSocketMatchCriteria
             self.timeout = timeout
             self.interval = interval
             self.initialJitter = initialJitter
@@ -121,7 +127,8 @@ extension Envoy {
             schema.field(19, "always_log_health_check_failures", \.alwaysLogHealthCheckFailures, .bool)
             schema.field(26, "always_log_health_check_success", \.alwaysLogHealthCheckSuccess, .bool)
             schema.optional(21, "tls_options", \.tlsOptions, .message)
-            schema.unsupported("alt_port=6 event_service=22 transport_socket_match_criteria=23")
+            schema.optional(23, "transport_socket_match_criteria", \.transportSocketMatchCriteria, .object)
+            schema.unsupported("alt_port=6 event_service=22")
             schema.unsupported("custom_health_check=13", of: "health_checker")
         }
     }
@@ -174,6 +181,8 @@ extension Envoy.HealthCheck {
         /// Empty: the cluster's name.
         package var host: String
         package var path: String
+        /// The body of the request.
+        package var send: Envoy.HealthCheck.Payload?
         /// What the body has to hold, in this order.
         package var receive: [Envoy.HealthCheck.Payload]
         /// Bytes of the body that are looked at; nil is 1024.
@@ -200,8 +209,10 @@ extension Envoy.HealthCheck {
             retriableStatuses: [Envoy.Int64Range] = [],
             codecClientType: Envoy.CodecClientType = .http1,
             serviceNameMatcher: Envoy.StringMatcher? = nil,
-            method: Envoy.RequestMethod = .methodUnspecified
+            method: Envoy.RequestMethod = .methodUnspecified,
+            send: Envoy.HealthCheck.Payload? = nil
         ) {
+            self.send = send
             self.host = host
             self.path = path
             self.receive = receive
@@ -230,7 +241,7 @@ extension Envoy.HealthCheck {
             schema.field(10, "codec_client_type", \.codecClientType, .enumeration)
             schema.optional(11, "service_name_matcher", \.serviceNameMatcher, .message)
             schema.field(13, "method", \.method, .enumeration)
-            schema.unsupported("send=3")
+            schema.optional(3, "send", \.send, .message)
         }
     }
 }

@@ -41,6 +41,9 @@ extension Envoy {
         package var requestIdExtension: HttpConnectionManager.RequestIDExtension?
         package var localReplyConfig: HttpConnectionManager.LocalReplyConfig?
         package var proxyStatusConfig: HttpConnectionManager.ProxyStatusConfig?
+        package var schemeHeaderTransformation: SchemeHeaderTransformation?
+        package var originalIpDetectionExtensions: [OriginalIpDetection]
+        package var accessLogOptions: HttpConnectionManager.HcmAccessLogOptions?
 
         /// One of these.
         package enum RouteSpecifier: Sendable, Equatable {
@@ -92,7 +95,10 @@ extension Envoy {
             internalAddressConfig: HttpConnectionManager.InternalAddressConfig? = nil,
             requestIdExtension: HttpConnectionManager.RequestIDExtension? = nil,
             localReplyConfig: HttpConnectionManager.LocalReplyConfig? = nil,
-            proxyStatusConfig: HttpConnectionManager.ProxyStatusConfig? = nil
+            proxyStatusConfig: HttpConnectionManager.ProxyStatusConfig? = nil,
+            schemeHeaderTransformation: SchemeHeaderTransformation? = nil,
+            originalIpDetectionExtensions: [OriginalIpDetection] = [],
+            accessLogOptions: HttpConnectionManager.HcmAccessLogOptions? = nil
         ) {
             self.forwardClientCertDetails = forwardClientCertDetails
             self.setCurrentClientCertDetails = setCurrentClientCertDetails
@@ -134,6 +140,9 @@ extension Envoy {
             self.requestIdExtension = requestIdExtension
             self.localReplyConfig = localReplyConfig
             self.proxyStatusConfig = proxyStatusConfig
+            self.schemeHeaderTransformation = schemeHeaderTransformation
+            self.originalIpDetectionExtensions = originalIpDetectionExtensions
+            self.accessLogOptions = accessLogOptions
         }
 
         package static let schema = MessageSchema<HttpConnectionManager>(
@@ -206,6 +215,9 @@ extension Envoy {
             schema.optional(36, "request_id_extension", \.requestIdExtension, .message)
             schema.optional(38, "local_reply_config", \.localReplyConfig, .message)
             schema.optional(49, "proxy_status_config", \.proxyStatusConfig, .message)
+            schema.optional(48, "scheme_header_transformation", \.schemeHeaderTransformation, .message)
+            schema.repeated(46, "original_ip_detection_extensions", \.originalIpDetectionExtensions, .message)
+            schema.optional(56, "access_log_options", \.accessLogOptions, .message)
             schema.ignored(
                 "http3_protocol_options=44",
                 why: "no listener of this proxy speaks HTTP/3"
@@ -220,9 +232,8 @@ extension Envoy {
             schema.unsupported("scoped_routes=31", of: "route_specifier")
             schema.unsupported(
                 """
-                tracing=7 http1_safe_max_connection_duration=58 scheme_header_transformation=48
+                tracing=7 http1_safe_max_connection_duration=58 
                 stream_flush_timeout=59 access_log_flush_interval=54 flush_access_log_on_new_request=55
-                access_log_options=56 original_ip_detection_extensions=46
                 early_header_mutation_extensions=52 forward_client_cert_matcher=60
                 path_normalization_options=43
                 typed_header_validation_config=50 forward_proto_config=61

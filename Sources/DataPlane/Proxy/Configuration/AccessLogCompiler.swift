@@ -139,6 +139,7 @@ struct AccessLogCompiler {
         case .duration(let filter): return .duration(comparison(filter.comparison))
         case .notHealthCheck, nil: return .everything
         case .runtime(let filter):
+            if let known = context.runtime.share(filter.runtimeKey) { return .share(known) }
             let fraction = filter.percentSampled
             let unit: UInt64 =
                 switch fraction?.denominator ?? .hundred {
@@ -157,11 +158,19 @@ struct AccessLogCompiler {
             return .grpcStatus(Set(filter.statuses.map(\.rawValue)), excludes: filter.exclude)
         case .logType(let filter):
             func isWanted(_ type: Envoy.AccessLogType) -> Bool { filter.types.contains(type) != filter.exclude }
-            return .connectionEnd(
-                isWanted: isWanted(.tcpConnectionEnd),
-                requestEndIsWanted: isWanted(.downstreamEnd)
+            return .kinds(
+                AccessLogKind.allCases.reduce(0) { mask, kind in
+                    let type = Envoy.AccessLogType(rawValue: Int32(kind.rawValue)) ?? .notSet
+                    return isWanted(type) ? mask | 1 << UInt32(kind.rawValue) : mask
+                }
             )
         }
+    }
+
+    /// The runtime key counts before the default.
+    private func number(_ value: Envoy.RuntimeUInt32?) -> UInt64 {
+        value.flatMap { $0.runtimeKey.isEmpty ? nil : context.runtime.number($0.runtimeKey) }
+            ?? UInt64(value?.defaultValue ?? 0)
     }
 
     private func comparison(_ message: Envoy.ComparisonFilter?) -> AccessLogFilter.Comparison {
@@ -172,7 +181,7 @@ struct AccessLogCompiler {
             case .lessOrEqual: .lessOrEqual
             case .notEqual: .notEqual
             }
-        return AccessLogFilter.Comparison(relation: relation, value: UInt64(message?.value?.defaultValue ?? 0))
+        return AccessLogFilter.Comparison(relation: relation, value: number(message?.value))
     }
 
     private func flags(_ names: [String]) -> ResponseFlags {

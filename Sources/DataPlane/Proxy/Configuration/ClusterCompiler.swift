@@ -46,8 +46,12 @@ struct ClusterCompiler {
         settings.endpointWait = endpointWait(cluster.metadata)
         protocols(cluster, &settings)
         transports(cluster, &settings)
-        if case .originalDstLbConfig(let original) = cluster.lbConfig, original.upstreamPortOverride != nil {
-            context.report("original_dst_lb_config.upstream_port_override: not supported; the original port is dialled")
+        if case .originalDstLbConfig(let original) = cluster.lbConfig {
+            var made = ClusterConfiguration.OriginalDestination()
+            made.port = UInt16(clamping: original.upstreamPortOverride ?? 0)
+            let name = original.httpHeaderName.isEmpty ? "x-envoy-original-dst-host" : original.httpHeaderName
+            if original.useHttpHeader { made.header = Array(RouteCompiler.lowercased(name).utf8) }
+            settings.original = made
         }
         settings.check = check(cluster, introduction: settings.introduction?.version)
         settings.isAwaited = cluster.waitForWarmOnInit ?? true

@@ -34,7 +34,15 @@ final class ClusterConfiguration: Sendable {
     /// nil unless the policy goes by hashes.
     let hashTables: HashTables?
 
+    /// What `original_dst_lb_config` says.
+    struct OriginalDestination: Sendable {
+        /// In lower case; nil: the connection's own destination.
+        var header: [UInt8]?
+        var port: UInt16 = 0
+    }
+
     struct Settings: Sendable {
+        var original: OriginalDestination?
         var discovery = Discovery.endpoints
         /// Nanoseconds, TCP (and later TLS) together.
         var connectTimeout: UInt64 = 5_000_000_000

@@ -20,6 +20,8 @@ final class CompileContext {
     /// Names of HTTP filters, by which routes speak of them.
     let filterNames = Interner<String>(first: "")
     let filterStats = FilterStatBook()
+    /// The bootstrap's.
+    var secrets = StaticSecrets()
     /// What the bootstrap's runtime layers say.
     var runtime = RuntimeValues()
     /// Whether there is a cluster with a name at present.

@@ -38,6 +38,15 @@ final class HTTPChainConfiguration: Sendable {
         /// The peer's address is the client's: X-Forwarded-For gets it appended and what came is not trusted.
         var usesRemoteAddress = false
         var trustedHops: UInt32 = 0
+        /// How the client's address is found; nil: by the two above.
+        var clientAddress: ClientAddressRule?
+        /// What `:scheme` says; nil: as the client's connection.
+        var isHTTPS: Bool?
+        /// Endpoints are told the scheme that they are spoken to with.
+        var schemeFollowsEndpoint = false
+        /// Lines of the access log beside those of the ends of requests.
+        var logsStarts = false
+        var logsTunnels = false
         /// Clients in these are of the house: what their `x-envoy-` fields ask for is done.
         var internalNetworks: [AddressRange] = []
         var appendsForwardedFor = true

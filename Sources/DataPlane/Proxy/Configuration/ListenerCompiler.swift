@@ -488,6 +488,19 @@ struct ListenerCompiler {
         if message.addUserAgent == true {
             context.report("add_user_agent: is not supported; add the header with request_headers_to_add")
         }
+        settings.clientAddress = ClientAddressRule(message.originalIpDetectionExtensions, context)
+        if settings.clientAddress != nil, settings.usesRemoteAddress || settings.trustedHops > 0 {
+            context.report(
+                "original_ip_detection_extensions: neither use_remote_address nor xff_num_trusted_hops may stand beside them"
+            )
+        }
+        settings.isHTTPS = message.schemeHeaderTransformation?.schemeToOverwrite.map { $0 == "https" }
+        settings.schemeFollowsEndpoint = message.schemeHeaderTransformation?.matchUpstream ?? false
+        if let options = message.accessLogOptions {
+            if message.accessLog.isEmpty { context.report("access_log_options: there is no access_log") }
+            settings.logsStarts = options.flushAccessLogOnNewRequest
+            settings.logsTunnels = options.flushLogOnTunnelSuccessfullyEstablished
+        }
         settings.appendsForwardedFor = !message.skipXffAppend
         settings.appendsForwardedPort = message.appendXForwardedPort
         settings.generatesRequestID = message.generateRequestId ?? true

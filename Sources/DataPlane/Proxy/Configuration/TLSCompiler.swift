@@ -11,10 +11,11 @@ struct TLSCompiler {
         return context.at("transport_socket.typed_config") {
             switch socket.typedConfig {
             case .downstreamTls(let message):
-                guard let common = message.commonTlsContext else {
+                guard let named = message.commonTlsContext else {
                     context.report("common_tls_context: is required")
                     return nil
                 }
+                let common = context.secrets.inlined(named, context)
                 var source = TLSSource(owner: owner, common: common, isServer: true)
                 source.requiresPeer = message.requireClientCertificate ?? false
                 source.requiresName = message.requireSni ?? false
@@ -70,7 +71,8 @@ struct TLSCompiler {
         return context.at("transport_socket.typed_config") {
             switch socket.typedConfig {
             case .upstreamTls(let message):
-                let common = message.commonTlsContext ?? Envoy.CommonTlsContext()
+                let named = message.commonTlsContext ?? Envoy.CommonTlsContext()
+                let common = context.secrets.inlined(named, context)
                 var source = TLSSource(owner: owner, common: common, isServer: false)
                 source.name = message.sni
                 source.usesHostName = message.autoHostSni

@@ -280,9 +280,13 @@ extension Worker {
             detecting[place.pointee.id] = nil
         }
         let exchange = place.pointee.exchange
+        let wasRelay = exchange >= 0 && exchanges.pointer(exchange).pointee.tcp != nil
         place.pointee.exchange = -1
         if exchange >= 0 { abandonExchange(exchange, flags) }
-        if !place.pointee.flags.contains(.isShadow) { tallyClosed(place, flags: flags, hadRequest: exchange >= 0) }
+        if !place.pointee.flags.contains(.isShadow) {
+            tallyClosed(place, flags: flags, hadRequest: exchange >= 0)
+            logConnection(place, flags: flags, wasRelay: wasRelay)
+        }
         buffers.give(&place.pointee.input)
         buffers.give(&place.pointee.output)
         loop.timers.free(place.pointee.timer)

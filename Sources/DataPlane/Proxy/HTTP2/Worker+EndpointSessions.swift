@@ -65,7 +65,7 @@ extension Worker {
             next = entry.pointee.next
             guard UInt32(entry.pointee.streams) < min(limit, entry.pointee.peerLimit) else { continue }
             if slot < 0 {
-                let destination = downstreams.pointer(exchange.pointee.downstream).pointee.destination
+                let destination = originalDestination(exchange, cluster)
                 guard upstreams.pointer(entry.pointee.upstream).pointee.address == destination else { continue }
             }
             return entry

@@ -88,7 +88,12 @@ extension Worker {
 
     /// The scheme of the request is the client's: what the endpoint is told in x-forwarded-proto, as a rule.
     private func isHTTPS(_ exchange: ExchangePlace, _ connection: UpstreamPlace) -> Bool {
-        downstreams.pointer(exchange.pointee.downstream).pointee.tls != nil || connection.pointee.tls != nil
+        let place = downstreams.pointer(exchange.pointee.downstream)
+        if let chain = place.pointee.chain {
+            if let overwritten = chain.pointee.isHTTPS { return overwritten }
+            if chain.pointee.schemeFollowsEndpoint { return connection.pointee.tls != nil }
+        }
+        return place.pointee.tls != nil || connection.pointee.tls != nil
     }
 
     /// There is more to send on a stream.

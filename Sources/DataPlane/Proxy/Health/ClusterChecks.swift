@@ -95,7 +95,7 @@ final class ClusterChecks {
             target,
             place: place,
             source: configuration.settings.source?.socketAddress,
-            tls: target.transport.map(\.tls) ?? settings.tls,
+            tls: settings.usesOneTransport ? settings.tls : target.transport.map(\.tls) ?? settings.tls,
             introduction: settings.introduction,
             loop: loop
         )
@@ -107,12 +107,15 @@ final class ClusterChecks {
         _ path: String,
         host: String,
         _ fields: [(name: String, value: String)],
+        body: [UInt8] = [],
         isHTTP2: Bool
     ) -> [UInt8] {
         var text = "\(method) \(path) HTTP/1.1\r\nhost: \(host.isEmpty ? configuration.name : host)\r\n"
         for field in fields { text += "\(field.name): \(field.value)\r\n" }
-        if !isHTTP2, method == "POST" || method == "PUT" || method == "PATCH" { text += "content-length: 0\r\n" }
-        return Array("\(text)\r\n".utf8)
+        if !body.isEmpty || (!isHTTP2 && ["POST", "PUT", "PATCH"].contains(method)) {
+            text += "content-length: \(body.count)\r\n"
+        }
+        return Array("\(text)\r\n".utf8) + (isHTTP2 ? [] : body)
     }
 
     /// A check has a result.

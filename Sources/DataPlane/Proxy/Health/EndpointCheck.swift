@@ -102,9 +102,11 @@ final class EndpointCheck: EventHandler {
                 check.path,
                 host: target.host ?? check.host,
                 check.fields,
+                body: check.send,
                 isHTTP2: check.isHTTP2
             )
-            if check.isHTTP2 { stream(connection, text, nil, check.bodyLimit) } else { connection.send(text) }
+            let body = check.send.isEmpty ? nil : check.send
+            if check.isHTTP2 { stream(connection, text, body, check.bodyLimit) } else { connection.send(text) }
         case .grpc(let check):
             let fields = [("content-type", "application/grpc"), ("te", "trailers"), ("user-agent", "Envoy/HC")]
             let text = cluster.request(

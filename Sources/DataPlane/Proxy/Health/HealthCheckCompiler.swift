@@ -1,5 +1,6 @@
 import EnvoyAPI
 import Traffic
+import Wire
 
 extension ClusterCompiler {
     /// The check of a cluster's endpoints; nil: none, or problems.
@@ -38,8 +39,16 @@ extension ClusterCompiler {
         settings.logsSuccesses = message.alwaysLogHealthCheckSuccess
         var protocols = message.tlsOptions?.alpnProtocols ?? []
         if protocols.isEmpty, settings.usesHTTP2 { protocols = ["h2"] }
+        var socket = cluster.transportSocket
+        if let criteria = message.transportSocketMatchCriteria?.fields {
+            let match = cluster.transportSocketMatches.first { match in
+                (match.match?.fields ?? Fields()).allSatisfy { name, value in criteria[name] == value }
+            }
+            if let match { socket = match.transportSocket }
+            settings.usesOneTransport = true
+        }
         settings.tls = TLSCompiler(context: context).checks(
-            cluster.transportSocket,
+            socket,
             owner: "health checks of cluster \(cluster.name)",
             protocols: protocols
         )
@@ -102,6 +111,14 @@ extension ClusterCompiler {
         }
         check.retriable = statuses("retriable_statuses", message.retriableStatuses)
         check.receive = context.each("receive", message.receive) { payload($0) }
+        if let send = message.send {
+            check.send = context.at("send") { payload(send) }
+            if ["GET", "HEAD", "DELETE", "TRACE"].contains(check.method) {
+                context.report(
+                    "send: a request with the method \(check.method) has no body; use POST, PUT, PATCH or OPTIONS"
+                )
+            }
+        }
         if let size = message.responseBufferSize {
             if size > HealthCheckSettings.largestBody {
                 context.report("response_buffer_size: at most \(HealthCheckSettings.largestBody) bytes")

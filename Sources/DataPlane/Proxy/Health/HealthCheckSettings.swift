@@ -27,6 +27,8 @@ struct HealthCheckSettings: Sendable {
     var logsSuccesses = false
     /// For the checks alone; nil: in the clear.
     var tls: TLSHolder?
+    /// Endpoints' own transports do not count.
+    var usesOneTransport = false
     /// Whether connections begin with a PROXY header, and of which version.
     var introduction: ProxyIntroduction.Version?
 
@@ -56,6 +58,8 @@ struct HTTPCheck: Sendable {
     var fields: [(name: String, value: String)] = []
     var expected: [Range<Int64>] = [200..<201]
     var retriable: [Range<Int64>] = []
+    /// The body of the request.
+    var send: [UInt8] = []
     var receive: [[UInt8]] = []
     var bodyLimit = HealthCheckSettings.bodyLimit
     var service: ServiceMatch?

@@ -9,6 +9,11 @@ struct ConnectionNotes {
     var directPeer: SocketAddress?
     /// What endpoints are told of the client's certificate; empty where they are told nothing of it. nil: it gave none.
     var clientCertificate: [UInt8]?
+    /// Bytes, the version of HTTP and what was wrong, of the requests so far: where the listener is logged.
+    var received: UInt64 = 0
+    var sent: UInt64 = 0
+    var version: UInt8 = 0
+    var flags: ResponseFlags = []
     /// The name in a TLS hello that was only looked at.
     var serverName: String?
 }

@@ -1,10 +1,28 @@
 import Reactor
 import Traffic
 
+/// Why a line is written; with Envoy's names and numbers.
+enum AccessLogKind: UInt8, CaseIterable, BitwiseCopyable, Sendable {
+    case notSet = 0
+    case tcpUpstreamConnected = 1
+    case tcpPeriodic = 2
+    case tcpConnectionEnd = 3
+    case downstreamStart = 4
+    case downstreamEnd = 6
+    case downstreamTunnelSuccessfullyEstablished = 10
+
+    /// With a capital letter.
+    var name: String {
+        let name = "\(self)"
+        return name.prefix(1).uppercased() + name.dropFirst()
+    }
+}
+
 /// The numbers of one finished request or TCP connection.
 struct AccessLogNumbers: BitwiseCopyable, Sendable {
     /// Wall clock at the start, nanoseconds since 1970.
     var startTime: UInt64 = 0
+    var kind = AccessLogKind.notSet
     /// From the start, nanoseconds: to the last byte received, to the last try, to the first byte of the response's head from
     /// upstream (0 = none came), to the end.
     var requestTime: UInt64 = 0

@@ -14,7 +14,8 @@ final class AccessLogFilter: Sendable {
         /// Any of them; any at all where none is named.
         case flags(ResponseFlags)
         case grpcStatus(Set<Int32>, excludes: Bool)
-        case connectionEnd(isWanted: Bool, requestEndIsWanted: Bool)
+        /// One bit for each `AccessLogKind`.
+        case kinds(UInt32)
         case everything
     }
 
@@ -70,7 +71,7 @@ final class AccessLogFilter: Sendable {
         case .flags(let wanted):
             return wanted.isEmpty ? !entry.numbers.flags.isEmpty : !wanted.isDisjoint(with: entry.numbers.flags)
         case .grpcStatus(let wanted, let excludes): return wanted.contains(entry.numbers.grpcStatus) != excludes
-        case .connectionEnd(let connection, let request): return entry.numbers.version == 0 ? connection : request
+        case .kinds(let mask): return mask & (1 << UInt32(entry.numbers.kind.rawValue)) != 0
         case .everything: return true
         }
     }

@@ -92,7 +92,7 @@ struct LogValues {
         case .grpcStatusNumber: return grpcStatus(.number)
         case .upstreamRequestAttemptCount: return .number(UInt64(numbers.attempts))
         case .connectionID: return .number(numbers.connectionID)
-        case .accessLogType: return LogValue(numbers.version == 0 ? "TcpConnectionEnd" : "DownstreamEnd")
+        case .accessLogType: return LogValue(numbers.kind.name)
         case .hostname: return LogValue(hostname)
         case .uniqueID: return LogValue(Self.uuid())
         case .upstreamHost, .upstreamRemoteAddress, .upstreamRemoteAddressWithoutPort, .upstreamHostName,

@@ -1,3 +1,4 @@
+import Reactor
 import Traffic
 
 /// What few requests need beside their exchange: rules of their own, copies that are on their way, an id for the answer.
@@ -24,6 +25,8 @@ struct ExchangeExtras {
     var redirectedURL: [UInt8] = []
     /// Numbers of the route and of the virtual cluster that count it; -1: none.
     var counted: (route: Int32, cluster: Int32) = (-1, -1)
+    /// Where a header of the request says that it goes.
+    var destination: SocketAddress?
     /// By which a balancer of hashes chooses; nil: by chance.
     var hash: UInt64?
     /// By the positions of the route's hash rules: cookies that the answer sets.

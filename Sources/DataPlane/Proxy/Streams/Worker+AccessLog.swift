@@ -6,30 +6,41 @@ import Traffic
 
 /// Hands finished exchanges to the access log, and formats texts of requests in work.
 extension Worker {
-    func log(_ exchange: ExchangePlace) {
+    /// Logs a request or a relay; with the listener's logs the end of a relay is the end of its connection.
+    func log(_ exchange: ExchangePlace, _ kind: AccessLogKind) {
         let place = downstreams.pointer(exchange.pointee.downstream)
-        guard let ring, let snapshot = exchange.pointee.snapshot?.pointee.snapshot else { return }
-        let listener = Int(place.pointee.listener)
-        let listenerLogs =
-            listener < listeners.count ? listeners[listener]?.configuration.settings.accessLogs ?? [] : []
+        guard let snapshot = exchange.pointee.snapshot?.pointee.snapshot else { return }
         let own: [AccessLogIndex]
         if exchange.pointee.flags.contains(.isTunnelOnly) {
             own = exchange.pointee.tcp?.takeUnretainedValue().accessLogs ?? []
         } else {
             own = place.pointee.chain?.pointee.configuration.settings.accessLogs ?? []
         }
-        guard !own.isEmpty || !listenerLogs.isEmpty else { return }
+        let others = kind == .tcpConnectionEnd ? listenerLogs(place) : []
+        if kind == .downstreamEnd, !listenerLogs(place).isEmpty { noteForConnection(exchange, place) }
+        guard !own.isEmpty || !others.isEmpty else { return }
         var entry = makeEntry(exchange, place, status: exchange.pointee.status)
         readBack(exchange, &entry)
         entry.numbers.remote = client(place, entry.request)
         finish(&entry, place)
-        for indexes in [own, listenerLogs] {
-            for index in indexes where snapshot.accessLogs.indices.contains(Int(index)) {
-                let log = snapshot.accessLogs[Int(index)]
-                if let filter = log.filter, !filter.admits(entry, random: { random.next() }) { continue }
-                makeTexts(log.format.texts, place, &entry)
-                ring.append(entry, to: index, format: log.format)
-            }
+        entry.numbers.kind = kind
+        append(&entry, to: own, snapshot, place)
+        entry.numbers.kind = .notSet
+        append(&entry, to: others, snapshot, place)
+    }
+
+    func append(
+        _ entry: inout AccessLogEntry,
+        to logs: [AccessLogIndex],
+        _ snapshot: Snapshot,
+        _ place: DownstreamPlace
+    ) {
+        guard let ring else { return }
+        for index in logs where snapshot.accessLogs.indices.contains(Int(index)) {
+            let log = snapshot.accessLogs[Int(index)]
+            if let filter = log.filter, !filter.admits(entry, random: { random.next() }) { continue }
+            makeTexts(log.format.texts, place, &entry)
+            ring.append(entry, to: index, format: log.format)
         }
     }
 
@@ -96,7 +107,7 @@ extension Worker {
         var entry = AccessLogEntry()
         entry.numbers = numbers(exchange, place)
         entry.numbers.status = status
-        entry.isTLS = place.pointee.tls != nil
+        entry.isTLS = place.pointee.chain?.pointee.isHTTPS ?? (place.pointee.tls != nil)
         if let route = exchange.pointee.route { entry.routeName = route.pointee.name }
         if let cluster = exchange.pointee.cluster {
             entry.cluster = cluster.pointee.name
@@ -171,9 +182,9 @@ extension Worker {
             let status = entry.trailer(name) ?? entry.response.value(of: name)
             entry.numbers.grpcStatus = status.flatMap { Int32($0.text) } ?? Self.grpcStatus(http: entry.numbers.status)
         }
-        guard let chain = place.pointee.chain, !chain.pointee.usesRemoteAddress || chain.pointee.trustedHops > 0 else {
-            return
-        }
+        guard let chain = place.pointee.chain, !chain.pointee.findsClient,
+            !chain.pointee.usesRemoteAddress || chain.pointee.trustedHops > 0
+        else { return }
         // Whoever is trusted to append to the header says who its client is: the last address, or the one before the
         // trusted hops.
         guard let value = entry.request.value(of: Self.run("x-forwarded-for")) else { return }

@@ -120,7 +120,9 @@ extension Worker {
         }
         if !exchange.pointee.flags.contains(.isTunnelOnly) { countAnswer(exchange) }
         if exchange.pointee.flags.contains(.isTunnelOnly) { tallyRelayEnd(exchange) }
-        if !isShadow { log(exchange) }
+        if !isShadow {
+            log(exchange, exchange.pointee.flags.contains(.isTunnelOnly) ? .tcpConnectionEnd : .downstreamEnd)
+        }
     }
 
     /// Under Envoy's names: what the client got, and what the endpoint gave.

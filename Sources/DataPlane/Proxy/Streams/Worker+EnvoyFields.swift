@@ -36,6 +36,12 @@ extension Worker {
     private func isInternal(_ chain: ChainPlace, _ place: DownstreamPlace, _ base: UnsafeMutableRawPointer) -> Bool {
         let networks = chain.pointee.configuration.settings.internalNetworks
         guard !networks.isEmpty else { return false }
+        if chain.pointee.findsClient, let rule = chain.pointee.configuration.settings.clientAddress {
+            let found = rule.client(headView(base), peer: place.pointee.peer)
+            guard found?.isTrusted ?? true else { return false }
+            let address = IPKey(found?.address ?? place.pointee.peer)
+            return networks.contains { $0.contains(address) }
+        }
         var client = IPKey(place.pointee.peer)
         for index in 0..<requestFields.count where requestFields.names[index] == .forwardedFor {
             guard !chain.pointee.usesRemoteAddress else { return false }
@@ -45,6 +51,18 @@ extension Worker {
             client = address
         }
         return networks.contains { $0.contains(client) }
+    }
+
+    /// The fields of the request that was parsed just now.
+    private func headView(_ base: UnsafeMutableRawPointer) -> RequestView {
+        RequestView(
+            method: .empty,
+            authority: .empty,
+            path: .empty,
+            base: UnsafeRawPointer(base),
+            fields: UnsafePointer(requestFields.fields),
+            fieldCount: requestFields.count
+        )
     }
 
     /// Whether the field is taken out.

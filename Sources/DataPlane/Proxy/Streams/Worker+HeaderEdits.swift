@@ -140,6 +140,9 @@ extension Worker {
     /// Who the client is, as far as the chain trusts what stands in X-Forwarded-For; else the peer of the connection.
     func client(_ place: DownstreamPlace, _ request: RequestView) -> SocketAddress {
         guard let chain = place.pointee.chain else { return place.pointee.peer }
+        if chain.pointee.findsClient, let rule = chain.pointee.configuration.settings.clientAddress {
+            return rule.client(request, peer: place.pointee.peer)?.address ?? place.pointee.peer
+        }
         let hops = Int(chain.pointee.trustedHops)
         guard !chain.pointee.usesRemoteAddress || hops > 0 else { return place.pointee.peer }
         // From the right: with a trusted peer the last entry is the one that it made.
@@ -171,7 +174,7 @@ extension Worker {
         guard name[0] == 0x3A else { return name.isEmpty ? nil : view.value(of: name) }
         if name.equals(Self.run(":method")) { return view.method }
         if name.equals(Self.run(":authority")) { return view.authority }
-        if name.equals(Self.run(":scheme")) { return view.isTLS ? Self.run("https") : Self.run("http") }
+        if name.equals(Self.run(":scheme")) { return view.isHTTPS ? Self.run("https") : Self.run("http") }
         return name.equals(Self.run(":path")) ? view.pathAndQuery : nil
     }
 

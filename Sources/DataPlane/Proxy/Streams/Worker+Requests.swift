@@ -41,7 +41,10 @@ extension Worker {
         let exchange = exchanges.pointer(exchangeIndex)
         begin(exchangeIndex, exchange, index, place, chain)
         if head.framing != .none, isGRPC(bytes) { exchange.pointee.flags.insert(.isGRPC) }
-        if chain.pointee.logs { record(exchange, bytes, length) }
+        if chain.pointee.logs {
+            record(exchange, bytes, length)
+            if chain.pointee.logsStarts { log(exchange, .downstreamStart) }
+        }
         guard var facts = examine(index, place, exchange, chain, bytes) else { return length }
         if place.pointee.flags.contains(.checksHost), isMisdirected(place, facts.view.authority) {
             return length
@@ -205,7 +208,7 @@ extension Worker {
         if authority.isEmpty, head.minorVersion == 0 { authority = chain.pointee.defaultHost }
         if chain.pointee.tidiesHost { authority = tidied(authority, chain, place) }
         let query = target.firstIndex(of: 0x3F)
-        let view = RequestView(
+        var view = RequestView(
             method: ByteRun(start: bytes + Int(head.methodStart), count: Int(head.methodLength)),
             authority: authority,
             path: query.map { target.first($0) } ?? target,
@@ -215,6 +218,7 @@ extension Worker {
             fields: UnsafePointer(requestFields.fields),
             fieldCount: requestFields.count
         )
+        if let overwritten = chain.pointee.isHTTPS { view.isHTTPS = overwritten }
         return RequestFacts(base: bytes, view: view, target: target)
     }
 
@@ -373,6 +377,7 @@ extension Worker {
         exchange.pointee.cluster = cluster
         hold(cluster)
         exchange.pointee.priority = forward.priority
+        if cluster.pointee.readsDestination { readDestination(exchange, cluster, facts.view) }
         if exchange.pointee.extras != nil || forward.retry.isSpecial || forward.extras != nil {
             settleRules(exchange, forward, facts.view)
         }

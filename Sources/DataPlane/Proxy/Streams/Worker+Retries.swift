@@ -78,7 +78,7 @@ extension Worker {
         exchange.pointee.wakeDeadline = .max
         guard exchange.pointee.state != .tunnel else {
             // A relay that is logged while it lives.
-            log(exchange)
+            log(exchange, .tcpPeriodic)
             let interval = exchange.pointee.tcp?.takeUnretainedValue().more.logInterval ?? 0
             if interval > 0 { exchange.pointee.wakeDeadline = now &+ interval }
             armExchange(exchange)

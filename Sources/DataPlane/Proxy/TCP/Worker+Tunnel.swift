@@ -85,8 +85,11 @@ extension Worker {
         exchange.pointee.flags.insert(.countedTCP)
         metrics.tcpOpened(exchange.pointee.edge)
         if let chain = exchange.pointee.tcp?.takeUnretainedValue() {
-            if chain.more.logsConnected { log(exchange) }
+            if chain.more.logsConnected { log(exchange, .tcpUpstreamConnected) }
             if chain.more.logInterval > 0 { exchange.pointee.wakeDeadline = now &+ chain.more.logInterval }
+        }
+        if exchange.pointee.tcp == nil, place.pointee.chain?.pointee.logsTunnels ?? false {
+            log(exchange, .downstreamTunnelSuccessfullyEstablished)
         }
         endTryAsOpen(exchange)
         // What the client said before the endpoint's connection was there waited in the kernel.
@@ -121,6 +124,7 @@ extension Worker {
             return
         }
         tick(cluster, .upstreamCxConnectAttemptsExceeded)
+        exchange.pointee.responseFlags.insert(.upstreamRetryLimit)
         if exchange.pointee.flags.contains(.speculates), place.pointee.state == .detecting {
             // The client may still turn out to speak HTTP, for which another cluster may serve.
             abandonSpeculation(place)

@@ -46,6 +46,10 @@ struct ClusterState {
     var maxConnectionDuration: UInt64
     var maxRequests: UInt32
     var isOriginalDestination: Bool
+    /// A header of the request names the destination.
+    var readsDestination = false
+    /// Stands in place of the destination's; 0: none.
+    var destinationPort: UInt16 = 0
     var speaks: EndpointProtocol
     var http2: HTTP2Options
     /// This worker's connections to original destinations.

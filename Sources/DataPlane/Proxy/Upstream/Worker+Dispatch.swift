@@ -20,7 +20,12 @@ extension Worker {
             return
         }
         var slot: Int32 = -1
-        if !cluster.pointee.isOriginalDestination {
+        if cluster.pointee.isOriginalDestination {
+            if cluster.pointee.readsDestination, exchange.pointee.extras?.pointee.destination == nil {
+                noEndpoint(index, exchange, cluster, "the request names no destination")
+                return
+            }
+        } else {
             let choice = cluster.pointee.set.choose(
                 now: now,
                 random: random.next(),
@@ -102,7 +107,7 @@ extension Worker {
             exchange.pointee.upstreamAddress = cluster.pointee.pools[Int(slot)].address
             cluster.pointee.set.requestStarted(slot)
         } else {
-            exchange.pointee.upstreamAddress = downstreams.pointer(exchange.pointee.downstream).pointee.destination
+            exchange.pointee.upstreamAddress = originalDestination(exchange, cluster)
         }
         guard let route = exchange.pointee.route, case .forward(let forward) = route.pointee.action else { return }
         // While the client still sends, the wait is not the endpoint's fault.
@@ -187,7 +192,7 @@ extension Worker {
     private func target(_ exchange: ExchangePlace, _ cluster: ClusterPlace, _ slot: Int32) -> EndpointTarget {
         guard slot < 0 else { return cluster.pointee.targets[Int(slot)] }
         var target = EndpointTarget()
-        target.address = downstreams.pointer(exchange.pointee.downstream).pointee.destination
+        target.address = originalDestination(exchange, cluster)
         target.place = cluster.pointee.source.place
         target.isUnreachable = cluster.pointee.source.isUnreachable
         return target

@@ -29,7 +29,7 @@ extension Worker {
         if introduction(of: cluster, slot) != nil {
             key.client = PoolKey.Client(peer: place.pointee.peer, destination: place.pointee.destination)
         }
-        if slot < 0 { key.address = place.pointee.destination }
+        if slot < 0, let cluster = exchange.pointee.cluster { key.address = originalDestination(exchange, cluster) }
         if !cluster.pointee.naming.isEmpty { key.name = Self.host(of: exchange.pointee.request) }
         return key
     }

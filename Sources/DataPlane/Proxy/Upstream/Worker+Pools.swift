@@ -11,7 +11,7 @@ extension Worker {
     func takeIdle(_ cluster: ClusterPlace, _ slot: Int32, _ exchange: ExchangePlace) -> Int32 {
         guard !cluster.pointee.keysConnections else { return takeIdleKeyed(cluster, slot, exchange) }
         guard slot >= 0 else {
-            let destination = downstreams.pointer(exchange.pointee.downstream).pointee.destination
+            let destination = originalDestination(exchange, cluster)
             return takeIdleOriginal(cluster, destination)
         }
         let pool = cluster.pointee.pools + Int(slot)

@@ -57,6 +57,12 @@ struct ChainState {
     let keepsRequestID: Bool
     let usesRemoteAddress: Bool
     let trustedHops: UInt32
+    let isHTTPS: Bool?
+    let schemeFollowsEndpoint: Bool
+    let logsStarts: Bool
+    let logsTunnels: Bool
+    /// The client's address is found by rules of its own.
+    let findsClient: Bool
     let appendsForwardedFor: Bool
     let normalizesPath: Bool
     let mergesSlashes: Bool
@@ -126,6 +132,11 @@ struct ChainState {
         keepsRequestID = settings.keepsExternalRequestID || !settings.usesRemoteAddress
         usesRemoteAddress = settings.usesRemoteAddress
         trustedHops = settings.trustedHops
+        isHTTPS = settings.isHTTPS
+        schemeFollowsEndpoint = settings.schemeFollowsEndpoint
+        logsStarts = settings.logsStarts
+        logsTunnels = settings.logsTunnels
+        findsClient = settings.clientAddress != nil
         appendsForwardedFor = settings.appendsForwardedFor
         normalizesPath = settings.normalizesPath
         mergesSlashes = settings.mergesSlashes

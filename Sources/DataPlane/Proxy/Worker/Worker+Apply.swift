@@ -157,6 +157,8 @@ extension Worker {
             || settings.transports.contains { $0.transport.introduction != nil }
         place.pointee.source = settings.source.map { target(for: $0) } ?? EndpointTarget()
         if case .originalDestination = settings.discovery { place.pointee.isOriginalDestination = true }
+        place.pointee.readsDestination = settings.original?.header != nil
+        place.pointee.destinationPort = settings.original?.port ?? 0
         updateEndpoints(place, configuration)
     }
 

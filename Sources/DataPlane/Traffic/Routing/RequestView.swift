@@ -16,6 +16,8 @@ public struct RequestView: BitwiseCopyable {
     /// What follows `?`, without it; empty when there is none.
     public var query: ByteRun
     public var isTLS: Bool
+    /// What `:scheme` says; the connection's own unless the configuration overwrites it.
+    public var isHTTPS: Bool
     /// The client presented a certificate, which was found good. Looked up only for tables that ask for it.
     public var hasCertificate = false
     /// The client is of the house.
@@ -41,6 +43,7 @@ public struct RequestView: BitwiseCopyable {
         self.path = path
         self.query = query
         self.isTLS = isTLS
+        isHTTPS = isTLS
         self.base = base
         self.fields = fields
         self.fieldCount = fieldCount

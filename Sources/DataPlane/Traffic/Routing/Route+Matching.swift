@@ -80,7 +80,7 @@ extension HeaderMatch {
             let joined = request.query.isEmpty ? request.path : request.pathAndQuery
             result = accepts(joined)
         case .authority: result = accepts(request.authority)
-        case .scheme: result = accepts(request.isTLS ? Self.https.run : Self.http.run)
+        case .scheme: result = accepts(request.isHTTPS ? Self.https.run : Self.http.run)
         }
         return result != isInverted
     }

@@ -95,6 +95,7 @@ final class ConfigurationStore {
         tellClusters()
         context.runtime = RuntimeValues(bootstrap.layeredRuntime)
         var problems: [String] = []
+        context.secrets = StaticSecrets(fixed?.secrets ?? []) { problems.append($0) }
         for monitor in bootstrap.overloadManager?.resourceMonitors ?? [] {
             guard case .downstreamConnections(let bound) = monitor.typedConfig else { continue }
             let most = Int(clamping: bound.maxActiveDownstreamConnections)
