@@ -1,12 +1,14 @@
 """TLS: towards clients and endpoints, certificates demanded and reloaded, connections routed by the name they ask for."""
 
 import contextlib
+import ctypes
 import json
 import pathlib
 import re
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 import tempfile
 import threading
@@ -170,6 +172,37 @@ def test_curl_and_s_client_agree(made, terminating):
         ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_2", "-CAfile", made.path("ca.pem"), "-quiet", "-no_ign_eof"],
         input=b"R\n", capture_output=True, timeout=20)
     assert b"no renegotiation" in done.stderr, "T07: a renegotiation is refused"
+
+
+def test_key_updates_are_bounded(made, terminating):
+    """T07: a few are answered, a flood ends the connection; the OpenSSL library itself speaks, as Python cannot ask for one."""
+    _, port, _ = terminating
+    library = ctypes.CDLL("libssl.so.3")
+    for name in ("TLS_client_method", "SSL_CTX_new", "SSL_new"):
+        getattr(library, name).restype = ctypes.c_void_p
+    pointer = ctypes.c_void_p
+    context = pointer(library.SSL_CTX_new(pointer(library.TLS_client_method())))
+
+    def updated(times):
+        """Whether three requests are answered, each after so many updates."""
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+            plain.setblocking(True)
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 10, 0))
+            session = pointer(library.SSL_new(context))
+            library.SSL_set_fd(session, plain.fileno())
+            assert library.SSL_connect(session) == 1
+            request = GET.replace(b"close", b"keep-alive")
+            buffer = ctypes.create_string_buffer(65536)
+            for _ in range(3):
+                for _ in range(times):
+                    if library.SSL_key_update(session, 0) != 1 or library.SSL_do_handshake(session) != 1:
+                        return False
+                if library.SSL_write(session, request, len(request)) <= 0 or library.SSL_read(session, buffer, 65536) <= 0:
+                    return False
+            return True
+    assert updated(15)
+    assert not updated(40)
+    assert updated(0)
 
 
 @pytest.mark.parametrize("arguments, alert", [

@@ -47,13 +47,13 @@ struct wtls_session {
     size_t prefix_length, prefix_used;
     int fd;
     int socket_error;
-    uint16_t later_handshakes;
+    uint16_t later_steps;
     uint8_t is_established, has_ended, has_failed, stopped_full, failure, is_untrusted;
     char reason[256];
 };
 
-// Messages of the handshake after it is over (key updates) that a connection may bring.
-enum { wtls_later_handshakes = 64 };
+// Steps of handshakes after the first is over that a connection may bring: three for each of 64 key updates.
+enum { wtls_later_steps = 192 };
 
 // Keeps a session that may be resumed; an SSL_CTX calls it.
 int wtls_keep_session(SSL *ssl, SSL_SESSION *session);

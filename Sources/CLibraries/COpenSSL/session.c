@@ -84,9 +84,9 @@ static BIO_METHOD *source_method(void) {
 static void observe(const SSL *ssl, int where, int value) {
     (void)value;
     struct wtls_session *session = SSL_get_app_data(ssl);
-    if (session != NULL && session->is_established && (where & SSL_CB_HANDSHAKE_START)
-        && session->later_handshakes < UINT16_MAX)
-        session->later_handshakes++;
+    // TLS 1.3 tells of no beginning after the first handshake, only of steps.
+    if (session != NULL && session->is_established && (where & SSL_CB_LOOP) && session->later_steps < UINT16_MAX)
+        session->later_steps++;
 }
 
 struct wtls_session *wtls_session_new(struct wtls_context *context, int fd, const char *name, const char *wanted,
@@ -212,11 +212,19 @@ int wtls_handshake(struct wtls_session *session) {
 
 // MARK: Bytes
 
+static int changes_too_often(struct wtls_session *session) {
+    if (session->later_steps <= wtls_later_steps) return 0;
+    snprintf(session->reason, sizeof session->reason, "the peer changes its keys without end");
+    return 1;
+}
+
 long wtls_receive(struct wtls_session *session, void *bytes, size_t length) {
     if (session->has_failed) return session->has_ended ? -ECONNRESET : -EPROTO;
     size_t total = 0;
     session->stopped_full = 0;
     ERR_clear_error();
+    // Also where bytes came between the changes.
+    if (changes_too_often(session)) return fail(session);
     while (total < length) {
         size_t count = 0;
         int result = SSL_read_ex(session->ssl, (char *)bytes + total, length - total, &count);
@@ -227,10 +235,7 @@ long wtls_receive(struct wtls_session *session, void *bytes, size_t length) {
             continue;
         }
         int error = SSL_get_error(session->ssl, result);
-        if (session->later_handshakes > wtls_later_handshakes) {
-            snprintf(session->reason, sizeof session->reason, "the peer changes its keys without end");
-            error = SSL_ERROR_SSL;
-        }
+        if (changes_too_often(session)) error = SSL_ERROR_SSL;
         if (error == SSL_ERROR_WANT_READ) return total > 0 ? (long)total : -EAGAIN;
         if (total > 0) {
             // First the bytes; the next call meets the same again.
