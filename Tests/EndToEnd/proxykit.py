@@ -91,12 +91,7 @@ class Proxy:
         }
 
     def __enter__(self):
-        is_text = isinstance(self.configuration, str)
-        path = self.folder / ("bootstrap.yaml" if is_text else "bootstrap.json")
-        path.write_text(self.configuration if is_text else json.dumps(self.configuration))
-        self.log = open(self.folder / "log", "wb")
-        self.process = subprocess.Popen(
-            [*self.command, "-c", str(path), *self.arguments], stdout=self.log, stderr=self.log, start_new_session=True)
+        self.begin()
         end = time.monotonic() + DEADLINE
         while time.monotonic() < end:
             assert self.process.poll() is None, f"the proxy ended: {self.text()}"
@@ -106,6 +101,15 @@ class Proxy:
             time.sleep(0.01)
         self.__exit__()
         raise AssertionError(f"the proxy is not ready: {self.text()}")
+
+    def begin(self):
+        """Starts the program without waiting for it."""
+        is_text = isinstance(self.configuration, str)
+        path = self.folder / ("bootstrap.yaml" if is_text else "bootstrap.json")
+        path.write_text(self.configuration if is_text else json.dumps(self.configuration))
+        self.log = open(self.folder / "log", "wb")
+        self.process = subprocess.Popen(
+            [*self.command, "-c", str(path), *self.arguments], stdout=self.log, stderr=self.log, start_new_session=True)
 
     def __exit__(self, *_):
         crashed = self.process.poll()

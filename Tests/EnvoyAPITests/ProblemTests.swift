@@ -121,11 +121,11 @@ struct ProblemTests {
             ("{stats_config: {}}", "stats_config: not supported by weft-proxy"),
             (
                 "{dynamic_resources: {ads_config: {}}}",
-                "dynamic_resources.ads_config: not supported by weft-proxy"
+                "dynamic_resources.ads_config.api_type: use one of GRPC, DELTA_GRPC"
             ),
             (
-                "{dynamic_resources: {lds_config: {ads: {}}}}",
-                "dynamic_resources.lds_config.ads: not supported by weft-proxy"
+                "{dynamic_resources: {lds_config: {self: {}}}}",
+                "dynamic_resources.lds_config.self: not supported by weft-proxy"
             ),
             (
                 "{admin: {address: {socket_address: {address: a, port_value: 65536}}}}",

@@ -109,11 +109,15 @@ extension Envoy.Bootstrap {
     package struct DynamicResources: EnvoyMessage {
         package var ldsConfig: Envoy.ConfigSource?
         package var cdsConfig: Envoy.ConfigSource?
+        /// The control plane behind `ads`.
+        package var adsConfig: Envoy.ApiConfigSource?
 
         package init(
             ldsConfig: Envoy.ConfigSource? = nil,
-            cdsConfig: Envoy.ConfigSource? = nil
+            cdsConfig: Envoy.ConfigSource? = nil,
+            adsConfig: Envoy.ApiConfigSource? = nil
         ) {
+            self.adsConfig = adsConfig
             self.ldsConfig = ldsConfig
             self.cdsConfig = cdsConfig
         }
@@ -124,7 +128,8 @@ extension Envoy.Bootstrap {
         ) { schema in
             schema.optional(1, "lds_config", \.ldsConfig, .message)
             schema.optional(2, "cds_config", \.cdsConfig, .message)
-            schema.unsupported("lds_resources_locator=5 cds_resources_locator=6 ads_config=3")
+            schema.optional(3, "ads_config", \.adsConfig, .message)
+            schema.unsupported("lds_resources_locator=5 cds_resources_locator=6")
         }
     }
 }
@@ -179,13 +184,24 @@ extension Envoy {
         package var cluster: String
         package var metadata: Value?
         package var locality: Locality?
+        /// What kind of client this is, in which version.
+        package var userAgentName: String
+        package var userAgentVersion: String
+        /// What a control plane may make use of.
+        package var clientFeatures: [String]
 
         package init(
             id: String = "",
             cluster: String = "",
             metadata: Value? = nil,
-            locality: Locality? = nil
+            locality: Locality? = nil,
+            userAgentName: String = "",
+            userAgentVersion: String = "",
+            clientFeatures: [String] = []
         ) {
+            self.userAgentName = userAgentName
+            self.userAgentVersion = userAgentVersion
+            self.clientFeatures = clientFeatures
             self.id = id
             self.cluster = cluster
             self.metadata = metadata
@@ -200,12 +216,12 @@ extension Envoy {
             schema.field(2, "cluster", \.cluster, .string)
             schema.optional(3, "metadata", \.metadata, .object)
             schema.optional(4, "locality", \.locality, .message)
+            schema.field(6, "user_agent_name", \.userAgentName, .string)
+            schema.field(7, "user_agent_version", \.userAgentVersion, .string)
+            schema.repeated(10, "client_features", \.clientFeatures, .string)
             schema.ignored(
-                """
-                dynamic_parameters=12 user_agent_name=6 user_agent_version=7 user_agent_build_version=8
-                extensions=9 client_features=10 listening_addresses=11
-                """,
-                why: "they are for a control plane, and nobody is told of them"
+                "dynamic_parameters=12 user_agent_build_version=8 extensions=9 listening_addresses=11",
+                why: "control planes are not told of them"
             )
         }
     }
@@ -237,40 +253,6 @@ extension Envoy {
             schema.field(1, "region", \.region, .string)
             schema.field(2, "zone", \.zone, .string)
             schema.field(3, "sub_zone", \.subZone, .string)
-        }
-    }
-}
-
-extension Envoy {
-    /// Where a subscription's resources come from: here a watched file.
-    ///
-    /// `envoy.config.core.v3.ConfigSource`
-    package struct ConfigSource: EnvoyMessage {
-        package var pathConfigSource: PathConfigSource?
-        package var initialFetchTimeout: Duration?
-        package var resourceApiVersion: ApiVersion
-
-        package init(
-            pathConfigSource: PathConfigSource? = nil,
-            initialFetchTimeout: Duration? = nil,
-            resourceApiVersion: ApiVersion = .auto
-        ) {
-            self.pathConfigSource = pathConfigSource
-            self.initialFetchTimeout = initialFetchTimeout
-            self.resourceApiVersion = resourceApiVersion
-        }
-
-        package static let schema = MessageSchema<ConfigSource>(
-            "envoy.config.core.v3.ConfigSource",
-            empty: ConfigSource()
-        ) { schema in
-            schema.oneof("config_source_specifier", isRequired: true)
-            schema.optional(8, "path_config_source", of: "config_source_specifier", \.pathConfigSource, .message)
-            schema.optional(4, "initial_fetch_timeout", \.initialFetchTimeout, .duration)
-            schema.noted("initial_fetch_timeout", why: "files are read before anything starts")
-            schema.field(6, "resource_api_version", \.resourceApiVersion, .enumeration)
-            schema.unsupported("authorities=7")
-            schema.unsupported("path=1 api_config_source=2 ads=3 self=5", of: "config_source_specifier")
         }
     }
 }

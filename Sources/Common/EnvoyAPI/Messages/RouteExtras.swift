@@ -290,6 +290,8 @@ extension Envoy {
             case staticLayer(Value)
             /// What the admin would be told to change; it is empty for ever.
             case adminLayer(AdminLayer)
+            /// Values that a control plane changes.
+            case rtdsLayer(RtdsLayer)
         }
 
         package init(
@@ -316,7 +318,33 @@ extension Envoy {
             } get: {
                 if case .adminLayer(let value) = $0 { value } else { nil }
             }
-            schema.unsupported("disk_layer=3 rtds_layer=5", of: "layer_specifier")
+            schema.choice(5, "rtds_layer", of: "layer_specifier", \.layerSpecifier, .message) {
+                .rtdsLayer($0)
+            } get: {
+                if case .rtdsLayer(let value) = $0 { value } else { nil }
+            }
+            schema.unsupported("disk_layer=3", of: "layer_specifier")
+        }
+    }
+
+    /// A layer that is subscribed to.
+    ///
+    /// `envoy.config.bootstrap.v3.RuntimeLayer.RtdsLayer`
+    package struct RtdsLayer: EnvoyMessage {
+        package var name: String
+        package var rtdsConfig: ConfigSource?
+
+        package init(name: String = "", rtdsConfig: ConfigSource? = nil) {
+            self.name = name
+            self.rtdsConfig = rtdsConfig
+        }
+
+        package static let schema = MessageSchema<RtdsLayer>(
+            "envoy.config.bootstrap.v3.RuntimeLayer.RtdsLayer",
+            empty: RtdsLayer()
+        ) { schema in
+            schema.field(1, "name", \.name, .string)
+            schema.optional(2, "rtds_config", \.rtdsConfig, .message)
         }
     }
 

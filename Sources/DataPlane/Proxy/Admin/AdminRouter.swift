@@ -48,7 +48,7 @@ final class AdminRouter {
         reasons["/contention"] = "workers share no locks"
         reasons["/memory/tcmalloc"] = "see /memory"
         reasons["/hot_restart_version"] = "there is no hot restart; see --listener-keeper"
-        reasons["/runtime_modify"] = "runtime keys do not change while the proxy runs"
+        reasons["/runtime_modify"] = "runtime keys come from the bootstrap and from control planes"
         reasons["/init_dump"] = "see /ready and /config_versions"
         reasons["/tap"] = "there is no tap filter"
         for path in ["", "/clear", "/disable", "/enable"] {
@@ -217,7 +217,7 @@ final class AdminRouter {
         let layers = process.bootstrap.layeredRuntime?.layers ?? []
         var entries: [String: [(Int, String)]] = [:]
         for (index, layer) in layers.enumerated() {
-            guard case .staticLayer(let values) = layer.layerSpecifier else { continue }
+            guard let values = process.store.values(of: layer) else { continue }
             for (key, value) in values.leaves(under: "") { entries[key, default: []].append((index, value)) }
         }
         let rows = entries.sorted { $0.key < $1.key }.map { key, values -> (String, Value) in
@@ -357,7 +357,7 @@ final class AdminRouter {
     }
 
     private func page(_ reports: [WorkerReport]) -> StatsPage {
-        return StatsPage(
+        var page = StatsPage(
             summary: summary(reports),
             clusters: summaries(reports),
             listeners: listenerSummaries(reports),
@@ -366,6 +366,8 @@ final class AdminRouter {
             server: process.state,
             filters: process.store.context.filterStats.sums(of: reports.map(\.filters))
         )
+        page.addDiscovery(process.discovery, process.store)
+        return page
     }
 
     /// Counters begin at zero again, on the pages under Envoy's names.

@@ -23,6 +23,8 @@ enum ConfigurationDump {
         ]
         if choice.includesEndpoints { configs.append(endpoints(store)) }
         configs += [listeners(store), routes(store)]
+        let secrets = secrets(store)
+        if let secrets { configs.append(secrets) }
         configs = configs.map { filtered(redacted($0), choice) }
         if let resource = choice.resource {
             configs = configs.flatMap { $0[resource]?.arrayValue ?? ($0[resource].map { [$0] } ?? []) }
@@ -90,6 +92,30 @@ enum ConfigurationDump {
         return .object(Fields(rows))
     }
 
+    /// Names and inner values of a resource in force or under way: as Envoy's `DynamicCluster` and its like have them.
+    private static func row(
+        _ origin: Origin,
+        _ version: String,
+        _ since: UInt64,
+        _ more: [(String, Value)],
+        _ store: ConfigurationStore
+    ) -> [(String, Value)] {
+        guard case .discovery = origin else { return [("version_info", Self.version(origin, store))] + more }
+        return [("version_info", .string(version))] + more + [("last_updated", time(since))]
+    }
+
+    private static func time(_ nanoseconds: UInt64) -> Value {
+        .string(CalendarTime.text(nanoseconds: nanoseconds, pattern: nil))
+    }
+
+    /// What was refused last, beside what is in force.
+    private static func refusal(_ refusal: DiscoveredState.Refusal) -> Value {
+        [
+            "last_update_attempt": time(refusal.since), "details": .string(refusal.text),
+            "version_info": .string(refusal.version),
+        ]
+    }
+
     private static func version(_ origin: Origin, _ store: ConfigurationStore) -> Value {
         guard case .file(let path) = origin else { return "" }
         return .string(store.files[path]?.state.version ?? "")
@@ -109,13 +135,24 @@ enum ConfigurationDump {
             if entry.origin == .bootstrap {
                 fixed.append(["cluster": cluster])
             } else {
-                dynamic.append(["version_info": version(entry.origin, store), "cluster": cluster])
+                let rows = row(entry.origin, entry.version, entry.since, [("cluster", cluster)], store)
+                let error = store.refusal(.cluster, entry.message.name).map { [("error_state", refusal($0))] } ?? []
+                dynamic.append(.object(Fields(rows + error)))
             }
+        }
+        var warming = store.discovered.warmingClusters.values.sorted { $0.message.name < $1.message.name }
+            .map { entry -> Value in
+                let cluster = typed(entry.message.jsonValue, Envoy.Cluster.typeURL)
+                return .object(Fields(row(entry.origin, entry.version, entry.since, [("cluster", cluster)], store)))
+            }
+        for (name, refused) in store.refusals(.cluster) where store.clusters[name] == nil {
+            warming.append(["cluster": ["name": .string(name)], "error_state": refusal(refused)])
         }
         return [
             "@type": .string(prefix + "ClustersConfigDump"),
             "version_info": .string(store.clusterFile.flatMap { store.files[$0]?.state.version } ?? ""),
             "static_clusters": .array(fixed), "dynamic_active_clusters": .array(dynamic),
+            "dynamic_warming_clusters": .array(warming),
         ]
     }
 
@@ -129,25 +166,42 @@ enum ConfigurationDump {
                 ])
             }
         }
+        for (key, one) in store.discovered.assignments.sorted(by: { $0.key.name < $1.key.name }) {
+            guard let assignment = store.discovered.assignment(key) else { continue }
+            dynamic.append([
+                "version_info": .string(one.version), "last_updated": time(one.since),
+                "endpoint_config": typed(assignment.jsonValue, Envoy.ClusterLoadAssignment.typeURL),
+            ])
+        }
         return ["@type": .string(prefix + "EndpointsConfigDump"), "dynamic_endpoint_configs": .array(dynamic)]
     }
 
     private static func listeners(_ store: ConfigurationStore) -> Value {
         var fixed: [Value] = []
-        var dynamic: [Value] = []
-        for (name, entry) in store.listeners.sorted(by: { $0.key < $1.key }) {
+        var dynamic: [String: [(String, Value)]] = [:]
+        func state(_ entry: ListenerEntry) -> Value {
             let listener = typed(entry.message.jsonValue, Envoy.Listener.typeURL)
-            if entry.origin == .bootstrap {
-                fixed.append(["listener": listener])
-            } else {
-                let state: Value = ["version_info": version(entry.origin, store), "listener": listener]
-                dynamic.append(["name": .string(name), "active_state": state])
-            }
+            return .object(Fields(row(entry.origin, entry.version, entry.since, [("listener", listener)], store)))
         }
+        for (name, entry) in store.listeners {
+            guard entry.origin != .bootstrap else { continue }
+            dynamic[name, default: []].append(("active_state", state(entry)))
+        }
+        for entry in store.listeners.sorted(by: { $0.key < $1.key }).map(\.value) where entry.origin == .bootstrap {
+            fixed.append(["listener": typed(entry.message.jsonValue, Envoy.Listener.typeURL)])
+        }
+        for (name, draft) in store.discovered.warmingListeners {
+            dynamic[name, default: []].append(("warming_state", state(draft.entry)))
+        }
+        for (name, refused) in store.refusals(.listener) {
+            dynamic[name, default: []].append(("error_state", refusal(refused)))
+        }
+        let rows = dynamic.sorted { $0.key < $1.key }
+            .map { name, rows -> Value in .object(Fields([("name", .string(name))] + rows)) }
         return [
             "@type": .string(prefix + "ListenersConfigDump"),
             "version_info": .string(store.listenerFile.flatMap { store.files[$0]?.state.version } ?? ""),
-            "static_listeners": .array(fixed), "dynamic_listeners": .array(dynamic),
+            "static_listeners": .array(fixed), "dynamic_listeners": .array(rows),
         ]
     }
 
@@ -161,6 +215,15 @@ enum ConfigurationDump {
                 dynamic.append([
                     "version_info": .string(store.files[path]?.state.version ?? ""), "route_config": route,
                 ])
+            } else if let key = table.key {
+                var rows: [(String, Value)] = [
+                    ("version_info", .string(table.version)), ("route_config", route),
+                    ("last_updated", time(table.since)),
+                ]
+                if let refused = store.discovered.refusals[.routes]?[key] {
+                    rows.append(("error_state", refusal(refused)))
+                }
+                dynamic.append(.object(Fields(rows)))
             } else {
                 fixed.append(["route_config": route])
             }
@@ -169,5 +232,30 @@ enum ConfigurationDump {
             "@type": .string(prefix + "RoutesConfigDump"), "static_route_configs": .array(fixed),
             "dynamic_route_configs": .array(dynamic),
         ]
+    }
+
+    /// Secrets of control planes; nil: there are none.
+    private static func secrets(_ store: ConfigurationStore) -> Value? {
+        var active: [Value] = []
+        for (key, state) in store.discovered.secretVersions.sorted(by: { $0.key.name < $1.key.name }) {
+            guard let secret = store.context.tls.secrets[key] else { continue }
+            active.append([
+                "name": .string(key.name), "version_info": .string(state.version), "last_updated": time(state.since),
+                "secret": typed(secret.jsonValue, Envoy.Secret.typeURL),
+            ])
+        }
+        guard !active.isEmpty else { return nil }
+        return ["@type": .string(prefix + "SecretsConfigDump"), "dynamic_active_secrets": .array(active)]
+    }
+}
+
+extension ConfigurationStore {
+    /// What was refused of a kind and has not been replaced by something good, by name.
+    fileprivate func refusals(_ kind: ResourceKind) -> [(String, DiscoveredState.Refusal)] {
+        (discovered.refusals[kind] ?? [:]).map { ($0.key.name, $0.value) }.sorted { $0.0 < $1.0 }
+    }
+
+    fileprivate func refusal(_ kind: ResourceKind, _ name: String) -> DiscoveredState.Refusal? {
+        refusals(kind).first { $0.0 == name }?.1
     }
 }

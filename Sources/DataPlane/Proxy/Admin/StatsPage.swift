@@ -55,6 +55,11 @@ struct StatsPage {
         stats.counter(http2, "downstream_rq_total", summary.counter(.downstreamHTTP2Requests))
     }
 
+    /// Adds what control planes gave.
+    mutating func addDiscovery(_ discovery: DiscoveryManager, _ store: ConfigurationStore) {
+        stats.add(discovery, store)
+    }
+
     mutating func subtract(_ baseline: [String: Int64]) { stats.subtract(baseline) }
 
     /// The present values of all counters, by name.

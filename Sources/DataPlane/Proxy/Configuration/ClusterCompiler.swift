@@ -61,6 +61,18 @@ struct ClusterCompiler {
         return settings
     }
 
+    /// Whether endpoints are spoken to in HTTP/2 whatever they say.
+    func speaksHTTP2(_ cluster: Envoy.Cluster) -> Bool {
+        if cluster.http2ProtocolOptions != nil { return true }
+        return cluster.typedExtensionProtocolOptions.values.contains { options in
+            if case .http(let message) = options {
+                message.explicitHttpConfig?.http2ProtocolOptions != nil
+            } else {
+                false
+            }
+        }
+    }
+
     /// Which HTTP the endpoints are spoken to with.
     private func protocols(_ cluster: Envoy.Cluster, _ settings: inout ClusterConfiguration.Settings) {
         var message = cluster.http2ProtocolOptions

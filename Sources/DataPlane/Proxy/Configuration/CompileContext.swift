@@ -10,6 +10,8 @@ final class CompileContext {
     private(set) var problems: [String] = []
     /// Clusters that the resource under compilation names.
     private(set) var referencedClusters: Set<Int32> = []
+    /// Secrets of control planes that it names, with how long each is waited for.
+    private(set) var referencedSecrets: [ResourceKey: UInt64] = [:]
     let clusters: PlaceBook
     let routeTables: PlaceBook
     let labels: Interner<LabelSet>
@@ -22,6 +24,9 @@ final class CompileContext {
     let filterStats = FilterStatBook()
     /// The bootstrap's.
     var secrets = StaticSecrets()
+    let servers = DiscoveryServers()
+    /// The bootstrap's clusters, and which of them speak HTTP/2.
+    var fixedClusters: [String: Bool] = [:]
     /// What the bootstrap's runtime layers say.
     var runtime = RuntimeValues()
     /// Whether there is a cluster with a name at present.
@@ -74,10 +79,13 @@ final class CompileContext {
         return place
     }
 
+    func refer(toSecret key: ResourceKey, wait: UInt64) { referencedSecrets[key] = wait }
+
     /// Begins the next resource.
     func reset() {
         problems = []
         referencedClusters = []
+        referencedSecrets = [:]
         path = []
     }
 }

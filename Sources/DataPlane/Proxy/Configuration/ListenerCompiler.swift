@@ -14,7 +14,7 @@ struct ListenerCompiler {
     /// Where an HTTP chain's routes come from.
     enum RouteSource {
         case inline(Envoy.RouteConfiguration, owner: String)
-        case file(path: String, watchedDirectory: String?, name: String)
+        case named(String, from: ResourceSource)
     }
 
     func socket(_ listener: Envoy.Listener) -> ListenerConfiguration.Socket {
@@ -415,14 +415,12 @@ struct ListenerCompiler {
         case .routeConfig(let configuration):
             settings.routeTable = routeTable(.inline(configuration, owner: owner))
         case .rds(let rds):
-            guard let path = rds.configSource?.pathConfigSource?.path, !path.isEmpty else {
-                context.report("rds.config_source: only path_config_source is supported")
-                return
+            let found = context.at("rds.config_source") { context.source(rds.configSource, .routes) }
+            guard let source = found else { return }
+            if source.server != nil, rds.routeConfigName.isEmpty {
+                context.report("rds.route_config_name: is required")
             }
-            let directory = rds.configSource?.pathConfigSource?.watchedDirectory?.path
-            settings.routeTable = routeTable(
-                .file(path: path, watchedDirectory: directory, name: rds.routeConfigName)
-            )
+            settings.routeTable = routeTable(.named(rds.routeConfigName, from: source))
         case nil: context.report("route_config or rds is required")
         }
     }

@@ -1,15 +1,20 @@
 import EnvoyAPI
 import Wire
 
-/// The values of the bootstrap's runtime layers, by key: later layers win. They do not change while the proxy runs.
+/// The values of the bootstrap's runtime layers, by key: later layers win. Those of control planes change while the proxy runs.
 struct RuntimeValues {
     private var values: [String: Value] = [:]
 
     init() {}
 
-    init(_ runtime: Envoy.LayeredRuntime?) {
+    /// `discovered` gives the values of a layer that is subscribed to, by the layer's name.
+    init(_ runtime: Envoy.LayeredRuntime?, discovered: (_ layer: String) -> Value? = { _ in nil }) {
         for layer in runtime?.layers ?? [] {
-            if case .staticLayer(let object) = layer.layerSpecifier { add(object, prefix: "") }
+            switch layer.layerSpecifier {
+            case .staticLayer(let object): add(object, prefix: "")
+            case .rtdsLayer: if let object = discovered(layer.name) { add(object, prefix: "") }
+            case .adminLayer, nil: break
+            }
         }
     }
 

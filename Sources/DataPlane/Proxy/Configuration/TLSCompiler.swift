@@ -154,13 +154,14 @@ struct TLSCompiler {
     }
 
     private func make(_ source: TLSSource) -> TLSHolder? {
-        check(source.common)
+        var source = source
+        check(&source)
         guard context.isSound else { return nil }
         let holder: TLSHolder
-        switch source.load() {
+        switch source.load(context.tls.secrets) {
         case .success(let made): holder = TLSHolder(source, context: made?.context, hash: made?.hash)
         case .failure(let error):
-            guard source.mayComeLater else {
+            guard source.mayComeLater(context.tls.secrets) else {
                 context.report("common_tls_context: \(error)")
                 return nil
             }
@@ -170,35 +171,34 @@ struct TLSCompiler {
         return holder
     }
 
-    /// What no file can make good.
-    private func check(_ common: Envoy.CommonTlsContext) {
-        context.at("common_tls_context") {
-            let secrets = common.tlsCertificateSdsSecretConfigs
-            for (index, secret) in secrets.enumerated() where secret.sdsConfig?.pathConfigSource == nil {
-                context.report(
-                    "tls_certificate_sds_secret_configs[\(index)].sds_config: only path_config_source is supported"
-                )
+    /// What no file and no control plane can make good; notes where secrets come from.
+    private func check(_ source: inout TLSSource) {
+        let common = source.common
+        func note(_ secret: Envoy.SdsSecretConfig?, _ step: String) {
+            guard let secret else { return }
+            let found = context.at("common_tls_context.\(step).sds_config") {
+                context.source(secret.sdsConfig, .secret)
             }
-            switch common.validationContextType {
-            case .validationContext(let validation): check(validation, "validation_context")
-            case .validationContextSdsSecretConfig(let secret):
-                if secret.sdsConfig?.pathConfigSource == nil {
-                    context.report(
-                        "validation_context_sds_secret_config.sds_config: only path_config_source is supported"
-                    )
-                }
-            case .combinedValidationContext(let combined):
-                if let validation = combined.defaultValidationContext {
-                    check(validation, "combined_validation_context.default_validation_context")
-                }
-                if combined.validationContextSdsSecretConfig?.sdsConfig?.pathConfigSource == nil {
-                    context.report(
-                        "combined_validation_context.validation_context_sds_secret_config.sds_config: "
-                            + "only path_config_source is supported"
-                    )
-                }
-            case nil: break
+            guard case .discovery(let server, let wait) = found else { return }
+            let key = ResourceKey(server: server, name: secret.name)
+            source.discovered[secret.name] = key
+            context.refer(toSecret: key, wait: wait)
+        }
+        for (index, secret) in common.tlsCertificateSdsSecretConfigs.enumerated() {
+            note(secret, "tls_certificate_sds_secret_configs[\(index)]")
+        }
+        switch common.validationContextType {
+        case .validationContext(let validation): check(validation, "common_tls_context.validation_context")
+        case .validationContextSdsSecretConfig(let secret): note(secret, "validation_context_sds_secret_config")
+        case .combinedValidationContext(let combined):
+            if let validation = combined.defaultValidationContext {
+                check(validation, "common_tls_context.combined_validation_context.default_validation_context")
             }
+            note(
+                combined.validationContextSdsSecretConfig,
+                "combined_validation_context.validation_context_sds_secret_config"
+            )
+        case nil: break
         }
     }
 

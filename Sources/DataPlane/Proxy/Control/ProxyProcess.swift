@@ -21,6 +21,9 @@ final class ProxyProcess: EventHandler {
     private let signals: SignalSource
     private let watch: ConfigurationWatch
     let names: NameWatch
+    let discovery: DiscoveryManager
+    /// The first generation with everything that was waited for at the start.
+    private var settledGeneration: UInt64?
     private(set) var health: HealthMonitor?
     private let overload: OverloadMonitor
     /// The newest generation whose endpoints were all checked once.
@@ -54,6 +57,7 @@ final class ProxyProcess: EventHandler {
             watch = try ConfigurationWatch(loop: loop)
         } catch { throw StartError(message: "\(error)") }
         names = NameWatch(loop: loop)
+        discovery = DiscoveryManager(store, node: bootstrap.node, loop: loop, log: log)
         state.startNanoseconds = WallClock.now()
         state.workers = options.concurrency ?? SystemThread.processorCount
         let count = state.workers
@@ -100,6 +104,7 @@ final class ProxyProcess: EventHandler {
         admin?.shutdown()
         keeper?.shutdown()
         names.shutdown()
+        discovery.shutdown()
         accessLogs.stop()
         log.info("ended", ["code": "\(exitCode)"])
         return exitCode
@@ -126,6 +131,11 @@ final class ProxyProcess: EventHandler {
                 // Commands are carried out in order: the report comes after the last socket.
                 workers.collect { [weak keeper] _ in keeper?.announced() }
             }
+        }
+        discovery.onChange = { [unowned self] in
+            store.readWanted()
+            publish()
+            if !state.isReady { workersApplied() }
         }
         watch.onChange = { [unowned self] in filesChanged($0) }
     }
@@ -196,8 +206,12 @@ final class ProxyProcess: EventHandler {
 
     /// Hands the newest configuration to the workers, if there is a new one.
     private func publish() {
+        discovery.refresh()
         names.setRequests(store.nameRequests)
         let snapshot = store.commit()
+        // What is not named any more is not wanted any more.
+        if store.changes.wishes { discovery.refresh() }
+        if settledGeneration == nil, store.isSettled { settledGeneration = store.snapshot.generation }
         store.context.tls.prune()
         let version = store.filesVersion + store.context.tls.version
         if version != watchedVersion {
@@ -221,6 +235,10 @@ final class ProxyProcess: EventHandler {
     private func workersApplied() {
         if workers.appliedGeneration > 0 { keeper?.configured() }
         guard !state.isReady, ending == .no, workers.appliedGeneration > 0 else { return }
+        guard let settled = settledGeneration, workers.appliedGeneration >= settled else {
+            state.reason = discovery.reason
+            return
+        }
         // Nobody is to be sent here before the first look-ups are through and in force.
         guard names.isWarm, !names.isUsed || workers.appliedGeneration >= store.snapshot.generation else {
             state.reason = "INITIALIZING: host names are being looked up"

@@ -36,15 +36,26 @@ struct EnvoyStats {
         append(scope, name, .counter, Int64(clamping: value))
     }
 
+    /// `family` goes into Prometheus' name in place of a name that holds what a label says.
+    mutating func counter(_ scope: Scope, _ name: String, _ value: UInt64, family: String) {
+        append(scope, name, .counter, Int64(clamping: value), family: family)
+    }
+
     mutating func gauge(_ scope: Scope, _ name: String, _ value: Int64) { append(scope, name, .gauge, value) }
 
-    private mutating func append(_ scope: Scope, _ name: String, _ kind: Kind, _ value: Int64) {
+    private mutating func append(
+        _ scope: Scope,
+        _ name: String,
+        _ kind: Kind,
+        _ value: Int64,
+        family: String? = nil
+    ) {
         stats.append(
             Stat(
                 name: scope.prefix + name,
                 kind: kind,
                 value: value,
-                family: "envoy_" + scope.family + "_" + String(name.map { $0 == "." ? "_" : $0 }),
+                family: "envoy_" + scope.family + "_" + String((family ?? name).map { $0 == "." ? "_" : $0 }),
                 labels: scope.labels
             )
         )

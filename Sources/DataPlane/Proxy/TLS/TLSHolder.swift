@@ -37,9 +37,10 @@ final class TLSHolder: Sendable {
     enum Reloading { case unchanged, loaded, refused(String) }
 
     /// Takes over what the files say now, or keeps what is in force and says why.
-    func reload() -> Reloading {
+    func reload(_ book: SecretBook) -> Reloading {
+        guard !source.isWaiting(book) else { return .unchanged }
         // What is in force stays where nothing is new: sessions that may be resumed are kept with it.
-        switch source.load(unless: report.hash) {
+        switch source.load(book, unless: report.hash) {
         case .success(nil):
             state.withLock { $0.error = nil }
             return .unchanged
@@ -61,8 +62,21 @@ final class TLSHolder: Sendable {
     }
 }
 
+/// Secrets that control planes gave. Belongs to the main thread.
+final class SecretBook {
+    private var secrets: [ResourceKey: Envoy.Secret] = [:]
+
+    subscript(key: ResourceKey) -> Envoy.Secret? {
+        get { secrets[key] }
+        set { secrets[key] = newValue }
+    }
+
+    var keys: some Collection<ResourceKey> { secrets.keys }
+}
+
 /// All TLS of the configuration, by the files that it comes from. Belongs to the main thread.
 final class TLSBook {
+    let secrets = SecretBook()
     private struct Entry { weak var holder: TLSHolder? }
     private var entries: [Entry] = []
     /// Grows when files may have come or gone.
@@ -72,6 +86,9 @@ final class TLSBook {
         entries.append(Entry(holder: holder))
         version += 1
     }
+
+    /// Secrets that came may name other files.
+    func filesMayHaveChanged() { version += 1 }
 
     /// Those that are in use.
     var holders: [TLSHolder] { entries.compactMap(\.holder) }
@@ -84,12 +101,12 @@ final class TLSBook {
     }
 
     /// The files with the directories whose changes tell of them.
-    var files: [(path: String, directory: String)] { holders.flatMap(\.source.files) }
+    var files: [(path: String, directory: String)] { holders.flatMap { $0.source.files(secrets) } }
 
     /// Loads again whatever uses one of these files; calls back with what came of it.
     func filesChanged(_ paths: Set<String>, _ report: (_ holder: TLSHolder, _ result: TLSHolder.Reloading) -> Void) {
-        for holder in holders where holder.source.files.contains(where: { paths.contains($0.path) }) {
-            report(holder, holder.reload())
+        for holder in holders where holder.source.files(secrets).contains(where: { paths.contains($0.path) }) {
+            report(holder, holder.reload(secrets))
         }
     }
 }

@@ -23,14 +23,19 @@ struct TLSSource: Sendable {
     var keptSessions = 0
     var prefersClientCiphers = false
     var checksKeyUsage = false
+    /// By name the secrets that a control plane gives.
+    var discovered: [String: ResourceKey] = [:]
 
     /// A file of PEM larger than this is refused.
     static let fileLimit = 4 << 20
 
-    /// Whether everything comes from files of secrets, which may come later.
-    var mayComeLater: Bool {
-        !secrets.isEmpty && secretPaths.contains { access($0, F_OK) != 0 }
+    /// Whether something is to come from files of secrets or from a control plane that is not there yet.
+    func mayComeLater(_ book: SecretBook) -> Bool {
+        isWaiting(book) || secretPaths.contains { access($0, F_OK) != 0 }
     }
+
+    /// Whether a control plane has not given all secrets yet.
+    func isWaiting(_ book: SecretBook) -> Bool { discovered.values.contains { book[$0] == nil } }
 
     private var secrets: [Envoy.SdsSecretConfig] {
         var found = common.tlsCertificateSdsSecretConfigs
@@ -46,7 +51,7 @@ struct TLSSource: Sendable {
     private var secretPaths: [String] { secrets.compactMap { $0.sdsConfig?.pathConfigSource?.path } }
 
     /// The files with the directories whose changes tell of them.
-    var files: [(path: String, directory: String)] {
+    func files(_ book: SecretBook) -> [(path: String, directory: String)] {
         var found: [(path: String, directory: String)] = []
         func add(_ path: String, _ directory: String?) {
             found.append((path, directory ?? ConfigurationStore.directory(of: path)))
@@ -70,10 +75,15 @@ struct TLSSource: Sendable {
         case .validationContextSdsSecretConfig, nil: break
         }
         for secret in secrets {
-            guard let source = secret.sdsConfig?.pathConfigSource else { continue }
-            add(source.path, source.watchedDirectory?.path)
+            var message: Envoy.Secret?
+            if let source = secret.sdsConfig?.pathConfigSource {
+                add(source.path, source.watchedDirectory?.path)
+                message = try? self.secret(secret, book).get()
+            } else {
+                message = discovered[secret.name].flatMap { book[$0] }
+            }
             // What a secret names in its turn.
-            guard case .success(let message) = Self.secret(secret) else { continue }
+            guard let message else { continue }
             switch message.type {
             case .tlsCertificate(let certificate): add(certificate)
             case .validationContext(let validation): add(validation)
@@ -84,15 +94,18 @@ struct TLSSource: Sendable {
     }
 
     /// Reads everything and makes a context of it; nil: it would be the one whose settings had this hash.
-    func load(unless known: Int? = nil) -> Result<(context: TLSContext, hash: Int)?, TLSError> {
+    func load(
+        _ book: SecretBook,
+        unless known: Int? = nil
+    ) -> Result<(context: TLSContext, hash: Int)?, TLSError> {
         do throws(TLSError) {
-            let settings = try settings()
+            let settings = try settings(book)
             let hash = settings.hashValue
             return .success(hash == known ? nil : (try TLSContext(settings), hash))
         } catch { return .failure(error) }
     }
 
-    func settings() throws(TLSError) -> TLSSettings {
+    func settings(_ book: SecretBook) throws(TLSError) -> TLSSettings {
         var settings = TLSSettings(isServer: isServer)
         let parameters = common.tlsParams ?? Envoy.TlsParameters()
         settings.minimum = parameters.tlsMinimumProtocolVersion == .tlsv13 ? .v13 : .v12
@@ -108,18 +121,18 @@ struct TLSSource: Sendable {
         settings.signatures = parameters.signatureAlgorithms
         for certificate in common.tlsCertificates { settings.certificates.append(try Self.certificate(certificate)) }
         for secret in common.tlsCertificateSdsSecretConfigs {
-            guard case .tlsCertificate(let certificate) = try Self.secret(secret).get().type else {
+            guard case .tlsCertificate(let certificate) = try self.secret(secret, book).get().type else {
                 throw TLSError("the secret \"\(secret.name)\" holds no tls_certificate")
             }
             settings.certificates.append(try Self.certificate(certificate))
         }
         switch common.validationContextType {
         case .validationContext(let validation): try apply(validation, &settings)
-        case .validationContextSdsSecretConfig(let secret): try apply(try Self.validation(secret), &settings)
+        case .validationContextSdsSecretConfig(let secret): try apply(try validation(secret, book), &settings)
         case .combinedValidationContext(let combined):
             var validation = combined.defaultValidationContext ?? Envoy.CertificateValidationContext()
             if let secret = combined.validationContextSdsSecretConfig {
-                let dynamic = try Self.validation(secret)
+                let dynamic = try self.validation(secret, book)
                 validation.trustedCa = dynamic.trustedCa ?? validation.trustedCa
                 validation.crl = dynamic.crl ?? validation.crl
                 validation.matchTypedSubjectAltNames += dynamic.matchTypedSubjectAltNames
@@ -238,20 +251,23 @@ struct TLSSource: Sendable {
         return made
     }
 
-    private static func validation(_ secret: Envoy.SdsSecretConfig) throws(TLSError)
+    private func validation(_ secret: Envoy.SdsSecretConfig, _ book: SecretBook) throws(TLSError)
         -> Envoy.CertificateValidationContext
     {
-        guard case .validationContext(let validation) = try Self.secret(secret).get().type else {
+        guard case .validationContext(let validation) = try self.secret(secret, book).get().type else {
             throw TLSError("the secret \"\(secret.name)\" holds no validation_context")
         }
         return validation
     }
 
-    private static func secret(_ configuration: Envoy.SdsSecretConfig) -> Result<Envoy.Secret, TLSError> {
+    private func secret(_ configuration: Envoy.SdsSecretConfig, _ book: SecretBook) -> Result<Envoy.Secret, TLSError> {
         guard let path = configuration.sdsConfig?.pathConfigSource?.path else {
-            return .failure(TLSError("the secret \"\(configuration.name)\" has no path_config_source"))
+            guard let secret = discovered[configuration.name].flatMap({ book[$0] }) else {
+                return .failure(TLSError("the secret \"\(configuration.name)\" did not come yet"))
+            }
+            return .success(secret)
         }
-        switch FileBytes.read(path, limit: fileLimit) {
+        switch FileBytes.read(path, limit: Self.fileLimit) {
         case .failure(let failure): return .failure(TLSError(failure.message))
         case .success(let bytes):
             do throws(ConfigurationProblems) {

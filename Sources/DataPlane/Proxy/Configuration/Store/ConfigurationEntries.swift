@@ -5,6 +5,8 @@ import Traffic
 enum Origin: Hashable {
     case bootstrap
     case file(String)
+    /// A control plane by its number.
+    case discovery(Int)
 }
 
 /// A cluster as configured, and where its endpoints come from.
@@ -17,11 +19,21 @@ struct ClusterEntry {
     var names: NameRule
     let traffic: TrafficMark
     let usage: ClusterUsage
+    /// Where an EDS cluster's endpoints come from.
+    var source: ResourceSource?
+    /// Secrets of control planes that it needs, with how long each is waited for.
+    var secrets: [ResourceKey: UInt64] = [:]
+    /// The version under which it came, and when (wall clock, nanoseconds).
+    var version = ""
+    var since: UInt64 = 0
 
     /// The file of an EDS cluster's endpoints.
     var assignmentPath: String? {
-        message.type == .eds ? message.edsClusterConfig?.edsConfig?.pathConfigSource?.path : nil
+        if case .file(let path, _) = source { path } else { nil }
     }
+
+    /// The endpoints at a control plane.
+    var assignmentKey: ResourceKey? { source?.server.map { ResourceKey(server: $0, name: assignmentName) } }
 
     var assignmentName: String {
         let service = message.edsClusterConfig?.serviceName ?? ""
@@ -60,6 +72,10 @@ struct ListenerEntry {
     var tables: Set<String>
     /// Clusters that its TCP chains name.
     var clusters: Set<Int32>
+    /// As of a cluster.
+    var secrets: [ResourceKey: UInt64] = [:]
+    var version = ""
+    var since: UInt64 = 0
 
     /// The chain that the same message made before, if it leads to the same routes as the one `made` now.
     func chain(of message: Envoy.FilterChain, like made: FilterChainConfiguration) -> FilterChainConfiguration? {
@@ -81,13 +97,20 @@ struct ListenerEntry {
 /// A route table that some listener uses.
 struct TableEntry {
     /// nil = inline.
-    var path: String?
-    var watchedDirectory: String?
+    var source: ResourceSource?
     var name: String
     var index: Int32
     var message: Envoy.RouteConfiguration?
     var compiled: RouteTable?
     var clusters: Set<Int32> = []
+    var version = ""
+    var since: UInt64 = 0
+
+    var path: String? {
+        if case .file(let path, _) = source { path } else { nil }
+    }
+
+    var key: ResourceKey? { source?.server.map { ResourceKey(server: $0, name: name) } }
 }
 
 /// A watched file.

@@ -26,10 +26,10 @@ extension ConfigurationStore {
         }
         guard problems.isEmpty else { throw ConfigurationProblems(lines: problems) }
         for (name, entry) in clusters where entry.origin == origin && !seen.contains(name) { remove(entry) }
-        for entry in entries { put(entry) }
+        for entry in entries { admit(entry) }
     }
 
-    private func makeCluster(
+    func makeCluster(
         _ message: Envoy.Cluster,
         origin: Origin,
         step: String
@@ -39,7 +39,7 @@ extension ConfigurationStore {
         let entry: ClusterEntry = context.at(step) {
             var settings = compiler.settings(message)
             settings.checkVersion = takeVersion()
-            let entry = ClusterEntry(
+            var entry = ClusterEntry(
                 message: message,
                 origin: origin,
                 index: context.clusters.place(of: message.name),
@@ -48,9 +48,12 @@ extension ConfigurationStore {
                 traffic: clusters[message.name]?.traffic ?? TrafficMark(),
                 usage: clusters[message.name]?.usage ?? ClusterUsage()
             )
-            if message.type == .eds, entry.assignmentPath == nil {
-                context.report("eds_cluster_config.eds_config: only path_config_source is supported")
+            if message.type == .eds {
+                entry.source = context.at("eds_cluster_config.eds_config") {
+                    context.source(message.edsClusterConfig?.edsConfig, .endpoints)
+                }
             }
+            entry.secrets = context.referencedSecrets
             if message.type != .eds, message.type != .originalDst {
                 context.at("load_assignment") { _ = endpoints(of: entry, from: message.loadAssignment) }
             }
@@ -60,25 +63,35 @@ extension ConfigurationStore {
         return (entry, context.problems)
     }
 
-    private func put(_ entry: ClusterEntry) {
+    /// Takes a cluster into use.
+    func put(_ entry: ClusterEntry) {
         let old = clusters[entry.message.name]
-        if let old, old.message == entry.message { return }
+        if let old, old.message == entry.message {
+            clusters[entry.message.name]?.version = entry.version
+            return
+        }
+        if let key = old?.assignmentKey, key != entry.assignmentKey { stopUsing(key, by: entry.message.name) }
+        if let key = entry.assignmentKey { discovered.users[key, default: []].insert(entry.message.name) }
+        changes.wishes = true
         if let path = old?.assignmentPath, path != entry.assignmentPath { stopUsing(path, by: entry.message.name) }
         clusters[entry.message.name] = entry
         counts.clusters.count(isNew: old == nil)
         if old == nil { changes.clusterNames = true }
         if let path = entry.assignmentPath {
             assignmentUsers[path, default: []].insert(entry.message.name)
-            let source = entry.message.edsClusterConfig?.edsConfig?.pathConfigSource
-            want(path: path, watchedDirectory: source?.watchedDirectory?.path)
+            var directory: String?
+            if case .file(_, let watched) = entry.source { directory = watched }
+            want(path: path, watchedDirectory: directory)
         }
         rebuild(entry)
     }
 
-    private func remove(_ entry: ClusterEntry) {
+    func remove(_ entry: ClusterEntry) {
         let name = entry.message.name
         clusters[name] = nil
         counts.clusters.removed &+= 1
+        changes.wishes = true
+        if let key = entry.assignmentKey { stopUsing(key, by: name) }
         for host in entry.hostNames { resolved[NameKey(cluster: name, name: host)] = nil }
         if let path = entry.assignmentPath { stopUsing(path, by: name) }
         if compiledClusters.indices.contains(Int(entry.index)) {
@@ -98,7 +111,12 @@ extension ConfigurationStore {
         }
     }
 
-    private func endpoints(
+    private func stopUsing(_ key: ResourceKey, by cluster: String) {
+        discovered.users[key]?.remove(cluster)
+        if discovered.users[key]?.isEmpty == true { discovered.users[key] = nil }
+    }
+
+    func endpoints(
         of entry: ClusterEntry,
         from assignment: Envoy.ClusterLoadAssignment?
     ) -> [EndpointConfiguration] {
@@ -120,9 +138,21 @@ extension ConfigurationStore {
         if let path = entry.assignmentPath {
             assignment = files[path]?.response?.clusterLoadAssignments
                 .first { $0.clusterName == entry.assignmentName }
+        } else if let key = entry.assignmentKey {
+            assignment = discovered.assignment(key)
         }
-        var made = endpoints(of: entry, from: assignment)
+        let made = endpoints(of: entry, from: assignment)
         context.reset()
+        place(entry, assignment, made)
+    }
+
+    /// Makes endpoints that were compiled those of a cluster.
+    func place(
+        _ entry: ClusterEntry,
+        _ assignment: Envoy.ClusterLoadAssignment?,
+        _ endpoints: [EndpointConfiguration]
+    ) {
+        var made = endpoints
         made += leaving(entry, besides: made)
         Self.grow(&compiledClusters, to: Int(entry.index) + 1)
         compiledClusters[Int(entry.index)] = ClusterConfiguration(

@@ -2,18 +2,12 @@ import EnvoyAPI
 import Traffic
 
 extension ConfigurationStore {
-    /// A listener under compilation with what it brought along.
-    private struct Draft {
-        var entry: ListenerEntry
-        var tables: [String: TableEntry]
-    }
-
     /// Makes these the listeners of an origin: others of the same origin go.
     ///
     /// - Throws: all problems; nothing is changed then.
     func setListeners(_ messages: [Envoy.Listener], origin: Origin, step: String) throws(ConfigurationProblems) {
         var problems: [String] = []
-        var drafts: [Draft] = []
+        var drafts: [ListenerDraft] = []
         var seen: Set<String> = []
         for (index, message) in messages.enumerated() {
             let place = "\(step)[\(index)]"
@@ -32,15 +26,15 @@ extension ConfigurationStore {
         }
         guard problems.isEmpty else { throw ConfigurationProblems(lines: problems) }
         for (name, entry) in listeners where entry.origin == origin && !seen.contains(name) { remove(entry, name) }
-        for draft in drafts { put(draft) }
+        for draft in drafts { admit(draft) }
     }
 
-    private func makeListener(
+    func makeListener(
         _ message: Envoy.Listener,
         name: String,
         origin: Origin,
         step: String
-    ) -> (Draft, [String]) {
+    ) -> (ListenerDraft, [String]) {
         context.reset()
         defer { context.reset() }
         var found: [String: TableEntry] = [:]
@@ -70,14 +64,15 @@ extension ConfigurationStore {
                 }
             )
         }
-        let entry = ListenerEntry(
+        var entry = ListenerEntry(
             message: message,
             origin: origin,
             compiled: compiled,
             tables: Set(found.keys),
             clusters: context.referencedClusters
         )
-        return (Draft(entry: entry, tables: found), context.problems)
+        entry.secrets = context.referencedSecrets
+        return (ListenerDraft(entry: entry, tables: found), context.problems)
     }
 
     /// The socket with real ports where 0 is configured.
@@ -96,11 +91,15 @@ extension ConfigurationStore {
 
     private func makeTable(_ source: ListenerCompiler.RouteSource) -> (key: String, TableEntry) {
         switch source {
-        case .file(let path, let directory, let name):
-            let key = "\(path)\u{0}\(name)"
+        case .named(let name, let source):
+            let key: String
+            switch source {
+            case .file(let path, _): key = "\(path)\u{0}\(name)"
+            case .discovery(let server, _): key = Self.tableKey(ResourceKey(server: server, name: name))
+            }
             if let known = tables[key] { return (key, known) }
             let index = context.routeTables.place(of: key)
-            return (key, TableEntry(path: path, watchedDirectory: directory, name: name, index: index))
+            return (key, TableEntry(source: source, name: name, index: index))
         case .inline(let message, let owner):
             // An inline table lives and dies with its chain.
             let key = "\u{0}\(owner)"
@@ -116,33 +115,43 @@ extension ConfigurationStore {
         }
     }
 
-    private func put(_ draft: Draft) {
+    /// Takes a listener into use.
+    func put(_ draft: ListenerDraft) {
         let name = draft.entry.compiled.name
         let index = Int(draft.entry.compiled.index)
         counts.listeners.count(isNew: listeners[name] == nil)
+        changes.wishes = true
         if let old = listeners[name], !old.tables.subtracting(draft.entry.tables).isEmpty { changes.removed = true }
         listeners[name] = draft.entry
         Self.grow(&compiledListeners, to: index + 1)
         compiledListeners[index] = draft.entry.compiled
         changes.listeners = true
         for (key, table) in draft.tables {
-            if let path = table.path {
-                tableUsers[path, default: []].insert(key)
-                want(path: path, watchedDirectory: table.watchedDirectory)
-                if tables[key] == nil {
-                    tables[key] = table
-                    fillTable(key)
-                }
-            } else {
-                tables[key] = table
-                place(table)
+            guard table.source == nil else {
+                register(table, key)
+                continue
             }
+            tables[key] = table
+            place(table)
         }
     }
 
-    private func remove(_ entry: ListenerEntry, _ name: String) {
+    /// Notes a table that comes from elsewhere, and fills it with what is known.
+    func register(_ table: TableEntry, _ key: String) {
+        if case .file(let path, let directory) = table.source {
+            tableUsers[path, default: []].insert(key)
+            want(path: path, watchedDirectory: directory)
+        }
+        guard tables[key] == nil else { return }
+        tables[key] = table
+        changes.wishes = true
+        fillTable(key)
+    }
+
+    func remove(_ entry: ListenerEntry, _ name: String) {
         listeners[name] = nil
         counts.listeners.removed &+= 1
+        changes.wishes = true
         ports?.release(name)
         compiledListeners[Int(entry.compiled.index)] = nil
         listenerPlaces.remove(name)
@@ -150,7 +159,7 @@ extension ConfigurationStore {
         changes.removed = true
     }
 
-    private func place(_ table: TableEntry) {
+    func place(_ table: TableEntry) {
         Self.grow(&compiledTables, to: Int(table.index) + 1)
         compiledTables[Int(table.index)] = table.compiled
         changes.tables = true

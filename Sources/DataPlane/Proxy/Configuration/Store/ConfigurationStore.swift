@@ -28,6 +28,8 @@ final class ConfigurationStore {
     private(set) var filesVersion = 0
     /// Files that became wanted and were not read yet.
     var wantedFiles: [String] = []
+    /// What control planes gave, and what still waits for it.
+    var discovered = DiscoveredState()
 
     var compiledClusters: [ClusterConfiguration?] = []
     var compiledListeners: [ListenerConfiguration?] = []
@@ -52,10 +54,19 @@ final class ConfigurationStore {
         /// Clusters came or went, so that the index by name has to be made anew.
         var clusterNames = false
         var removed = false
+        /// What is wanted of control planes may be something else now.
+        var wishes = false
         /// Files whose contents go into the next snapshot.
         var files: Set<String> = []
 
         var isEmpty: Bool { !listeners && !tables && !clusters }
+
+        /// What a snapshot does not settle.
+        var remaining: Changes {
+            var rest = Changes()
+            rest.wishes = wishes
+            return rest
+        }
     }
 
     init(limits: ProcessLimits = ProcessLimits(), ports: PortReserver? = nil) {
@@ -93,8 +104,7 @@ final class ConfigurationStore {
         setClock()
         let fixed = bootstrap.staticResources
         tellClusters()
-        context.runtime = RuntimeValues(bootstrap.layeredRuntime)
-        var problems: [String] = []
+        var problems = loadServers(bootstrap)
         context.secrets = StaticSecrets(fixed?.secrets ?? []) { problems.append($0) }
         for monitor in bootstrap.overloadManager?.resourceMonitors ?? [] {
             guard case .downstreamConnections(let bound) = monitor.typedConfig else { continue }
@@ -114,10 +124,12 @@ final class ConfigurationStore {
         do {
             try setListeners(fixed?.listeners ?? [], origin: .bootstrap, step: "static_resources.listeners")
         } catch { problems += error.lines }
+        // Routes of a control plane name clusters that come later.
         if bootstrap.dynamicResources?.cdsConfig == nil { problems += missingClusters() }
         guard problems.isEmpty else { throw ConfigurationProblems(lines: problems) }
         clusterFile = want(bootstrap.dynamicResources?.cdsConfig?.pathConfigSource)
         listenerFile = want(bootstrap.dynamicResources?.ldsConfig?.pathConfigSource)
+        loadSubscriptions(bootstrap)
         readWanted()
         // Also an empty configuration is one that workers must say they use.
         changes.clusters = true
@@ -169,7 +181,7 @@ final class ConfigurationStore {
         guard !changes.isEmpty else {
             // The same contents under a new version are in force already.
             for path in changes.files { files[path]?.state.generation = snapshot.generation }
-            changes = Changes()
+            changes = changes.remaining
             return nil
         }
         let unchanged = Snapshot.Unchanged(
@@ -191,7 +203,7 @@ final class ConfigurationStore {
             unchanged: snapshot.generation == 0 ? nil : unchanged
         )
         for path in changes.files { files[path]?.state.generation = snapshot.generation }
-        changes = Changes()
+        changes = changes.remaining
         return snapshot
     }
 
@@ -201,9 +213,11 @@ final class ConfigurationStore {
 
     /// Gives up tables that no listener uses, files that nobody wants, and places of names that nobody names.
     private func forgetUnused() {
-        let usedTables = listeners.values.reduce(into: Set<String>()) { $0.formUnion($1.tables) }
+        var usedTables = listeners.values.reduce(into: Set<String>()) { $0.formUnion($1.tables) }
+        for draft in discovered.warmingListeners.values { usedTables.formUnion(draft.entry.tables) }
         for (key, table) in tables where !usedTables.contains(key) {
             tables[key] = nil
+            changes.wishes = true
             if let path = table.path {
                 tableUsers[path]?.remove(key)
                 if tableUsers[path]?.isEmpty == true { tableUsers[path] = nil }
@@ -214,8 +228,10 @@ final class ConfigurationStore {
         }
         var named: Set<Int32> = []
         for listener in listeners.values { named.formUnion(listener.clusters) }
+        for draft in discovered.warmingListeners.values { named.formUnion(draft.entry.clusters) }
         for table in tables.values { named.formUnion(table.clusters) }
-        for name in Array(context.clusters.names) where clusters[name] == nil {
+        for name in Array(context.clusters.names)
+        where clusters[name] == nil && discovered.warmingClusters[name] == nil {
             if let place = context.clusters.known(name), !named.contains(place) { context.clusters.remove(name) }
         }
         for path in Array(files.keys) where path != clusterFile && path != listenerFile {
