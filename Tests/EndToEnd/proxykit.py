@@ -30,6 +30,15 @@ def free_port():
         return one.getsockname()[1]
 
 
+def free_ports(names):
+    """A port for each name, no two alike: all are held until the last is found."""
+    with contextlib.ExitStack() as held:
+        sockets = {name: held.enter_context(socket.socket()) for name in names}
+        for one in sockets.values():
+            one.bind(("127.0.0.1", 0))
+        return {name: one.getsockname()[1] for name, one in sockets.items()}
+
+
 # --- Configuration ---------------------------------------------------------------------------------------------------
 
 HCM = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"

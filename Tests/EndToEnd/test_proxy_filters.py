@@ -8,7 +8,7 @@ import pytest
 import envoykit
 import proxykit
 from h2kit import H2Client
-from proxykit import ROUTER, Client, Origin, cluster, free_port, http_filter, listener, route
+from proxykit import ROUTER, Client, Origin, cluster, free_ports, http_filter, listener, route
 
 FILTERS = "type.googleapis.com/envoy.extensions.filters.http."
 
@@ -42,7 +42,7 @@ class Run:
     def __init__(self, kind):
         self.stack = contextlib.ExitStack()
         self.origin = self.stack.enter_context(Origin(told))
-        self.ports = {name: free_port() for name in LISTENERS}
+        self.ports = free_ports(LISTENERS)
         listeners = [listener(self.ports[name], make(), name=name) for name, make in LISTENERS.items()]
         program = envoykit.Envoy if kind == "envoy" else proxykit.Proxy
         self.is_envoy = kind == "envoy"

@@ -113,6 +113,8 @@ struct CallFields: Sendable {
 
 /// Who waits for a call.
 enum CallOwner: Sendable {
+    /// A filter of a request that waits: its state is `.calling` until then.
+    case step(exchange: Int32, generation: UInt32, step: Int)
     /// The main thread, under a number that it gave.
     case main(UInt64)
 }

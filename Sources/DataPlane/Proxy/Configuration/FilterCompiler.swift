@@ -65,6 +65,9 @@ struct FilterCompiler {
         case .decompressor(let message):
             let settings = DecompressorSettings(message, context, prefix: statPrefix)
             add(.decompressor(.passUnretained(settings)), [.request, .answer], settings)
+        case .externalAuthorization(let message):
+            let settings = AuthorizationSettings(message, context, statPrefix: statPrefix)
+            add(.externalAuthorization(.passUnretained(settings)), [.request, .answer], settings)
         }
     }
 
@@ -109,6 +112,8 @@ struct FilterCompiler {
             return made
         case .headerMutation(let message): return made(.headerMutation, HeaderMutationRules(message.mutations, context))
         case .compressor(let message): return made(.compressor, CompressorRoute(message))
+        case .externalAuthorization(let message):
+            return made(.externalAuthorization, AuthorizationRoute(message, context))
         }
     }
 }

@@ -211,7 +211,7 @@ struct RouteCompiler {
         return match
     }
 
-    private func text(_ matcher: Envoy.StringMatcher) -> TextMatch {
+    func text(_ matcher: Envoy.StringMatcher) -> TextMatch {
         switch matcher.matchPattern {
         case .exact(let value): return text(.exact, value, ignoringCase: matcher.ignoreCase)
         case .prefix(let value): return text(.prefix, value, ignoringCase: matcher.ignoreCase)

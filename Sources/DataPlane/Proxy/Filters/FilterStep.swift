@@ -9,6 +9,7 @@ struct FilterStep: BitwiseCopyable, Sendable {
         case headerMutation(Unmanaged<HeaderMutationRules>)
         case compressor(Unmanaged<CompressorSettings>)
         case decompressor(Unmanaged<DecompressorSettings>)
+        case externalAuthorization(Unmanaged<AuthorizationSettings>)
     }
 
     /// What a step takes part in: what it does not name costs it nothing.
@@ -34,6 +35,7 @@ struct FilterStep: BitwiseCopyable, Sendable {
 enum RouteFilterKind: UInt8 {
     case headerMutation = 1
     case compressor = 20
+    case externalAuthorization = 30
 }
 
 /// The filters of a connection manager before its router, in order.
@@ -52,6 +54,11 @@ final class FilterChain: Sendable {
 enum FilterState {
     case none
     case coding(CodingState)
+    /// It waits for the answer of a call (`call`), or has it.
+    case calling(CallToken)
+    case called(CallAnswer)
+    /// What it changes in the answer.
+    case answerEdits(HeadEdits)
 }
 
 /// What a step makes of a request.

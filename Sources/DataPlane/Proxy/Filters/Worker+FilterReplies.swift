@@ -37,6 +37,12 @@ extension Worker {
         return ByteRun(start: bytes, count: run.pointee.details.count)
     }
 
+    /// Whether the filter gave the type of its answer's body.
+    func bringsType(_ exchange: ExchangePlace) -> Bool {
+        guard exchange.pointee.extras != nil, let fields = exchange.filterRun?.pointee.fields else { return false }
+        return fields.edits.contains { fields.bytes[$0.name].elementsEqual("content-type".utf8) }
+    }
+
     /// Writes the fields that the filter gave with its answer.
     func writeFilterFields(_ exchange: ExchangePlace, _ writer: inout ByteWriter) {
         guard let run = exchange.filterRun else { return }

@@ -11,6 +11,8 @@ extension Worker {
             return settings._withUnsafeGuaranteedRef { compressRequest($0, step, &pass) }
         case .decompressor(let settings):
             return settings._withUnsafeGuaranteedRef { decompressRequest($0, &pass) }
+        case .externalAuthorization(let settings):
+            return settings._withUnsafeGuaranteedRef { authorize($0, step, &pass) }
         }
     }
 
@@ -20,6 +22,7 @@ extension Worker {
         case .headerMutation(let rules): rules._withUnsafeGuaranteedRef { changeAnswer($0, step, &pass) }
         case .compressor(let settings): settings._withUnsafeGuaranteedRef { compressAnswer($0, step, &pass) }
         case .decompressor(let settings): settings._withUnsafeGuaranteedRef { decompressAnswer($0, &pass) }
+        case .externalAuthorization: showAnswerEdits(&pass)
         }
     }
 
@@ -66,14 +69,15 @@ extension Worker {
     /// The request is over; its status, flags and times stand in the exchange. For steps with `.end` that kept a state.
     func ended(_ step: FilterStep, _ number: Int, _ exchange: ExchangePlace, _ run: UnsafeMutablePointer<FilterRun>) {
         switch step.kind {
-        case .headerMutation, .compressor, .decompressor: break
+        case .headerMutation, .compressor, .decompressor, .externalAuthorization: break
         }
     }
 
     /// The request is gone: what a step waits for is called off.
     func cancel(_ state: FilterState) {
         switch state {
-        case .none, .coding: break
+        case .none, .coding, .called, .answerEdits: break
+        case .calling(let token): cancelCall(token)
         }
     }
 }

@@ -164,6 +164,10 @@ extension Worker {
             head.framing = .chunked
             pass.exchange.pointee.flags.insert(.requestIsChunked)
         }
+        // More than the step wanted, and yet all there is.
+        if run.pointee.collected == .beginning, pass.exchange.pointee.requestBody.isComplete {
+            run.pointee.collected = .whole
+        }
         guard run.pointee.collected == .whole else {
             return settle(pass.match, pass.facts, pass.index, pass.exchange, pass.chain, body, count)
         }

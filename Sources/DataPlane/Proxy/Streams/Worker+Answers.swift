@@ -70,7 +70,7 @@ extension Worker {
             writer.put(decimal: UInt64(body.count))
             writer.endLine()
         }
-        writeReplyFields(reply, exchange, place, hasBody: hasBody && body.count > 0, &writer)
+        writeReplyFields(reply, exchange, place, hasBody: hasBody && body.count > 0 && !bringsType(exchange), &writer)
         if exchange.pointee.extras != nil { writeFilterFields(exchange, &writer) }
         if let reason {
             writer.put("x-weft-reason: ")

@@ -494,7 +494,7 @@ extension Worker {
         return cluster(at: clusterIndex(named: facts.view.value(of: mirror.header), exchange), exchange)
     }
 
-    private func cluster(at index: Int32, _ exchange: ExchangePlace) -> ClusterPlace? {
+    func cluster(at index: Int32, _ exchange: ExchangePlace) -> ClusterPlace? {
         guard index >= 0, Int(index) < clusters.count, let place = clusters[Int(index)] else { return nil }
         // A place may have passed to another name since the snapshot of an old listener was made.
         if let holder = exchange.pointee.snapshot, !holder.pointee.isCurrent {

@@ -22,8 +22,8 @@ extension Worker {
         var elements: [String] = []
         for uri in session.ownCertificate?.identity.uris ?? [] { elements.append("By=\(quoted(uri.text))") }
         if let digest = session.peerDigest { elements.append("Hash=\(digest)") }
-        if rule.parts.contains(.certificate) { elements.append("Cert=\"\(escaped(session.peerText(chain: false)))\"") }
-        if rule.parts.contains(.chain) { elements.append("Chain=\"\(escaped(session.peerText(chain: true)))\"") }
+        if rule.parts.contains(.certificate) { elements.append("Cert=\"\(percentEncoded(session.peerText(chain: false)))\"") }
+        if rule.parts.contains(.chain) { elements.append("Chain=\"\(percentEncoded(session.peerText(chain: true)))\"") }
         if rule.parts.contains(.subject) { elements.append("Subject=\"\(inQuotes(peer.identity.subject))\"") }
         if rule.parts.contains(.uri) {
             let uris = peer.identity.uris
@@ -55,7 +55,7 @@ extension Worker {
     }
 
     /// PEM in percent encoding, as far as it needs it.
-    private static func escaped(_ text: [UInt8]) -> String {
+    static func percentEncoded(_ text: [UInt8]) -> String {
         var made: [UInt8] = []
         made.reserveCapacity(text.count + text.count / 16)
         for byte in text {

@@ -137,6 +137,8 @@ final class Worker: @unchecked Sendable {
 
     /// Calls and streams of the main thread, by its numbers.
     var mainCalls: [UInt64: CallToken] = [:]
+    /// Answers of calls for filters; handed on at the end of the turn.
+    var answeredSteps: [(CallOwner, CallAnswer)] = []
     /// Streams that the proxy itself holds open.
     var standingStreams = 0
 
@@ -255,7 +257,10 @@ final class Worker: @unchecked Sendable {
         runQueue()
         while let token = loop.nextTimer() { timerFired(Token(raw: token)) }
         if loop.wasWoken { for command in commands.take() { obey(command) } }
-        while !queue.isEmpty || !freed.isEmpty || !dirtySessions.isEmpty || !dirtyEndpoints.isEmpty {
+        while !queue.isEmpty || !freed.isEmpty || !dirtySessions.isEmpty || !dirtyEndpoints.isEmpty
+            || !answeredSteps.isEmpty
+        {
+            if !answeredSteps.isEmpty { deliverAnswers() }
             runQueue()
             if !dirtyEndpoints.isEmpty { flushEndpoints() }
             if !dirtySessions.isEmpty { flushSessions() }

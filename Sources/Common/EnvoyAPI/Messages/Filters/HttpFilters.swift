@@ -5,6 +5,7 @@ extension Envoy {
         case headerMutation(HeaderMutationFilter)
         case compressor(CompressorFilter)
         case decompressor(DecompressorFilter)
+        case externalAuthorization(ExtAuthz)
 
         package static let members = AnyMembers<HttpFilterConfig>(
             "HTTP filter",
@@ -21,6 +22,9 @@ extension Envoy {
                 AnyMember(DecompressorFilter.self, wrap: { .decompressor($0) }) {
                     if case .decompressor(let value) = $0 { value } else { nil }
                 },
+                AnyMember(ExtAuthz.self, wrap: { .externalAuthorization($0) }) {
+                    if case .externalAuthorization(let value) = $0 { value } else { nil }
+                },
             ]
         )
     }
@@ -30,6 +34,7 @@ extension Envoy {
         indirect case filter(RouteFilter)
         case headerMutation(HeaderMutationPerRoute)
         case compressor(CompressorPerRoute)
+        case externalAuthorization(ExtAuthzPerRoute)
 
         package static let members = AnyMembers<RouteFilterConfig>(
             "configuration of a filter for a route",
@@ -42,6 +47,9 @@ extension Envoy {
                 },
                 AnyMember(CompressorPerRoute.self, wrap: { .compressor($0) }) {
                     if case .compressor(let value) = $0 { value } else { nil }
+                },
+                AnyMember(ExtAuthzPerRoute.self, wrap: { .externalAuthorization($0) }) {
+                    if case .externalAuthorization(let value) = $0 { value } else { nil }
                 },
             ]
         )
