@@ -13,6 +13,8 @@ public enum KeeperMessage: Equatable {
     case drop(inode: UInt64)
     /// The configuration is in force: what was held before and not sent again is not wanted.
     case claimed
+    /// The proxy serves: the one before it may end.
+    case ready
     /// Nothing is to be held: the proxy has stopped listening for good.
     case release
     /// From the keeper, with the socket.
@@ -31,6 +33,7 @@ public enum KeeperMessage: Equatable {
         case .release: [5]
         case .held(let listener): [6] + listener.bytes
         case .end: [7]
+        case .ready: [8]
         }
     }
 
@@ -51,6 +54,7 @@ public enum KeeperMessage: Equatable {
             guard let listener = KeptListener(rest) else { return nil }
             self = .held(listener)
         case (7, 0): self = .end
+        case (8, 0): self = .ready
         default: return nil
         }
     }

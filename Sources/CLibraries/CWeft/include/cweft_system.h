@@ -21,6 +21,9 @@
 /// `errno` of the last failed call on this thread.
 static inline int cweft_errno(void) { return errno; }
 
+/// Has this process get `signal` when its parent ends; 0, or -errno when the parent is gone already.
+int cweft_end_with_parent(int signal);
+
 /// Gives memory that the allocator keeps for later back to the system.
 void cweft_trim_heap(void);
 

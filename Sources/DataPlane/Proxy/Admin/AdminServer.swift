@@ -23,7 +23,13 @@ final class AdminServer: EventHandler {
     private var key: HandlerKey?
     var log: AdminLog?
 
-    init(_ address: Address, loop: HandlerLoop, router: @escaping Router) throws(SystemError) {
+    /// - Parameter sharesPort: the next proxy's admin may listen on the same port while this one ends.
+    init(
+        _ address: Address,
+        loop: HandlerLoop,
+        sharesPort: Bool = false,
+        router: @escaping Router
+    ) throws(SystemError) {
         self.loop = loop
         self.router = router
         if case .pipe(let path) = address.host {
@@ -35,7 +41,7 @@ final class AdminServer: EventHandler {
             guard let native = address.socketAddress else {
                 throw SystemError(code: EINVAL, operation: "admin address")
             }
-            fd = try Socket.listen(native)
+            fd = try Socket.listen(native, sharesPort: sharesPort)
             let own = Socket.localAddress(fd) ?? native
             checksHost = IPKey(own).isLoopback
             display = own.description

@@ -27,6 +27,10 @@ struct ProxyOptions: Sendable {
     var adminAddressPath: String?
     /// The Unix socket of whoever keeps the listening sockets while this process is gone.
     var keeperPath: String?
+    /// Watch over a proxy instead of being one.
+    var supervises = false
+    /// A supervisor watches over this one.
+    var isSupervised = false
     var wantsVersion = false
     var wantsHotRestartVersion = false
     var wantsHelp = false
@@ -52,11 +56,15 @@ struct ProxyOptions: Sendable {
           --version                  print the version and end
           -h, --help                 print this and end
 
-        There is no hot restart (see --listener-keeper): --disable-hot-restart, --base-id, --use-dynamic-base-id,
-        --restart-epoch 0 and --parent-shutdown-time-s are taken and change nothing.
+          --supervise                run the proxy in a process of its own: start it again when it dies, and put a new one in
+                                     its place on HUP; listening sockets stay open meanwhile
+
+        Hot restart is the supervisor's: --disable-hot-restart, --base-id, --use-dynamic-base-id, --restart-epoch 0 and
+        --parent-shutdown-time-s are taken and change nothing.
 
         signals: TERM and INT drain and end (a second one ends at once), USR1 opens log files again, HUP reads all
-        configuration files again
+        configuration files again; with --supervise HUP starts a new proxy, with the program and the configuration that are
+        there now, and ends the old one once the new one serves
 
         """
 
@@ -69,8 +77,8 @@ struct ProxyOptions: Sendable {
         "--allow-unknown-fields": "fields that are not known are always errors",
         "--allow-unknown-static-fields": "fields that are not known are always errors",
         "--ignore-unknown-dynamic-fields": "fields that are not known are always errors",
-        "--base-id-path": "there is no hot restart, and no base id",
-        "--socket-path": "there is no hot restart; see --listener-keeper",
+        "--base-id-path": "there is no base id; see --supervise",
+        "--socket-path": "there is no base id; see --supervise",
         "--cpuset-threads": "use --concurrency",
     ]
 
@@ -108,6 +116,8 @@ struct ProxyOptions: Sendable {
                 options.logLevel = level
             case "--drain-time-s": options.drainSeconds = UInt64(try number(try value(), name, 0...86_400))
             case "--listener-keeper": options.keeperPath = try value()
+            case "--supervise": options.supervises = true
+            case "--supervised": options.isSupervised = true
             case "--log-path": options.logPath = try value()
             case "--drain-strategy":
                 let text = try value()
@@ -125,8 +135,8 @@ struct ProxyOptions: Sendable {
             case "--restart-epoch":
                 guard try number(try value(), name, 0...Int(Int32.max)) == 0 else {
                     throw UsageError(
-                        message: "--restart-epoch: there is no hot restart, so that no proxy before this one can be "
-                            + "taken over; start with epoch 0, and keep listening sockets with --listener-keeper"
+                        message: "--restart-epoch: one proxy takes over from another under --supervise; start with "
+                            + "epoch 0"
                     )
                 }
             case "--disable-hot-restart", "--use-dynamic-base-id", "--reject-unknown-dynamic-fields": break
@@ -137,6 +147,9 @@ struct ProxyOptions: Sendable {
                 if let why = refused[name] { throw UsageError(message: "\(name) is not supported: \(why)") }
                 throw UsageError(message: "unknown option \(name)")
             }
+        }
+        if options.supervises, options.mode != .serve || options.keeperPath != nil || options.isSupervised {
+            throw UsageError(message: "--supervise goes neither with --mode nor with --listener-keeper")
         }
         return options
     }

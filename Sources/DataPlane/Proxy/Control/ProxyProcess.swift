@@ -1,3 +1,4 @@
+import CWeft
 import EnvoyAPI
 import Glibc
 import Reactor
@@ -51,7 +52,7 @@ final class ProxyProcess: EventHandler {
         store = ConfigurationStore(limits: limits, ports: PortReserver())
         do {
             // Before any thread exists, so that all of them have the signals blocked.
-            signals = try SignalSource([SIGTERM, SIGINT, SIGUSR1, SIGHUP])
+            signals = try SignalSource([SIGTERM, SIGINT, SIGUSR1, SIGHUP] + (options.isSupervised ? [SIGUSR2] : []))
             loop = try HandlerLoop()
             workers = try WorkerGroup(loop: loop)
             watch = try ConfigurationWatch(loop: loop)
@@ -75,6 +76,7 @@ final class ProxyProcess: EventHandler {
     /// Serves until a signal or the admin ends it; the exit code.
     func run(_ startWorker: WorkerStarter) throws(StartError) -> Int32 {
         signal(SIGPIPE, SIG_IGN)
+        if options.isSupervised { cweft_end_with_parent(SIGTERM) }
         connect()
         do {
             key = try loop.add(signals.fd, .read, self)
@@ -178,7 +180,7 @@ final class ProxyProcess: EventHandler {
         store.context.reset()
         guard let address = store.context.address(message) else { return }
         let router = AdminRouter(process: self)
-        let server = try AdminServer(address, loop: loop) { router.answer($0, $1) }
+        let server = try AdminServer(address, loop: loop, sharesPort: options.isSupervised) { router.answer($0, $1) }
         server.log = AdminLog(bootstrap.admin, store, accessLogs)
         log.info("admin listens", ["address": server.display])
         if let path = options.adminAddressPath, let failure = FileBytes.write(Array(server.display.utf8), to: path) {
@@ -260,6 +262,7 @@ final class ProxyProcess: EventHandler {
         state.reason = "LIVE"
         scheduleRelease()
         log.info("ready")
+        keeper?.ready()
         if options.mode == .initOnly { stopWorkers() }
     }
 
@@ -272,6 +275,11 @@ final class ProxyProcess: EventHandler {
                 accessLogs.reopenFiles()
                 if let path = options.logPath, let failure = log.open(path) { log.error(failure) }
             case SIGHUP: filesChanged(Set(store.files.keys).union(store.context.tls.files.map(\.path)))
+            case SIGUSR2:
+                // A new proxy serves: its admin is to be asked from now on.
+                admin?.shutdown()
+                admin = nil
+                endRequested(number)
             default: endRequested(number)
             }
         }

@@ -34,6 +34,7 @@ package enum ProxyProgram {
             write(2, "weft-proxy: a configuration is required: -c FILE\n")
             return 1
         }
+        if options.supervises { return ProxySupervisor.run(words, level: options.logLevel) }
         let log = ProcessLog(level: options.logLevel)
         if let path = options.logPath, let failure = log.open(path) {
             write(2, "weft-proxy: --log-path: \(failure)\n")

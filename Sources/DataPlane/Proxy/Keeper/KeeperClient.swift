@@ -123,6 +123,9 @@ final class KeeperClient: EventHandler {
         channel?.send(KeeperMessage.claimed.bytes)
     }
 
+    /// The proxy serves: whoever waits for it may end the one before it.
+    func ready() { channel?.send(KeeperMessage.ready.bytes) }
+
     /// Every socket was told again.
     func announced() {
         if hasClaimed { channel?.send(KeeperMessage.claimed.bytes) }

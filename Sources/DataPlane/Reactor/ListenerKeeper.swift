@@ -1,5 +1,4 @@
 import Glibc
-package import Reactor
 
 /// Holds the proxy's listening sockets while there is no proxy: the kernel goes on to queue new connections, and the next
 /// proxy takes the sockets over and serves them.
@@ -22,7 +21,11 @@ package final class ListenerKeeper: EventHandler {
     private let patience: UInt64
     private var door: DescriptorDoor?
     private var channel: DescriptorChannel?
+    /// Proxies before the present one that still end their work: what they say changes nothing.
+    private var leaving: [DescriptorChannel] = []
     private var key: HandlerKey?
+    /// Called when the present proxy says that it serves.
+    package var onReady: () -> Void = {}
 
     /// Somebody is there who starts the next proxy.
     package var isAttended = true { didSet { wait() } }
@@ -46,7 +49,7 @@ package final class ListenerKeeper: EventHandler {
 
     /// A proxy came: from now on it is the one that is heard.
     private func take(_ channel: DescriptorChannel) {
-        self.channel?.close()
+        if let old = self.channel { setAside(old) }
         self.channel = channel
         wait()
         for inode in held.keys { held[inode]?.isClaimed = false }
@@ -59,8 +62,17 @@ package final class ListenerKeeper: EventHandler {
         channel.onEnd = { [weak self, weak channel] in
             guard let self, self.channel === channel else { return }
             self.channel = nil
+            // The proxy before it goes on if there is one: it connects again and tells what it has.
+            for old in leaving { old.close() }
+            leaving = []
             wait()
         }
+    }
+
+    private func setAside(_ old: DescriptorChannel) {
+        leaving.append(old)
+        old.onMessage = { _, fd in if fd >= 0 { close(fd) } }
+        old.onEnd = { [weak self, weak old] in self?.leaving.removeAll { $0 === old } }
     }
 
     /// False: the descriptor is not wanted.
@@ -73,6 +85,7 @@ package final class ListenerKeeper: EventHandler {
         case .claimed:
             for (inode, entry) in held where !entry.isClaimed { drop(inode) }
         case .release: dropAll()
+        case .ready: onReady()
         case .held, .end: break
         }
         return fd < 0
@@ -108,6 +121,8 @@ package final class ListenerKeeper: EventHandler {
         door = nil
         channel?.close()
         channel = nil
+        for old in leaving { old.close() }
+        leaving = []
         if let key { loop.remove(key) }
         key = nil
         dropAll()
