@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import queue
 import subprocess
 import sys
 
@@ -59,6 +60,108 @@ def caller(*words, **more):
         made.close()
 
 
+# A little of protobuf's wire format: enough for discovery requests and what comes back.
+
+URL = "type.googleapis.com/envoy.config."
+TYPES = {
+    "CDS": URL + "cluster.v3.Cluster", "EDS": URL + "endpoint.v3.ClusterLoadAssignment",
+    "LDS": URL + "listener.v3.Listener", "RDS": URL + "route.v3.RouteConfiguration",
+}
+SERVICE = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
+
+
+def varint(number):
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*out, number])
+
+
+def run(number, content):
+    content = content.encode() if isinstance(content, str) else content
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def fields(message):
+    """[(number, content)]; numbers are ints, all else bytes."""
+    place, found = 0, []
+
+    def number():
+        nonlocal place
+        value = shift = 0
+        while True:
+            byte = message[place]
+            place += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while place < len(message):
+        key = number()
+        if key & 7 == 0:
+            found.append((key >> 3, number()))
+        else:
+            length = {1: 8, 5: 4}.get(key & 7) or number()
+            found.append((key >> 3, message[place:place + length]))
+            place += length
+    return found
+
+
+class Discovery:
+    """One aggregated stream of a client that speaks by hand; requests and responses are those of the protocol."""
+
+    def __init__(self, address, node, is_delta=False, metadata=()):
+        import grpc
+
+        self.is_delta = is_delta
+        self.requests = queue.Queue()
+        values = b"".join(run(1, run(1, name) + run(2, run(3, value))) for name, value in metadata)
+        self.node = run(1, node) + (run(3, values) if values else b"")
+        self.channel = grpc.insecure_channel(address)
+        method = "DeltaAggregatedResources" if is_delta else "StreamAggregatedResources"
+        self.responses = self.channel.stream_stream(SERVICE + method)(iter(self.requests.get, None), timeout=60)
+
+    def ask(self, kind, names=(), nonce="", version="", error=None):
+        """Sends a request: in delta the names are those that are added."""
+        status = varint(1 << 3) + varint(3) + run(2, error) if error else b""
+        if self.is_delta:
+            parts = [(1, self.node), (2, TYPES[kind]), *((3, name) for name in names), (6, nonce), (7, status)]
+        else:
+            parts = [(1, version), (2, self.node), *((3, name) for name in names), (4, TYPES[kind]), (5, nonce), (6, status)]
+        self.requests.put(b"".join(run(number, content) for number, content in parts if content))
+        self.node = b""
+
+    def next(self):
+        """The next response: (type, {name: bytes} or [bytes], removed names, nonce, version)."""
+        found = fields(next(self.responses))
+        url = next(content.decode() for number, content in found if number == 4)
+        kind = next(name for name, known in TYPES.items() if known == url)
+        nonce = next(content.decode() for number, content in found if number == 5)
+        version = next((content.decode() for number, content in found if number == 1), "")
+        entries = [fields(content) for number, content in found if number == 2]
+        if self.is_delta:
+            resources = {dict(entry)[3].decode(): dict(fields(dict(entry)[2]))[2] for entry in entries}
+        else:
+            resources = [dict(entry)[2] for entry in entries]
+        return kind, resources, [c.decode() for number, c in found if number == 6 and self.is_delta], nonce, version
+
+    def close(self):
+        self.requests.put(None)
+        self.channel.close()
+
+
+def endpoints(assignment):
+    """The addresses in the bytes of a ClusterLoadAssignment."""
+    found = []
+    for group in (content for number, content in fields(assignment) if number == 2):
+        for endpoint in (content for number, content in fields(group) if number == 2):
+            socket = dict(fields(dict(fields(dict(fields(dict(fields(endpoint))[1]))[1]))[1]))
+            found.append(f"{socket[2].decode()}:{socket[3]}")
+    return sorted(found)
+
+
 def serve_calls():
     import grpc
 
@@ -70,7 +173,7 @@ def serve_calls():
         answers = {}
         for _ in range(count):
             try:
-                answer = channel.unary_unary("/test/who")(b"", timeout=timeout, wait_for_ready=count < 0).decode()
+                answer = channel.unary_unary("/test/who")(b"", timeout=timeout).decode()
             except grpc.RpcError as error:
                 answer = f"error {error.code().name}: {error.details()}"
             answers[answer] = answers.get(answer, 0) + 1

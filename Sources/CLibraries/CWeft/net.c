@@ -11,6 +11,9 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
@@ -140,6 +143,55 @@ int cweft_peer_address(int fd, struct cweft_address *address) {
     socklen_t length = sizeof native;
     if (getpeername(fd, &native.base, &length) != 0) return -errno;
     from_native(&native, address);
+    return 0;
+}
+
+int cweft_peer_owner(int fd, unsigned *uid) {
+    union any_address own, peer;
+    socklen_t length = sizeof own;
+    if (getsockname(fd, &own.base, &length) != 0) return -errno;
+    length = sizeof peer;
+    if (getpeername(fd, &peer.base, &length) != 0) return -errno;
+    struct {
+        struct nlmsghdr header;
+        struct inet_diag_req_v2 question;
+    } request;
+    memset(&request, 0, sizeof request);
+    request.header.nlmsg_len = sizeof request;
+    request.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    request.header.nlmsg_flags = NLM_F_REQUEST;
+    request.question.sdiag_family = own.base.sa_family;
+    request.question.sdiag_protocol = IPPROTO_TCP;
+    request.question.idiag_states = ~0U;
+    struct inet_diag_sockid *id = &request.question.id;
+    id->idiag_cookie[0] = id->idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+    if (own.base.sa_family == AF_INET) {
+        id->idiag_sport = peer.v4.sin_port;
+        id->idiag_dport = own.v4.sin_port;
+        memcpy(id->idiag_src, &peer.v4.sin_addr, 4);
+        memcpy(id->idiag_dst, &own.v4.sin_addr, 4);
+    } else if (own.base.sa_family == AF_INET6) {
+        id->idiag_sport = peer.v6.sin6_port;
+        id->idiag_dport = own.v6.sin6_port;
+        memcpy(id->idiag_src, &peer.v6.sin6_addr, 16);
+        memcpy(id->idiag_dst, &own.v6.sin6_addr, 16);
+    } else {
+        return -EAFNOSUPPORT;
+    }
+    int channel = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    if (channel < 0) return -errno;
+    union {
+        struct nlmsghdr header;
+        char bytes[4096];
+    } answer;
+    long count = send(channel, &request, sizeof request, 0);
+    if (count > 0) count = recv(channel, &answer, sizeof answer, 0);
+    int problem = count < 0 ? -errno : -ENOENT;
+    close(channel);
+    if (count < (long)NLMSG_LENGTH(sizeof(struct inet_diag_msg)) || answer.header.nlmsg_type != SOCK_DIAG_BY_FAMILY) return problem;
+    const struct inet_diag_msg *found = NLMSG_DATA(&answer.header);
+    if (found->idiag_inode == 0) return -ENOENT;
+    *uid = found->idiag_uid;
     return 0;
 }
 

@@ -28,6 +28,8 @@ int cweft_bind(int fd, const struct cweft_address *address);
 int cweft_accept(int fd, struct cweft_address *peer);
 int cweft_local_address(int fd, struct cweft_address *address);
 int cweft_peer_address(int fd, struct cweft_address *address);
+/// Whose socket is at the other end of a TCP connection within this machine (sock_diag(7)).
+int cweft_peer_owner(int fd, unsigned *uid);
 /// The destination that a client dialled before a redirect of netfilter changed it.
 int cweft_original_destination(int fd, struct cweft_address *address);
 /// The pending error of a socket (0 = none): the outcome of a connect.

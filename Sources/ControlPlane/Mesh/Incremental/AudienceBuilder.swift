@@ -58,6 +58,14 @@ struct AudienceBuilder {
         )
     }
 
+    /// Older gRPC wants to be told the sum of the weights, which newer ones and Envoy make themselves.
+    private func proxylessSpecifier(_ name: String, _ policy: ServicePolicy) -> Envoy.RouteAction.ClusterSpecifier {
+        let specifier = RouteBuilder.specifier(name, policy)
+        guard case .weightedClusters(var shares) = specifier else { return specifier }
+        shares.totalWeight = shares.clusters.reduce(0) { $0 &+ ($1.weight ?? 0) }
+        return .weightedClusters(shares)
+    }
+
     private func proxylessRoutes(_ name: String, _ service: MeshService, _ policy: ServicePolicy)
         -> Envoy.RouteConfiguration
     {
@@ -70,7 +78,7 @@ struct AudienceBuilder {
         )
         let limit = policy.requestTimeout > .zero ? policy.requestTimeout : nil
         let action = Envoy.RouteAction(
-            clusterSpecifier: RouteBuilder.specifier(name, policy),
+            clusterSpecifier: proxylessSpecifier(name, policy),
             retryPolicy: isWished ? retry : nil,
             maxStreamDuration: limit.map { .init(maxStreamDuration: $0) }
         )

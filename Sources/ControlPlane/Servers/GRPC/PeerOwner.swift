@@ -17,34 +17,10 @@ enum PeerOwner {
         return credentials.uid
     }
 
-    /// The owner of the socket at the other end, by the kernel's table of sockets.
+    /// The owner of the socket at the other end, as the kernel has it.
     private static func loopbackOwner(_ fd: Int32) -> uid_t? {
-        guard let peer = Socket.peerAddress(fd), let own = Socket.localAddress(fd) else { return nil }
-        guard let file = fopen(peer.isIPv6 ? "/proc/self/net/tcp6" : "/proc/self/net/tcp", "re") else { return nil }
-        defer { fclose(file) }
-        let wanted = "\(text(peer)) \(text(own))"
-        var line = [CChar](repeating: 0, count: 512)
-        while fgets(&line, Int32(line.count), file) != nil {
-            let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            guard text.contains(wanted) else { continue }
-            let fields = text.split(separator: " ")
-            return fields.count > 7 ? uid_t(fields[7]) : nil
-        }
-        return nil
-    }
-
-    /// As the table has it: words of the address as this machine reads them, and the port.
-    private static func text(_ address: SocketAddress) -> String {
-        func hex(_ value: UInt32, _ digits: Int) -> String {
-            let text = String(value, radix: 16, uppercase: true)
-            return String(repeating: "0", count: digits - text.count) + text
-        }
-        let bytes = address.bytes
-        let words = address.isIPv6 ? 4 : 1
-        let parts = (0..<words).map { word in
-            hex(bytes[word * 4..<word * 4 + 4].withUnsafeBytes { $0.loadUnaligned(as: UInt32.self) }, 8)
-        }
-        return "\(parts.joined()):\(hex(UInt32(address.port), 4))"
+        var uid: UInt32 = 0
+        return cweft_peer_owner(fd, &uid) == 0 ? uid : nil
     }
 }
 
