@@ -137,6 +137,10 @@ class Proxy:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}{path}", timeout=timeout) as answer:
             return answer.read().decode()
 
+    def post(self, path, timeout=5):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}{path}", data=b"", timeout=timeout) as answer:
+            return answer.read().decode()
+
     def stat(self, name):
         """The sum of all series of a metric."""
         lines = self.admin("/stats/prometheus").splitlines()

@@ -2,13 +2,15 @@
 
 import contextlib
 import re
+import socket
+import time
 
 import pytest
 
 import envoykit
 import proxykit
 from h2kit import H2Client
-from proxykit import ROUTER, Client, Origin, cluster, free_ports, http_filter, listener, route
+from proxykit import ROUTER, Client, Origin, cluster, eventually, free_ports, http_filter, listener, route
 
 FILTERS = "type.googleapis.com/envoy.extensions.filters.http."
 
@@ -46,7 +48,7 @@ class Run:
         listeners = [listener(self.ports[name], make(), name=name) for name, make in LISTENERS.items()]
         program = envoykit.Envoy if kind == "envoy" else proxykit.Proxy
         self.is_envoy = kind == "envoy"
-        self.proxy = self.stack.enter_context(program(listeners, [cluster("origin", self.origin.port)]))
+        self.proxy = self.stack.enter_context(program(listeners, [cluster("origin", self.origin.port), cluster("empty")]))
 
     def get(self, name, path="/", fields="", method="GET", host="a", body=b""):
         """(status, fields, body) of a request on a connection of its own."""
@@ -158,3 +160,206 @@ def test_streams_of_http2_pass_through_the_same_filters(run):
         fields = stream.fields
         got = lines(stream.body)
         assert stream.status == 200 and fields["x-answer"] == "route" and got["x-level"] == "chain,route"
+
+
+# --- fault ------------------------------------------------------------------------------------------------------------
+
+def always(number=100):
+    return {"numerator": number, "denominator": "HUNDRED"}
+
+
+@served("fault")
+def fault():
+    kind = "fault.v3.HTTPFault"
+    asked = {"delay": {"header_delay": {}, "percentage": always()}, "abort": {"header_abort": {}, "percentage": always()}}
+
+    def own(prefix, **fields):
+        return route(prefix=prefix, typed_per_filter_config={"fault": typed(kind, **fields)})
+    return chain(step("fault", kind, **asked), routes=[
+        own("/fixed", delay={"fixed_delay": "0.2s", "percentage": always()}, abort={"http_status": 418, "percentage": always()}),
+        own("/call", abort={"grpc_status": 7, "percentage": always()}),
+        own("/never", abort={"http_status": 500, "percentage": always(0)}, delay={"fixed_delay": "60s"}),
+        own("/full", abort={"http_status": 500, "percentage": always()}, max_active_faults=0),
+        own("/headers", abort={"http_status": 500, "percentage": always()}, headers=[{"name": "x-break", "string_match": {"exact": "1"}}]),
+        own("/other", abort={"http_status": 500, "percentage": always()}, upstream_cluster="elsewhere"),
+        own("/this", abort={"http_status": 503, "percentage": always()}, upstream_cluster="origin"),
+        route(),
+    ], stat_prefix="fault")
+
+
+def test_requests_fail_as_the_rules_say(run):
+    assert run.get("fault", "/this")[0] == 503
+    status, fields, body = run.get("fault", "/call")
+    assert (status, body) == (200, b"fault filter abort")
+    status, fields, _ = run.get("fault", "/call", "content-type: application/grpc\r\n", "POST", body=b"12345")
+    assert (status, fields["grpc-status"], fields["grpc-message"]) == (200, "7", "fault filter abort")
+    assert run.get("fault", "/headers", "x-break: 1\r\n")[0] == 500
+    for path in ("/never", "/full", "/headers", "/other", "/"):
+        assert run.get("fault", path)[0] == 200, path
+    assert run.stat("http.fault.fault.aborts_injected") == 4 and run.stat("http.fault.fault.faults_overflow") == 1
+    assert run.stat("http.fault.fault.active_faults") == 0
+
+
+def test_requests_wait_as_the_rules_say_and_keep_their_bodies(run):
+    before = run.stat("http.fault.fault.delays_injected")
+    began = time.monotonic()
+    status, _, body = run.get("fault", "/fixed")
+    assert (status, body) == (418, b"fault filter abort") and time.monotonic() - began >= 0.1
+    wait = "x-envoy-fault-delay-request: 100\r\n"
+    status, _, body = run.get("fault", "/", wait, "POST", body=b"x" * 100_000)
+    assert status == 200 and body.endswith(b"body: 100000")
+    assert run.get("fault", "/", wait + "x-envoy-fault-delay-request-percentage: 0\r\nx-envoy-fault-abort-request: 429\r\n")[0] == 429
+    assert run.stat("http.fault.fault.delays_injected") == before + 2
+    with Client(run.ports["fault"]) as client:
+        # In chunks, of which some come while the request waits, and a second request behind it.
+        client.send(f"POST / HTTP/1.1\r\nHost: a\r\n{wait}Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n")
+        client.send("3\r\n678\r\n0\r\n\r\nGET /second HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.response()[2].endswith(b"body: 8")
+        assert client.response()[2].startswith(b"GET /second")
+
+
+def test_streams_wait_and_keep_their_bodies(run):
+    with H2Client(run.ports["fault"]) as client:
+        fields = [("x-envoy-fault-delay-request", "100")]
+        first = client.request("/", "POST", b"a" * 30_000, fields)
+        second = client.request("/", "POST", None, fields, ends=False)
+        client.data(second, b"b" * 10)
+        client.data(second, b"c" * 10, ends=True)
+        third = client.request("/", fields=fields)
+        answers = [client.answer(stream) for stream in (first, second, third)]
+        assert [answer.status for answer in answers] == [200] * 3
+        assert [answer.body.split(b"body: ")[1] for answer in answers] == [b"30000", b"20", b"0"]
+
+
+def test_a_client_that_leaves_while_its_request_waits_is_forgotten(run):
+    before = run.stat("http.fault.fault.active_faults")
+    client = Client(run.ports["fault"])
+    client.send("GET /gone HTTP/1.1\r\nHost: a\r\nx-envoy-fault-delay-request: 60000\r\n\r\n")
+    assert eventually(lambda: run.stat("http.fault.fault.active_faults") == before + 1)
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    client.socket.close()
+    assert eventually(lambda: run.stat("http.fault.fault.active_faults") == before)
+    with H2Client(run.ports["fault"]) as streams:
+        streams.request("/gone", fields=[("x-envoy-fault-delay-request", "60000")])
+        assert eventually(lambda: run.stat("http.fault.fault.active_faults") == before + 1)
+    assert eventually(lambda: run.stat("http.fault.fault.active_faults") == before)
+    assert b"/gone" not in run.origin.bytes
+
+
+# --- buffer -----------------------------------------------------------------------------------------------------------
+
+@served("buffer")
+def buffer():
+    per_route = "buffer.v3.BufferPerRoute"
+    return chain(step("buffer", "buffer.v3.Buffer", max_request_bytes=1000), routes=[
+        route(prefix="/large", typed_per_filter_config={"buffer": typed(per_route, buffer={"max_request_bytes": 1_000_000})}),
+        route(prefix="/off", typed_per_filter_config={"buffer": typed(per_route, disabled=True)}),
+        route()])
+
+
+def test_a_body_is_whole_before_the_endpoint_hears_of_it(run):
+    with Client(run.ports["buffer"]) as client:
+        client.send("POST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n")
+        assert run.get("buffer", "/meanwhile")[0] == 200 and b"/slow" not in run.origin.bytes
+        client.send("3\r\n678\r\n0\r\n\r\n")
+        got = lines(client.response()[2])
+        assert got["content-length"] == "8" and "transfer-encoding" not in got
+    assert run.get("buffer", "/large", method="POST", body=b"x" * 700_000)[2].endswith(b"body: 700000")
+    assert run.get("buffer", "/off", method="POST", body=b"x" * 5000)[2].endswith(b"body: 5000")
+    assert run.get("buffer", "/", method="POST", body=b"x" * 1000)[2].endswith(b"body: 1000")
+
+
+def test_a_body_that_is_too_large_is_refused(run):
+    status, _, body = run.get("buffer", "/", method="POST", body=b"x" * 1001)
+    assert (status, body) == (413, b"Payload Too Large")
+    with Client(run.ports["buffer"]) as client:
+        client.send("POST /toolarge HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        client.send(b"800\r\n" + b"x" * 0x800 + b"\r\n")
+        assert client.response()[0] == 413
+    with H2Client(run.ports["buffer"]) as client:
+        assert client.answer(client.request("/large", "POST", b"a" * 60_000)).body.endswith(b"body: 60000")
+        long = client.request("/", "POST", b"a" * 2000, ends=False)
+        assert client.answer(long).status == 413
+        assert client.answer(client.request("/", "POST", b"a" * 20)).body.endswith(b"body: 20")
+    assert b"/toolarge" not in run.origin.bytes
+
+
+# --- cors -------------------------------------------------------------------------------------------------------------
+
+@served("cors")
+def cors():
+    def policy(**fields):
+        return {"cors": typed("cors.v3.CorsPolicy", **fields)}
+    site = {"allow_origin_string_match": [{"exact": "https://good.example"}, {"safe_regex": {"regex": "https://[a-z]+\\.house"}}]}
+    hosts = [{"name": "all", "domains": ["*"], "typed_per_filter_config": policy(
+        **site, allow_methods="GET, PUT", allow_headers="x-a", expose_headers="x-b", max_age="100", allow_credentials=True,
+        allow_private_network_access=True), "routes": [
+            route(prefix="/own", typed_per_filter_config=policy(allow_origin_string_match=[{"prefix": "http://own"}], allow_methods="POST")),
+            route(prefix="/strict", typed_per_filter_config=policy(**site, forward_not_matching_preflights=False)),
+            route(prefix="/shadow", typed_per_filter_config=policy(
+                **site, filter_enabled={"default_value": always(0)}, shadow_enabled={"default_value": always()})),
+            route(prefix="/any", typed_per_filter_config=policy(allow_origin_string_match=[{"exact": "*"}])),
+            route()]}]
+    return chain(step("cors", "cors.v3.Cors"), virtual_hosts=hosts, stat_prefix="cors")
+
+
+def allowed(fields):
+    return {name.removeprefix("access-control-"): value for name, value in fields.items() if name.startswith("access-control-")}
+
+
+def test_pages_of_other_sites(run):
+    good, ask = "Origin: https://good.example\r\n", "Access-Control-Request-Method: GET\r\n"
+    named = {"allow-origin": "https://good.example", "allow-credentials": "true", "expose-headers": "x-b"}
+    status, fields, body = run.get("cors", "/", good)
+    assert status == 200 and body.startswith(b"GET") and allowed(fields) == named
+    status, fields, body = run.get("cors", "/", good + ask, "OPTIONS")
+    assert (status, body) == (200, b"")
+    assert allowed(fields) == {**named, "allow-methods": "GET, PUT", "allow-headers": "x-a", "max-age": "100"}
+    fields = run.get("cors", "/", good + ask + "Access-Control-Request-Private-Network: true\r\n", "OPTIONS")[1]
+    assert allowed(fields)["allow-private-network"] == "true"
+    assert allowed(run.get("cors", "/", "Origin: https://any.house\r\n")[1])["allow-origin"] == "https://any.house"
+    # Without a question about a method it is a request like others, and so is one without an origin.
+    assert run.get("cors", "/", good, "OPTIONS")[2].startswith(b"OPTIONS") and not allowed(run.get("cors", "/")[1])
+    for fields in ("Origin: https://bad.example\r\n", "Origin: https://any.house.bad\r\n"):
+        status, got, body = run.get("cors", "/", fields + ask, "OPTIONS")
+        assert body.startswith(b"OPTIONS") and not allowed(got)
+    status, fields, body = run.get("cors", "/strict", "Origin: https://bad.example\r\n" + ask, "OPTIONS")
+    assert (status, body, "allow-origin" in allowed(fields)) == (200, b"", False)
+    fields = run.get("cors", "/own", "Origin: http://own.example\r\n" + ask, "OPTIONS")[1]
+    assert (allowed(fields)["allow-methods"], allowed(fields)["max-age"]) == ("POST", "100")
+    assert not allowed(run.get("cors", "/shadow", good)[1])
+    assert allowed(run.get("cors", "/any", "Origin: x\r\n")[1])["allow-origin"] == "x"
+    assert (run.stat("http.cors.cors.origin_valid"), run.stat("http.cors.cors.origin_invalid")) == (8, 3)
+
+
+# --- health_check -----------------------------------------------------------------------------------------------------
+
+@served("health")
+def health():
+    kind = "health_check.v3.HealthCheck"
+
+    def at(path):
+        return [{"name": ":path", "string_match": {"exact": path}}]
+    return chain(
+        step("plain", kind, pass_through_mode=False, headers=at("/plain")),
+        step("well", kind, pass_through_mode=False, headers=at("/well"), cluster_min_healthy_percentages={"origin": {"value": 100}}),
+        step("empty", kind, pass_through_mode=False, headers=at("/empty"), cluster_min_healthy_percentages={"empty": {"value": 1}}),
+        step("none", kind, pass_through_mode=False, headers=at("/none"), cluster_min_healthy_percentages={"nowhere": {"value": 1}}),
+        step("through", kind, pass_through_mode=True, cache_time="600s", headers=at("/through")))
+
+
+def test_questions_about_health(run):
+    statuses = {path: run.get("health", path)[0] for path in ("/plain", "/well", "/empty", "/none")}
+    assert statuses == {"/plain": 200, "/well": 200, "/empty": 503, "/none": 503}
+    status, fields, body = run.get("health", "/plain")
+    assert (status, body, fields["x-envoy-upstream-healthchecked-cluster"]) == (200, b"", "test")
+    assert run.get("health", "/through")[2].startswith(b"GET")
+    assert run.get("health", "/through")[2] == b"", "the answer is remembered"
+    assert "x-envoy-immediate-health-check-fail" not in run.get("health", "/else")[1]
+    run.proxy.post("/healthcheck/fail")
+    try:
+        assert run.get("health", "/plain")[0] == 503 and run.get("health", "/through")[0] == 503
+        assert run.get("health", "/else")[1]["x-envoy-immediate-health-check-fail"] == "true"
+    finally:
+        run.proxy.post("/healthcheck/ok")
+    assert run.get("health", "/plain")[0] == 200

@@ -29,6 +29,8 @@ final class CompileContext {
     var fixedClusters: [String: Bool] = [:]
     /// What the bootstrap's runtime layers say.
     var runtime = RuntimeValues()
+    /// The service cluster that the node belongs to, as the bootstrap says.
+    var nodeCluster = ""
     /// Whether there is a cluster with a name at present.
     var isDefined: (String) -> Bool = { _ in true }
     private var path: [String] = []

@@ -68,6 +68,18 @@ struct FilterCompiler {
         case .externalAuthorization(let message):
             let settings = AuthorizationSettings(message, context, statPrefix: statPrefix)
             add(.externalAuthorization(.passUnretained(settings)), [.request, .answer], settings)
+        case .fault(let message):
+            let filter = FaultFilter(message, prefix: statPrefix, context)
+            add(.fault(.passUnretained(filter)), .request, filter)
+        case .buffer(let message):
+            let rules = BufferRules(message, prefix: statPrefix, context)
+            add(.buffer(.passUnretained(rules)), .request, rules)
+        case .cors:
+            let filter = CorsFilter(prefix: statPrefix, context)
+            add(.cors(.passUnretained(filter)), [.request, .answer], filter)
+        case .healthCheck(let message):
+            let filter = HealthCheckFilter(message, context)
+            add(.healthCheck(.passUnretained(filter)), [.request, .answer], filter)
         }
     }
 
@@ -110,6 +122,13 @@ struct FilterCompiler {
             var made = context.at("config") { entry(name, inner, arena) }
             made?.isDisabled = filter.disabled
             return made
+        case .fault(let message): return made(.fault, FaultFilter(message, prefix: nil, context))
+        case .buffer(let message):
+            switch message.override {
+            case .disabled, nil: return RouteFilter(name: name, kind: 0, isDisabled: true, settings: .empty)
+            case .buffer(let buffer): return made(.buffer, BufferRules(buffer, prefix: "", context))
+            }
+        case .cors(let message): return made(.cors, CorsRules(message, context))
         case .headerMutation(let message): return made(.headerMutation, HeaderMutationRules(message.mutations, context))
         case .compressor(let message): return made(.compressor, CompressorRoute(message))
         case .externalAuthorization(let message):

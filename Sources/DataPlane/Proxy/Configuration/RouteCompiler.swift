@@ -192,7 +192,7 @@ struct RouteCompiler {
         return match
     }
 
-    private func query(_ message: Envoy.QueryParameterMatcher) -> QueryMatch {
+    func query(_ message: Envoy.QueryParameterMatcher) -> QueryMatch {
         var match = QueryMatch()
         match.name = builder.arena.copy(message.name)
         switch message.queryParameterMatchSpecifier {

@@ -2,6 +2,7 @@ import Bytes
 import CWeft
 import Glibc
 import Reactor
+import Synchronization
 
 /// Where workers leave events for the main thread: any thread may post, the main thread waits on `fd` and takes them all.
 ///
@@ -12,6 +13,8 @@ final class ControlInbox: Sendable {
     let connections = SharedCount()
     /// How late workers come to their work, nanoseconds.
     let lag = SharedPeak()
+    /// The admin was told to say that no more work is wanted.
+    let failsHealthCheck = Atomic<Bool>(false)
     /// Listening Unix sockets of all workers.
     let unixListeners = UnixListeners()
     /// Becomes readable when there is something to take.

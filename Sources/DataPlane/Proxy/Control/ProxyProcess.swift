@@ -2,6 +2,7 @@ import CWeft
 import EnvoyAPI
 import Glibc
 import Reactor
+import Synchronization
 import Traffic
 import Wire
 
@@ -306,7 +307,10 @@ final class ProxyProcess: EventHandler {
     }
 
     /// Says on `/ready` that no more work is wanted, or that it is again.
-    func failHealthCheck(_ fails: Bool) { state.failsHealthCheck = fails }
+    func failHealthCheck(_ fails: Bool) {
+        state.failsHealthCheck = fails
+        workers.inbox.failsHealthCheck.store(fails, ordering: .relaxed)
+    }
 
     /// Ends without draining.
     func quit() { stopWorkers() }

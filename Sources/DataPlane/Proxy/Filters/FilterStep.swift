@@ -10,6 +10,10 @@ struct FilterStep: BitwiseCopyable, Sendable {
         case compressor(Unmanaged<CompressorSettings>)
         case decompressor(Unmanaged<DecompressorSettings>)
         case externalAuthorization(Unmanaged<AuthorizationSettings>)
+        case fault(Unmanaged<FaultFilter>)
+        case buffer(Unmanaged<BufferRules>)
+        case cors(Unmanaged<CorsFilter>)
+        case healthCheck(Unmanaged<HealthCheckFilter>)
     }
 
     /// What a step takes part in: what it does not name costs it nothing.
@@ -36,6 +40,9 @@ enum RouteFilterKind: UInt8 {
     case headerMutation = 1
     case compressor = 20
     case externalAuthorization = 30
+    case fault = 2
+    case buffer = 3
+    case cors = 4
 }
 
 /// The filters of a connection manager before its router, in order.
@@ -59,6 +66,10 @@ enum FilterState {
     case called(CallAnswer)
     /// What it changes in the answer.
     case answerEdits(HeadEdits)
+    case fault(FaultState)
+    case cors(CorsState)
+    /// The request asks about health.
+    case healthCheck
 }
 
 /// What a step makes of a request.

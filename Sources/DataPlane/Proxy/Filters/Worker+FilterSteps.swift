@@ -13,6 +13,10 @@ extension Worker {
             return settings._withUnsafeGuaranteedRef { decompressRequest($0, &pass) }
         case .externalAuthorization(let settings):
             return settings._withUnsafeGuaranteedRef { authorize($0, step, &pass) }
+        case .fault(let filter): return filter._withUnsafeGuaranteedRef { injectFault($0, step, &pass) }
+        case .buffer(let rules): return rules._withUnsafeGuaranteedRef { awaitBody($0, step, &pass) }
+        case .cors(let filter): return filter._withUnsafeGuaranteedRef { checkOrigin($0, step, &pass) }
+        case .healthCheck(let filter): return filter._withUnsafeGuaranteedRef { answerHealth($0, &pass) }
         }
     }
 
@@ -23,6 +27,9 @@ extension Worker {
         case .compressor(let settings): settings._withUnsafeGuaranteedRef { compressAnswer($0, step, &pass) }
         case .decompressor(let settings): settings._withUnsafeGuaranteedRef { decompressAnswer($0, &pass) }
         case .externalAuthorization: showAnswerEdits(&pass)
+        case .cors: nameOrigin(step, &pass)
+        case .healthCheck(let filter): filter._withUnsafeGuaranteedRef { tellHealth($0, &pass) }
+        default: break
         }
     }
 
@@ -69,15 +76,16 @@ extension Worker {
     /// The request is over; its status, flags and times stand in the exchange. For steps with `.end` that kept a state.
     func ended(_ step: FilterStep, _ number: Int, _ exchange: ExchangePlace, _ run: UnsafeMutablePointer<FilterRun>) {
         switch step.kind {
-        case .headerMutation, .compressor, .decompressor, .externalAuthorization: break
+        default: break
         }
     }
 
     /// The request is gone: what a step waits for is called off.
     func cancel(_ state: FilterState) {
         switch state {
-        case .none, .coding, .called, .answerEdits: break
         case .calling(let token): cancelCall(token)
+        case .fault(let state): endFault(state)
+        default: break
         }
     }
 }

@@ -81,6 +81,32 @@ extension Worker {
         return nil
     }
 
+    /// What all levels of a route's configuration say of a step, the most specific one first.
+    func levels<Settings: AnyObject>(
+        _ exchange: ExchangePlace,
+        _ step: FilterStep,
+        _ kind: RouteFilterKind,
+        _: Settings.Type
+    ) -> [Settings] {
+        let filters = routeFilters(exchange)
+        var found: [Settings] = []
+        for index in 0..<filters.count
+        where filters[index].name == step.name && filters[index].kind == kind.rawValue {
+            guard let address = filters[index].settings.start else { continue }
+            // Safety: as in `settings`.
+            found.append(Unmanaged<Settings>.fromOpaque(address).takeUnretainedValue())
+        }
+        return found
+    }
+
+    /// The name of the cluster that was drawn; nil: there is none.
+    func clusterName(_ exchange: ExchangePlace) -> String? {
+        guard let index = exchange.filterRun?.pointee.cluster, index >= 0, let holder = exchange.pointee.snapshot,
+            Int(index) < holder.pointee.snapshot.clusters.count
+        else { return nil }
+        return holder.pointee.snapshot.clusters[Int(index)]?.name
+    }
+
     /// Whether a step works for this request.
     func isActive(_ step: FilterStep, _ exchange: ExchangePlace) -> Bool {
         let filters = routeFilters(exchange)

@@ -265,6 +265,8 @@ extension Worker {
             return
         }
         guard !exchange.pointee.requestBody.isComplete, !isHeld(exchange) else { return }
+        // It was whole once, and goes on in pieces.
+        if exchange.pointee.extras != nil, hasStored(exchange) { return }
         guard exchange.pointee.requestBody.endOfStream() else {
             closeDownstream(index, place, flags: .downstreamProtocolError)
             return
@@ -299,7 +301,10 @@ extension Worker {
         let generation = place.pointee.generation
         let exchange = exchanges.pointer(place.pointee.exchange)
         if exchange.pointee.request.count == Int(exchange.pointee.requestSent) { giveBack(place) }
-        if exchange.pointee.extras != nil, hasStored(exchange) { enqueue(index, place) }
+        if exchange.pointee.extras != nil, hasStored(exchange) {
+            enqueue(index, place)
+            return
+        }
         guard !isHeld(exchange), place.pointee.state == .tunnel || !exchange.pointee.requestBody.isComplete else {
             return
         }

@@ -37,6 +37,17 @@ extension EndpointSet {
         if groups.allSatisfy({ $0.members.isEmpty }) { groups = [] }
     }
 
+    /// Endpoints that there are, and those of them that requests may go to by what is known of their health.
+    package var membership: (total: Int, usable: Int) {
+        var usable = 0
+        var total = 0
+        for slot in slotOfPosition where slot >= 0 && slots[Int(slot)].isPresent {
+            total += 1
+            if isUsable(Int(slot)) { usable += 1 }
+        }
+        return (total, usable)
+    }
+
     private mutating func collect() -> [Level] {
         var levels: [Level] = []
         presentCount = 0

@@ -6,6 +6,10 @@ extension Envoy {
         case compressor(CompressorFilter)
         case decompressor(DecompressorFilter)
         case externalAuthorization(ExtAuthz)
+        case fault(HTTPFault)
+        case buffer(BufferFilter)
+        case cors(Cors)
+        case healthCheck(HealthCheckFilter)
 
         package static let members = AnyMembers<HttpFilterConfig>(
             "HTTP filter",
@@ -25,6 +29,18 @@ extension Envoy {
                 AnyMember(ExtAuthz.self, wrap: { .externalAuthorization($0) }) {
                     if case .externalAuthorization(let value) = $0 { value } else { nil }
                 },
+                AnyMember(HTTPFault.self, wrap: { .fault($0) }) {
+                    if case .fault(let value) = $0 { value } else { nil }
+                },
+                AnyMember(BufferFilter.self, wrap: { .buffer($0) }) {
+                    if case .buffer(let value) = $0 { value } else { nil }
+                },
+                AnyMember(Cors.self, wrap: { .cors($0) }) {
+                    if case .cors(let value) = $0 { value } else { nil }
+                },
+                AnyMember(HealthCheckFilter.self, wrap: { .healthCheck($0) }) {
+                    if case .healthCheck(let value) = $0 { value } else { nil }
+                },
             ]
         )
     }
@@ -35,6 +51,9 @@ extension Envoy {
         case headerMutation(HeaderMutationPerRoute)
         case compressor(CompressorPerRoute)
         case externalAuthorization(ExtAuthzPerRoute)
+        case fault(HTTPFault)
+        case buffer(BufferPerRoute)
+        case cors(CorsPolicy)
 
         package static let members = AnyMembers<RouteFilterConfig>(
             "configuration of a filter for a route",
@@ -50,6 +69,15 @@ extension Envoy {
                 },
                 AnyMember(ExtAuthzPerRoute.self, wrap: { .externalAuthorization($0) }) {
                     if case .externalAuthorization(let value) = $0 { value } else { nil }
+                },
+                AnyMember(HTTPFault.self, wrap: { .fault($0) }) {
+                    if case .fault(let value) = $0 { value } else { nil }
+                },
+                AnyMember(BufferPerRoute.self, wrap: { .buffer($0) }) {
+                    if case .buffer(let value) = $0 { value } else { nil }
+                },
+                AnyMember(CorsPolicy.self, wrap: { .cors($0) }) {
+                    if case .cors(let value) = $0 { value } else { nil }
                 },
             ]
         )

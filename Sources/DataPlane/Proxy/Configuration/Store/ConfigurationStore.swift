@@ -104,6 +104,7 @@ final class ConfigurationStore {
         setClock()
         let fixed = bootstrap.staticResources
         tellClusters()
+        context.nodeCluster = bootstrap.node?.cluster ?? ""
         var problems = loadServers(bootstrap)
         context.secrets = StaticSecrets(fixed?.secrets ?? []) { problems.append($0) }
         for monitor in bootstrap.overloadManager?.resourceMonitors ?? [] {

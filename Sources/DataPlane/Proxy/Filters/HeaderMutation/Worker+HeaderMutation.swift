@@ -27,14 +27,7 @@ extension Worker {
     private func levels(_ rules: HeaderMutationRules, _ step: FilterStep, _ exchange: ExchangePlace)
         -> [HeaderMutationRules]
     {
-        let filters = routeFilters(exchange)
-        var found: [HeaderMutationRules] = []
-        for index in 0..<filters.count
-        where filters[index].name == step.name && filters[index].kind == RouteFilterKind.headerMutation.rawValue {
-            guard let address = filters[index].settings.start else { continue }
-            // Safety: as in `settings`.
-            found.append(Unmanaged<HeaderMutationRules>.fromOpaque(address).takeUnretainedValue())
-        }
+        let found = levels(exchange, step, .headerMutation, HeaderMutationRules.self)
         return rules.mostSpecificWins ? found.reversed() : found
     }
 
