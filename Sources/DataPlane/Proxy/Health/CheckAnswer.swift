@@ -23,9 +23,6 @@ struct CheckAnswer {
         self.method = method
     }
 
-    /// Whether anything came.
-    var hasBegun: Bool { head != nil || !pending.isEmpty || status != 0 }
-
     mutating func take(_ bytes: [UInt8], _ table: inout FieldTable) -> Progress {
         pending += bytes
         while head == nil {

@@ -165,7 +165,7 @@ final class ClusterChecks {
         let events = HealthEvent.events(
             result,
             before: before,
-            after: check.judge.state,
+            after: check.judge,
             isTimeout: isTimeout,
             logsFailures: settings.logsFailures,
             logsSuccesses: settings.logsSuccesses

@@ -15,8 +15,6 @@ final class EndpointCheck: EventHandler {
     private var connection: CheckConnection?
     private var streams: CheckStreams?
     private var isRunning = false
-    /// The connection carried a check before: its end says nothing about the endpoint.
-    private var isReused = false
     private var answer = CheckAnswer(limit: 0, method: .get)
     private var received: [UInt8] = []
 
@@ -70,7 +68,6 @@ final class EndpointCheck: EventHandler {
             cluster.loop.setTimer(timer, Instant.read().advanced(byNanoseconds: cluster.settings.timeout))
         }
         if let connection, connection.isOpen, streams?.canServe ?? true {
-            isReused = true
             ask(connection)
         } else {
             connect()
@@ -79,7 +76,6 @@ final class EndpointCheck: EventHandler {
 
     private func connect() {
         closeConnection()
-        isReused = false
         connection = cluster.connect(self, target)
         if connection == nil { finish(.network, keepsConnection: false) }
     }
@@ -187,7 +183,6 @@ final class EndpointCheck: EventHandler {
     /// The connection failed or ended.
     func ended(_ connection: CheckConnection) {
         guard connection === self.connection else { return }
-        let isQuietEnd = isRunning && isReused && !answer.hasBegun && received.isEmpty && !(streams?.hasEnded ?? false)
         let isAnswer: Bool
         if case .http(let check) = cluster.settings.kind, !check.isHTTP2 {
             isAnswer = isRunning && answer.isCompleteAtEnd
@@ -196,9 +191,6 @@ final class EndpointCheck: EventHandler {
         }
         if isAnswer, case .http(let check) = cluster.settings.kind {
             judge(check, keepsConnection: false)
-        } else if isQuietEnd {
-            // It was closed between two checks: a new one tells.
-            connect()
         } else if isRunning {
             finish(.network, keepsConnection: false)
         } else {

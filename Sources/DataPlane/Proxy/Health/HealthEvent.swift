@@ -12,7 +12,7 @@ struct HealthEvent {
     static func events(
         _ result: CheckResult,
         before: HealthJudge,
-        after: CheckState,
+        after: HealthJudge,
         isTimeout: Bool,
         logsFailures: Bool,
         logsSuccesses: Bool
@@ -20,16 +20,14 @@ struct HealthEvent {
         let first: Value = .bool(before.isFirst)
         if result.isSuccess {
             var events: [HealthEvent] = []
-            if !before.state.isUsable, after.isUsable {
+            if !before.state.isUsable, after.state.isUsable {
                 events.append(HealthEvent(name: "add_healthy_event", details: ["first_check": first]))
-            }
-            if before.state != .degraded, after == .degraded {
-                events.append(HealthEvent(name: "degraded_healthy_host", details: .object(Fields())))
-            } else if before.state == .degraded, after == .healthy {
-                events.append(HealthEvent(name: "no_longer_degraded_host", details: .object(Fields())))
-            }
-            if logsSuccesses {
+            } else if logsSuccesses {
                 events.append(HealthEvent(name: "successful_health_check_event", details: .object(Fields())))
+            }
+            if before.isDegraded != after.isDegraded {
+                let name = after.isDegraded ? "degraded_healthy_host" : "no_longer_degraded_host"
+                events.append(HealthEvent(name: name, details: .object(Fields())))
             }
             return events
         }
@@ -40,7 +38,7 @@ struct HealthEvent {
             default: "ACTIVE"
             }
         var events: [HealthEvent] = []
-        if before.state.isUsable, after == .failed {
+        if before.state.isUsable, after.state == .failed {
             events.append(HealthEvent(name: "eject_unhealthy_event", details: ["failure_type": kind]))
         }
         if logsFailures || before.isFirst {

@@ -37,6 +37,8 @@ package struct HealthJudge: Sendable, Equatable {
     private var successes: UInt32 = 0
     private var failures: UInt32 = 0
     package private(set) var isFirst = true
+    /// What the last check that succeeded said; it stays while the endpoint fails.
+    package private(set) var isDegraded = false
 
     package init(_ state: CheckState = .pending) { self.state = state }
 
@@ -63,6 +65,7 @@ package struct HealthJudge: Sendable, Equatable {
 
     private mutating func succeed(isDegraded: Bool, _ threshold: UInt32) -> Transition {
         failures = 0
+        self.isDegraded = isDegraded
         let wanted: CheckState = isDegraded ? .degraded : .healthy
         guard !state.isUsable else {
             defer { state = wanted }
