@@ -93,7 +93,8 @@ extension HeaderMatch {
         var position = 0
         guard let first = request.nextValue(of: name, from: &position) else {
             if case .present(let wanted) = rule { return !wanted }
-            return treatsMissingAsEmpty && accepts(.empty)
+            // A field that is not there meets no condition, nor its opposite.
+            return treatsMissingAsEmpty ? accepts(.empty) : isInverted
         }
         if case .present(let wanted) = rule { return wanted }
         if accepts(first) { return true }
