@@ -48,7 +48,6 @@ final class AdminRouter {
         reasons["/contention"] = "workers share no locks"
         reasons["/memory/tcmalloc"] = "see /memory"
         reasons["/hot_restart_version"] = "there is no hot restart; see --listener-keeper"
-        reasons["/runtime_modify"] = "runtime keys come from the bootstrap and from control planes"
         reasons["/init_dump"] = "see /ready and /config_versions"
         reasons["/tap"] = "there is no tap filter"
         for path in ["", "/clear", "/disable", "/enable"] {
@@ -118,6 +117,13 @@ final class AdminRouter {
             },
             Endpoint(path: "/runtime", help: "values of runtime keys") { router, _, reply in
                 reply(json(router.runtime()))
+            },
+            Endpoint(
+                path: "/runtime_modify",
+                help: "KEY=VALUE changes runtime keys; no value: not any more",
+                isMutation: true
+            ) {
+                $2($0.modifyRuntime($1))
             },
             Endpoint(path: "/logging", help: "level=LEVEL sets the log level", isMutation: true) { $2($0.logging($1)) },
             Endpoint(path: "/reopen_logs", help: "open the access logs again", isMutation: true) { router, _, reply in
@@ -210,6 +216,19 @@ final class AdminRouter {
         }
         process.log.level = level
         return AdminResponse(text: "active loggers:\n  weft: \(level.name)\n")
+    }
+
+    private func modifyRuntime(_ request: AdminRequest) -> AdminResponse {
+        guard !request.query.isEmpty else {
+            return AdminResponse(
+                status: 400,
+                text: "usage: /runtime_modify?key1=value1&key2=value2; an empty value removes\n"
+            )
+        }
+        if let problem = process.changeRuntime(request.query) {
+            return AdminResponse(status: 503, text: "\(problem)\n")
+        }
+        return AdminResponse(text: "OK\n")
     }
 
     /// The layers and the values that are in force, as Envoy shows them.

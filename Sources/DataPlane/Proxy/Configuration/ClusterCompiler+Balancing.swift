@@ -5,7 +5,6 @@ import Traffic
 extension ClusterCompiler {
     func balancing(_ cluster: Envoy.Cluster, _ settings: inout ClusterConfiguration.Settings) {
         let common = cluster.commonLbConfig
-        if let percent = common?.healthyPanicThreshold { settings.panicThreshold = percent.value }
         settings.closesOnChange = common?.closeConnectionsOnHostSetChange ?? false
         switch common?.localityConfigSpecifier {
         case .localityWeighted: settings.weighsLocalities = true
@@ -107,8 +106,13 @@ extension ClusterCompiler {
         }
     }
 
+    /// The runtime key counts before the default.
+    private func number(_ value: Envoy.RuntimeDouble?) -> Double? {
+        value.flatMap { $0.runtimeKey.isEmpty ? nil : context.runtime.double($0.runtimeKey) } ?? value?.defaultValue
+    }
+
     private func leastRequest(_ choices: UInt32?, _ bias: Envoy.RuntimeDouble?) -> BalancerPolicy {
-        let bias = bias?.defaultValue ?? 1
+        let bias = number(bias) ?? 1
         if !(bias >= 0) { context.report("active_request_bias.default_value: must be 0 or more, is \(bias)") }
         return .leastRequest(choices: Int(choices ?? 2), bias: bias)
     }
@@ -137,7 +141,7 @@ extension ClusterCompiler {
         context.at("slow_start_config") {
             guard let window = nanoseconds(window), window > 0 else { return nil }
             var made = BalancerSettings.SlowStart(window: window)
-            made.aggression = aggression?.defaultValue ?? 1
+            made.aggression = number(aggression) ?? 1
             if !(made.aggression > 0) {
                 context.report("aggression.default_value: must be more than 0, is \(made.aggression)")
             }

@@ -15,7 +15,7 @@ struct ClusterCompiler {
         if let limit = cluster.perConnectionBufferLimitBytes { settings.perConnectionBufferLimit = Int(limit) }
         balancing(cluster, &settings)
         settings.outlier = cluster.outlierDetection.map(outlier)
-        breakers(cluster.circuitBreakers, &settings)
+        applyRuntime(cluster, &settings)
         connections(cluster, &settings)
         if let source = cluster.upstreamBindConfig?.sourceAddress {
             settings.source = context.at("upstream_bind_config.source_address") { context.literal(source) }
@@ -154,7 +154,7 @@ struct ClusterCompiler {
         settings.maxRequestsPerConnection = common?.maxRequestsPerConnection ?? cluster.maxRequestsPerConnection ?? 0
     }
 
-    private func breakers(_ message: Envoy.CircuitBreakers?, _ settings: inout ClusterConfiguration.Settings) {
+    func breakers(_ message: Envoy.CircuitBreakers?, _ settings: inout ClusterConfiguration.Settings) {
         if !(message?.perHostThresholds ?? []).isEmpty {
             context.report("circuit_breakers.per_host_thresholds: not supported; thresholds hold for the whole cluster")
         }

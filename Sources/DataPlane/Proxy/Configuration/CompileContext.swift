@@ -22,6 +22,7 @@ final class CompileContext {
     /// Names of HTTP filters, by which routes speak of them.
     let filterNames = Interner<String>(first: "")
     let filterStats = FilterStatBook()
+    let listenerLimits = ListenerLimitBook()
     /// The bootstrap's.
     var secrets = StaticSecrets()
     let servers = DiscoveryServers()

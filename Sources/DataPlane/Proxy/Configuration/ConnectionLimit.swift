@@ -21,9 +21,12 @@ final class ConnectionLimit: Sendable {
     let most: Int
     /// How long a connection beyond the bound is held before it is closed, nanoseconds.
     let delay: UInt64
+    /// It holds for a whole listener.
+    let isOfListener: Bool
     private let count = SharedCount()
 
-    init(most: Int, delay: UInt64 = 0) {
+    init(most: Int, delay: UInt64 = 0, isOfListener: Bool = false) {
+        self.isOfListener = isOfListener
         self.most = most
         self.delay = delay
     }
@@ -32,4 +35,18 @@ final class ConnectionLimit: Sendable {
     func take() -> Bool { count.take(most: most) }
 
     func giveBack() { count.giveBack() }
+}
+
+/// The bounds of whole listeners, which their chains share.
+final class ListenerLimitBook {
+    private var known: [String: ConnectionLimit] = [:]
+    /// The listener under compilation.
+    var listener = ""
+
+    func limit(_ most: Int) -> ConnectionLimit {
+        if let limit = known[listener], limit.most == most { return limit }
+        let made = ConnectionLimit(most: most, delay: 0, isOfListener: true)
+        known[listener] = made
+        return made
+    }
 }

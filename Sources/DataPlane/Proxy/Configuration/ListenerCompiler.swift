@@ -174,6 +174,9 @@ struct ListenerCompiler {
     func chain(_ message: Envoy.FilterChain, _ owner: String) -> FilterChainConfiguration? {
         guard let filter = message.filters.last else { return nil }
         var limits: [ConnectionLimit] = []
+        if let most = context.runtime.number(RuntimeKey.connections(ofListener: context.listenerLimits.listener)) {
+            limits.append(context.listenerLimits.limit(Int(clamping: most)))
+        }
         for (index, filter) in message.filters.dropLast().enumerated() {
             let limit = context.at("filters[\(index)].typed_config") { self.limit(filter) }
             guard let limit else { return nil }

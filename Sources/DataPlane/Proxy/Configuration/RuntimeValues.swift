@@ -8,12 +8,19 @@ struct RuntimeValues {
     init() {}
 
     /// `discovered` gives the values of a layer that is subscribed to, by the layer's name.
-    init(_ runtime: Envoy.LayeredRuntime?, discovered: (_ layer: String) -> Value? = { _ in nil }) {
+    ///
+    /// `admin` are the values of the admin's layer by key.
+    init(
+        _ runtime: Envoy.LayeredRuntime?,
+        admin: [String: Value] = [:],
+        discovered: (_ layer: String) -> Value? = { _ in nil }
+    ) {
         for layer in runtime?.layers ?? [] {
             switch layer.layerSpecifier {
             case .staticLayer(let object): add(object, prefix: "")
             case .rtdsLayer: if let object = discovered(layer.name) { add(object, prefix: "") }
-            case .adminLayer, nil: break
+            case .adminLayer: values.merge(admin) { $1 }
+            case nil: break
             }
         }
     }
@@ -25,6 +32,19 @@ struct RuntimeValues {
             return
         }
         for (name, inner) in fields { add(inner, prefix: prefix.isEmpty ? name : "\(prefix).\(name)") }
+    }
+
+    /// The keys that have values.
+    var keys: some Collection<String> { values.keys }
+
+    /// A number.
+    func double(_ key: String) -> Double? {
+        switch values[key] {
+        case .int(let number): Double(number)
+        case .double(let number): number
+        case .string(let text): Double(text)
+        default: nil
+        }
     }
 
     /// A whole number that is not negative.

@@ -267,6 +267,14 @@ final class ProxyProcess: EventHandler {
         if options.mode == .initOnly { stopWorkers() }
     }
 
+    /// Changes runtime keys; what is wrong, or nil.
+    func changeRuntime(_ changes: [(name: String, value: String)]) -> String? {
+        store.setClock()
+        if let problem = store.modifyRuntime(changes) { return problem }
+        publish()
+        return nil
+    }
+
     // MARK: Ending
 
     func ready(_ readiness: Readiness) {

@@ -52,6 +52,7 @@ extension Worker {
             }
             for limit in taken { limit.giveBack() }
             metrics.count(.connectionsLimited)
+            if limit.isOfListener { tallyListener(place) { $0.limited &+= 1 } }
             guard limit.delay > 0 else {
                 closeDownstream(index, place, flags: [])
                 return false

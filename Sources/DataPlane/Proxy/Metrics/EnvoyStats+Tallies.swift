@@ -49,6 +49,7 @@ extension EnvoyStats {
         histogram(scope, "downstream_cx_length_ms", tally.lengths.distribution)
         counter(scope, "no_filter_chain_match", tally.noChain)
         counter(scope, "downstream_global_cx_overflow", tally.refused)
+        counter(scope, "downstream_cx_overflow", tally.limited)
         gauge(scope, "downstream_pre_cx_active", tally.undecided)
         counter(scope, "downstream_pre_cx_timeout", tally.undecidedTimeouts)
         counter(scope, "downstream_cx_transport_socket_connect_timeout", tally.handshakeTimeouts)

@@ -137,6 +137,8 @@ struct ListenerTally: Sendable {
     var undecided: Int64 = 0
     var undecidedTimeouts: UInt64 = 0
     var handshakeTimeouts: UInt64 = 0
+    /// Refused by the limit of the listener.
+    var limited: UInt64 = 0
 
     mutating func add(_ other: ListenerTally) {
         lengths.add(other.lengths)
@@ -145,6 +147,7 @@ struct ListenerTally: Sendable {
         undecided += other.undecided
         undecidedTimeouts &+= other.undecidedTimeouts
         handshakeTimeouts &+= other.handshakeTimeouts
+        limited &+= other.limited
     }
 }
 

@@ -262,11 +262,13 @@ extension ConfigurationStore {
 
     /// The layers of the bootstrap with what came for those that are subscribed to.
     func setRuntime() {
-        context.runtime = RuntimeValues(discovered.runtime) { name in
+        context.runtime = RuntimeValues(discovered.runtime, admin: overrides) { name in
             guard let source = discovered.runtimeSources[name], let server = source.server else { return nil }
             return discovered.layers[ResourceKey(server: server, name: runtimeName(of: source))]?.layer
         }
         counts.runtimeLoads &+= 1
+        counts.runtimeKeys = context.runtime.keys.count
+        counts.overridesRuntime = !overrides.isEmpty
         counts.runtimeLayers = discovered.runtime?.layers.count ?? 0
     }
 
@@ -277,7 +279,8 @@ extension ConfigurationStore {
         case .rtdsLayer:
             guard let source = discovered.runtimeSources[layer.name], let server = source.server else { return nil }
             return discovered.layers[ResourceKey(server: server, name: runtimeName(of: source))]?.layer
-        case .adminLayer, nil: return nil
+        case .adminLayer: return .object(Fields(overrides.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }))
+        case nil: return nil
         }
     }
 
@@ -291,5 +294,6 @@ extension ConfigurationStore {
             context.reset()
             if let table = tables[key] { place(table) }
         }
+        applyRuntimeToClusters()
     }
 }

@@ -36,6 +36,7 @@ extension ConfigurationStore {
         step: String
     ) -> (ListenerDraft, [String]) {
         context.reset()
+        context.listenerLimits.listener = name
         defer { context.reset() }
         var found: [String: TableEntry] = [:]
         let compiler = ListenerCompiler(context: context) { source in

@@ -1,6 +1,7 @@
 import EnvoyAPI
 import Telemetry
 import Traffic
+import Wire
 
 /// The whole configuration on the main thread: what the bootstrap and the watched files say, compiled piece by piece.
 ///
@@ -24,6 +25,8 @@ final class ConfigurationStore {
     var health: [UInt64: CheckState] = [:]
     /// What look-ups gave.
     var resolved: [NameKey: [Address]] = [:]
+    /// What the admin changed of the runtime.
+    var overrides: [String: Value] = [:]
     /// Grows whenever `files` gains or loses one.
     private(set) var filesVersion = 0
     /// Files that became wanted and were not read yet.
@@ -119,6 +122,12 @@ final class ConfigurationStore {
                 limits.maxDownstreamConnections = most
             }
         }
+        if let most = context.runtime.number(RuntimeKey.connections), bootstrap.overloadManager == nil {
+            limits.maxDownstreamConnections =
+                limits.maxDownstreamConnections > 0
+                ? min(limits.maxDownstreamConnections, Int(clamping: most)) : Int(clamping: most)
+        }
+        warnOfRuntime()
         do {
             try setClusters(fixed?.clusters ?? [], origin: .bootstrap, step: "static_resources.clusters")
         } catch { problems += error.lines }
