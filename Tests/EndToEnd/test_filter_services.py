@@ -123,7 +123,80 @@ def authz_routes():
     ]
 
 
+LIMIT = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
+RATELIMIT = "ratelimit.v3.RateLimit"
+
+
+class Counter:
+    """A service of rate limits: what it says follows from the value of the first entry; it keeps what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+        self.hold = threading.Event()
+
+    def should(self, data, context):
+        self.asked.append(data)
+        first = dig(read(read(data)[2][0])[1][0], 2).decode()
+        window = message((1, 2 if first == "over" else 1), (2, message((1, 10), (2, 2), (3, "ten"))),
+                         (3, 0 if first == "over" else 7), (4, message((1, 30))))
+        other = message((1, 1), (2, message((1, 100), (2, 3))), (3, 50), (4, message((1, 9))))
+        if first == "hang":
+            self.hold.wait(DEADLINE)
+        if first == "broken":
+            import grpc
+
+            context.abort(grpc.StatusCode.INTERNAL, "on purpose")
+        if first == "unknown":
+            return b""
+        if first == "over":
+            return message((1, 2), (2, window), (2, other), (3, message((1, "x-slow"), (2, "down"))), (5, b"too many"))
+        return message((1, 1), (2, window), (3, message((1, "x-told"), (2, "fine"))), (4, message((1, "x-counted"), (2, "1"))))
+
+
+def limiter(**more):
+    return step("limit", RATELIMIT, domain="shop", rate_limit_service={
+        "grpc_service": {"envoy_grpc": {"cluster_name": "counter"}}, "transport_api_version": "V3"},
+        **{"timeout": "2s", **more})
+
+
+def limits(*rules):
+    return [rule if isinstance(rule, dict) else {"actions": list(rule)} for rule in rules]
+
+
+FIRST = {"request_headers": {"header_name": "x-key", "descriptor_key": "key"}}
+
+
+def limited(**more):
+    """Routes with rate limits of their own and of their virtual host."""
+    own = limits([FIRST, {"remote_address": {}}, {"destination_cluster": {}}],
+                 [FIRST, {"generic_key": {"descriptor_value": "all"}},
+                  {"request_headers": {"header_name": "x-none", "descriptor_key": "none", "skip_if_absent": True}}],
+                 [{"request_headers": {"header_name": "x-none", "descriptor_key": "none"}}],
+                 [FIRST, {"header_value_match": {"descriptor_value": "yes", "headers": [
+                     {"name": "x-match", "string_match": {"exact": "1"}}]}}],
+                 [FIRST, {"query_parameters": {"query_parameter_name": "q", "descriptor_key": "q"}}],
+                 {"stage": 1, "actions": [{"generic_key": {"descriptor_value": "later"}}]})
+    action = {"cluster": "origin", "timeout": "5s"}
+    kind = "ratelimit.v3.RateLimitPerRoute"
+    routes = [
+        {"match": {"prefix": "/none"}, "route": action, **per_route("limit", kind, vh_rate_limits="IGNORE")},
+        {"match": {"prefix": "/host"}, "route": action},
+        {"match": {"prefix": "/both"}, "route": {**action, "rate_limits": limits([FIRST]), "include_vh_rate_limits": True}},
+        {"match": {"prefix": "/own"}, "route": action, **per_route("limit", kind, domain="other", rate_limits=limits(
+            [{"generic_key": {"descriptor_key": "k", "descriptor_value": "v"}}]))},
+        {"match": {"prefix": "/"}, "route": {**action, "rate_limits": own}},
+    ]
+    return [{"name": "all", "domains": ["*"], "routes": routes,
+             "rate_limits": limits([FIRST, {"generic_key": {"descriptor_value": "host"}}])}]
+
+
 LISTENERS = {
+    "limit": lambda: chain(limiter(enable_x_ratelimit_headers="DRAFT_VERSION_03", response_headers_to_add=[
+        {"header": {"key": "x-refused", "value": "yes"}}]), virtual_hosts=limited()),
+    "limit-hard": lambda: chain(limiter(failure_mode_deny=True, timeout="0.05s", rate_limited_status={"code": "ServiceUnavailable"},
+                                        disable_x_envoy_ratelimited_header=True, rate_limited_as_resource_exhausted=True),
+                                virtual_hosts=limited()),
+    "limit-shadow": lambda: chain(limiter(filter_enforced={"default_value": {"numerator": 0}}), virtual_hosts=limited()),
     "grpc": lambda: chain(grpc_authz(), routes=authz_routes()),
     "routed": lambda: chain(grpc_authz(clear_route_cache=True, stat_prefix="routed"), routes=authz_routes()),
     "short": lambda: chain(step("authz", AUTHZ, transport_api_version="V3", status_on_error={"code": "ServiceUnavailable"},
@@ -148,13 +221,15 @@ class Run:
     def __init__(self, kind):
         self.stack = contextlib.ExitStack()
         self.authority = Authority()
-        services = self.stack.enter_context(server(**{CHECK: self.authority.check}))
+        self.counter = Counter()
+        services = self.stack.enter_context(server(**{CHECK: self.authority.check, LIMIT: self.counter.should}))
         self.origin = self.stack.enter_context(Origin(told))
         self.judge = self.stack.enter_context(Origin(judge))
         self.ports = free_ports(LISTENERS)
         listeners = [listener(self.ports[name], make(), name=name) for name, make in LISTENERS.items()]
         clusters = [cluster("origin", self.origin.port), cluster("judge", self.judge.port),
-                    http2_cluster("authority", services), http2_cluster("nobody", free_port())]
+                    http2_cluster("authority", services), http2_cluster("counter", services),
+                    http2_cluster("nobody", free_port())]
         program = envoykit.Envoy if kind == "envoy" else proxykit.Proxy
         self.is_envoy = kind == "envoy"
         self.proxy = self.stack.enter_context(program(listeners, clusters))
@@ -195,6 +270,7 @@ def run(request):
     with made.stack:
         yield made
         made.authority.hold.set()
+        made.counter.hold.set()
 
 
 # --- ext_authz over gRPC -----------------------------------------------------------------------------------------------
@@ -297,3 +373,53 @@ def test_the_numbers_of_ext_authz(run):
     for name in ("ok", "denied", "error", "failure_mode_allowed", "disabled"):
         assert eventually(lambda: run.stat(f"http.test.ext_authz.{name}")) > 0, name
     assert run.stat("http.test.ext_authz.routed.ok") == 1
+
+
+# --- ratelimit ---------------------------------------------------------------------------------------------------------
+
+def descriptors(data):
+    return [[(dig(entry, 1).decode(), dig(entry, 2).decode()) for entry in read(one)[1]] for one in read(data)[2]]
+
+
+def test_what_a_request_is_counted_under(run):
+    status, fields, _ = run.get("limit", "/?q=5", "x-key: fine\r\nx-match: 1\r\n")
+    assert status == 200 and fields["x-told"] == "fine"
+    data = run.counter.asked[-1]
+    assert dig(data, 1) == b"shop"
+    assert descriptors(data) == [
+        [("key", "fine"), ("remote_address", "127.0.0.1"), ("destination_cluster", "origin")],
+        [("key", "fine"), ("generic_key", "all")], [("key", "fine"), ("header_match", "yes")], [("key", "fine"), ("q", "5")]]
+    assert run.forwarded("limit", "/", "x-key: fine\r\n")["x-counted"] == "1"
+    run.get("limit", "/host", "x-key: a\r\n")
+    assert descriptors(run.counter.asked[-1]) == [[("key", "a"), ("generic_key", "host")]]
+    run.get("limit", "/both", "x-key: a\r\n")
+    assert descriptors(run.counter.asked[-1]) == [[("key", "a")], [("key", "a"), ("generic_key", "host")]]
+    run.get("limit", "/own", "x-key: a\r\n")
+    assert descriptors(run.counter.asked[-1]) == [[("k", "v")]] and dig(run.counter.asked[-1], 1) == b"other"
+    before = len(run.counter.asked)
+    assert run.get("limit", "/none", "x-key: over\r\n")[0] == run.get("limit", "/")[0] == 200
+    assert len(run.counter.asked) == before
+
+
+def test_one_too_many(run):
+    status, fields, body = run.get("limit", "/", "x-key: over\r\n")
+    assert status == 429 and fields["x-envoy-ratelimited"] == "true" and body == b"too many"
+    assert fields["x-slow"] == "down" and fields["x-refused"] == "yes"
+    assert fields["x-ratelimit-limit"] == '10, 10;w=60;name="ten", 100;w=3600'
+    assert fields["x-ratelimit-remaining"] == "0" and fields["x-ratelimit-reset"] == "30"
+    assert run.get("limit", "/", "x-key: fine\r\n")[1]["x-ratelimit-remaining"] == "7"
+    status, fields, _ = run.get("limit-hard", "/", "x-key: over\r\n")
+    assert status == 503 and "x-envoy-ratelimited" not in fields and "x-ratelimit-limit" not in fields
+    _, fields, _ = run.get("limit-hard", "/", "x-key: over\r\nContent-Type: application/grpc\r\n", "POST", b"\0" * 5)
+    assert fields["grpc-status"] == "8"
+    assert run.get("limit-shadow", "/", "x-key: over\r\n")[0] == 200
+
+
+def test_without_a_count_requests_pass_unless_told_otherwise(run):
+    # An answer that says neither yes nor no is none here; Envoy takes it for a yes.
+    for key in ("broken",) if run.is_envoy else ("broken", "unknown"):
+        assert run.get("limit", "/", f"x-key: {key}\r\n")[0] == 200, key
+        assert run.get("limit-hard", "/", f"x-key: {key}\r\n")[0] == 500, key
+    assert run.get("limit-hard", "/", "x-key: hang\r\n")[0] == 500
+    for name in ("ok", "over_limit", "error", "failure_mode_allowed"):
+        assert eventually(lambda: run.stat(f"cluster.origin.ratelimit.{name}")) > 0, name

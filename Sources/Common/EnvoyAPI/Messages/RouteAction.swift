@@ -22,6 +22,8 @@ extension Envoy {
         package var requestMirrorPolicies: [RouteAction.RequestMirrorPolicy]
         package var hashPolicy: [RouteAction.HashPolicy]
         package var internalRedirectPolicy: InternalRedirectPolicy?
+        package var rateLimits: [RouteRateLimit] = []
+        package var includeVhRateLimits: Bool?
 
         /// One of these.
         package enum ClusterSpecifier: Sendable, Equatable {
@@ -163,6 +165,8 @@ extension Envoy {
                 "early_data_policy=40",
                 why: "early data of TLS is never accepted"
             )
+            schema.repeated(13, "rate_limits", \.rateLimits, .message)
+            schema.optional(14, "include_vh_rate_limits", \.includeVhRateLimits, .boolValue)
             schema.repeated(15, "hash_policy", \.hashPolicy, .message, [.maxItems(16)])
             schema.unsupported(
                 "cluster_specifier_plugin=37 inline_cluster_specifier_plugin=39",
@@ -171,8 +175,7 @@ extension Envoy {
             schema.unsupported(
                 """
                 metadata_match=4 path_rewrite_policy=41 path_rewrite=45 flush_timeout=42
-                retry_policy_typed_config=33 rate_limits=13
-                include_vh_rate_limits=14 cors=17
+                retry_policy_typed_config=33 cors=17
                 internal_redirect_action=26 max_internal_redirects=31
                 hedge_policy=27
                 """

@@ -105,6 +105,7 @@ extension Envoy {
         package var requestBodyBufferLimit: UInt64?
         package var includeIsTimeoutRetryHeader: Bool
         package var virtualClusters: [VirtualCluster]
+        package var rateLimits: [RouteRateLimit] = []
         package var typedPerFilterConfig: [String: RouteFilterConfig]
 
         package init(
@@ -179,11 +180,12 @@ extension Envoy {
             schema.optional(18, "per_request_buffer_limit_bytes", \.perRequestBufferLimitBytes, .uint32Value)
             schema.optional(25, "request_body_buffer_limit", \.requestBodyBufferLimit, .uint64Value)
             schema.field(23, "include_is_timeout_retry_header", \.includeIsTimeoutRetryHeader, .bool)
+            schema.repeated(6, "rate_limits", \.rateLimits, .message)
             schema.repeated(5, "virtual_clusters", \.virtualClusters, .message)
             schema.map(15, "typed_per_filter_config", \.typedPerFilterConfig, .any)
             schema.unsupported(
                 """
-                matcher=21 rate_limits=6 cors=8 retry_policy_typed_config=20
+                matcher=21 cors=8 retry_policy_typed_config=20
                 hedge_policy=17 
 
                 """

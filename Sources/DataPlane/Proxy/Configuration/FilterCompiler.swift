@@ -65,6 +65,9 @@ struct FilterCompiler {
         case .decompressor(let message):
             let settings = DecompressorSettings(message, context, prefix: statPrefix)
             add(.decompressor(.passUnretained(settings)), [.request, .answer], settings)
+        case .rateLimit(let message):
+            let settings = RateLimitSettings(message, context)
+            add(.rateLimit(.passUnretained(settings)), [.request, .answer], settings)
         case .externalAuthorization(let message):
             let settings = AuthorizationSettings(message, context, statPrefix: statPrefix)
             add(.externalAuthorization(.passUnretained(settings)), [.request, .answer], settings)
@@ -131,6 +134,7 @@ struct FilterCompiler {
         case .cors(let message): return made(.cors, CorsRules(message, context))
         case .headerMutation(let message): return made(.headerMutation, HeaderMutationRules(message.mutations, context))
         case .compressor(let message): return made(.compressor, CompressorRoute(message))
+        case .rateLimit(let message): return made(.rateLimit, RateLimitRoute(message, context))
         case .externalAuthorization(let message):
             return made(.externalAuthorization, AuthorizationRoute(message, context))
         }

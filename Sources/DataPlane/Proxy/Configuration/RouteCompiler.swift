@@ -79,6 +79,7 @@ struct RouteCompiler {
             )
         )
         level.filters = FilterCompiler(context: context).route(host.typedPerFilterConfig, builder.arena)
+        level.filters += rateLimits(host.rateLimits, isHost: true)
         let routes = context.each("routes", host.routes) { route($0, host, levels: [level, table]) }
         var draft = VirtualHostDraft(name: host.name, domains: host.domains, routes: routes)
         count(host, &draft)
@@ -112,6 +113,11 @@ struct RouteCompiler {
             route.numbers = counter("vhost.\(host.name).route.\(message.statPrefix)")
         }
         own.filters = FilterCompiler(context: context).route(message.typedPerFilterConfig, builder.arena)
+        if case .route(let action) = message.action {
+            own.filters += context.at("route") {
+                rateLimits(action.rateLimits, isHost: false, includesHost: action.includeVhRateLimits ?? false)
+            }
+        }
         let levels = [own] + levels
         route.filters = builder.arena.copy(levels.flatMap(\.filters))
         route.requestEdits = edits(levels.map(\.request))

@@ -91,6 +91,7 @@ struct ClusterReport: Sendable {
     /// Choices made without regard to health, and requests refused by `drop_overloads`.
     var panicChoices: UInt64 = 0
     var droppedTotal: UInt64 = 0
+    var rateLimits = RateLimitNumbers()
     /// Points of a ring or places of a table; all, and the fewest and most of one endpoint.
     var hashTableSizes: HashTableSizes?
     /// Endpoints that the configuration does not name any more, with the requests that they still answer.

@@ -14,6 +14,7 @@ struct FilterStep: BitwiseCopyable, Sendable {
         case buffer(Unmanaged<BufferRules>)
         case cors(Unmanaged<CorsFilter>)
         case healthCheck(Unmanaged<HealthCheckFilter>)
+        case rateLimit(Unmanaged<RateLimitSettings>)
     }
 
     /// What a step takes part in: what it does not name costs it nothing.
@@ -43,6 +44,9 @@ enum RouteFilterKind: UInt8 {
     case fault = 2
     case buffer = 3
     case cors = 4
+    case rateLimit = 31
+    /// `rate_limits` of a route or virtual host: of no filter alone.
+    case rateLimits = 32
 }
 
 /// The filters of a connection manager before its router, in order.

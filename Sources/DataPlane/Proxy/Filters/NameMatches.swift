@@ -15,7 +15,7 @@ final class NameMatches: @unchecked Sendable {
         arena = compiler.builder.arena
     }
 
-    /// - Parameter name: in lower case.
+    /// Whether a name, in lower case, is one of these.
     func matches(_ name: [UInt8]) -> Bool {
         name.withUnsafeBytes { raw in patterns.contains { $0.matches(ByteRun(raw)) } }
     }

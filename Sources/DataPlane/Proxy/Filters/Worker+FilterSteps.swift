@@ -17,6 +17,8 @@ extension Worker {
         case .buffer(let rules): return rules._withUnsafeGuaranteedRef { awaitBody($0, step, &pass) }
         case .cors(let filter): return filter._withUnsafeGuaranteedRef { checkOrigin($0, step, &pass) }
         case .healthCheck(let filter): return filter._withUnsafeGuaranteedRef { answerHealth($0, &pass) }
+        case .rateLimit(let settings):
+            return settings._withUnsafeGuaranteedRef { limit($0, step, &pass) }
         }
     }
 
@@ -26,9 +28,9 @@ extension Worker {
         case .headerMutation(let rules): rules._withUnsafeGuaranteedRef { changeAnswer($0, step, &pass) }
         case .compressor(let settings): settings._withUnsafeGuaranteedRef { compressAnswer($0, step, &pass) }
         case .decompressor(let settings): settings._withUnsafeGuaranteedRef { decompressAnswer($0, &pass) }
-        case .externalAuthorization: showAnswerEdits(&pass)
         case .cors: nameOrigin(step, &pass)
         case .healthCheck(let filter): filter._withUnsafeGuaranteedRef { tellHealth($0, &pass) }
+        case .externalAuthorization, .rateLimit: showAnswerEdits(&pass)
         default: break
         }
     }

@@ -55,6 +55,7 @@ struct ClusterSummary {
     private(set) var tally = ClusterTally()
     private(set) var panicChoices: UInt64 = 0
     private(set) var droppedTotal: UInt64 = 0
+    private(set) var rateLimits = RateLimitNumbers()
     private(set) var hashTableSizes: HashTableSizes?
 
     var name: String { configuration.name }
@@ -74,6 +75,7 @@ struct ClusterSummary {
             if let more = report.tally { tally.add(more) }
             panicChoices &+= report.panicChoices
             droppedTotal &+= report.droppedTotal
+            rateLimits.add(report.rateLimits)
             // The workers share their tables.
             hashTableSizes = report.hashTableSizes ?? hashTableSizes
             for endpoint in report.endpoints {

@@ -119,6 +119,12 @@ struct EnvoyStats {
         let counts = Dictionary(uniqueKeysWithValues: cluster.endpointCounts.map { ($0.state, $0.count) })
         counter(scope, "lb_healthy_panic", cluster.panicChoices)
         counter(scope, "upstream_rq_drop_overload", cluster.droppedTotal)
+        if cluster.rateLimits.isUsed {
+            counter(scope, "ratelimit.ok", cluster.rateLimits.ok)
+            counter(scope, "ratelimit.over_limit", cluster.rateLimits.overLimit)
+            counter(scope, "ratelimit.error", cluster.rateLimits.error)
+            counter(scope, "ratelimit.failure_mode_allowed", cluster.rateLimits.failureModeAllowed)
+        }
         addHashTable(scope, cluster)
         gauge(scope, "membership_total", Int64(cluster.endpoints.count))
         gauge(scope, "membership_healthy", Int64(counts["healthy"] ?? 0))

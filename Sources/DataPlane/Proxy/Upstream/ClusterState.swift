@@ -40,6 +40,7 @@ struct ClusterState {
     /// Of a million requests so many are refused, and how many were.
     var dropPerMillion: UInt32 = 0
     var droppedTotal: UInt64 = 0
+    var rateLimits = RateLimitNumbers()
     // Plain copies for the hot path.
     var connectTimeout: UInt64
     var idleTimeout: UInt64

@@ -116,6 +116,7 @@ extension Worker {
             tally: cluster.pointee.tally?.pointee,
             panicChoices: cluster.pointee.set.panicChoices,
             droppedTotal: cluster.pointee.droppedTotal,
+            rateLimits: cluster.pointee.rateLimits,
             hashTableSizes: cluster.pointee.set.hashTableSizes.map {
                 HashTableSizes(count: $0.count, fewest: $0.fewest, most: $0.most)
             },

@@ -10,6 +10,7 @@ extension Envoy {
         case buffer(BufferFilter)
         case cors(Cors)
         case healthCheck(HealthCheckFilter)
+        case rateLimit(RateLimitFilter)
 
         package static let members = AnyMembers<HttpFilterConfig>(
             "HTTP filter",
@@ -25,6 +26,9 @@ extension Envoy {
                 },
                 AnyMember(DecompressorFilter.self, wrap: { .decompressor($0) }) {
                     if case .decompressor(let value) = $0 { value } else { nil }
+                },
+                AnyMember(RateLimitFilter.self, wrap: { .rateLimit($0) }) {
+                    if case .rateLimit(let value) = $0 { value } else { nil }
                 },
                 AnyMember(ExtAuthz.self, wrap: { .externalAuthorization($0) }) {
                     if case .externalAuthorization(let value) = $0 { value } else { nil }
@@ -54,6 +58,7 @@ extension Envoy {
         case fault(HTTPFault)
         case buffer(BufferPerRoute)
         case cors(CorsPolicy)
+        case rateLimit(RateLimitPerRoute)
 
         package static let members = AnyMembers<RouteFilterConfig>(
             "configuration of a filter for a route",
@@ -66,6 +71,9 @@ extension Envoy {
                 },
                 AnyMember(CompressorPerRoute.self, wrap: { .compressor($0) }) {
                     if case .compressor(let value) = $0 { value } else { nil }
+                },
+                AnyMember(RateLimitPerRoute.self, wrap: { .rateLimit($0) }) {
+                    if case .rateLimit(let value) = $0 { value } else { nil }
                 },
                 AnyMember(ExtAuthzPerRoute.self, wrap: { .externalAuthorization($0) }) {
                     if case .externalAuthorization(let value) = $0 { value } else { nil }
