@@ -9,11 +9,16 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.exceptions
+import h2.settings
 
 from proxykit import DEADLINE
 
 PREFACE = b"PRI * HTTP/2.0"
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+def code(name):
+    return getattr(h2.settings.SettingCodes, name.upper())
 
 
 class Request:
@@ -75,8 +80,7 @@ class Link:
             self.connection.sendall(data)
 
     def settings(self, **pairs):
-        codes = {getattr(h2.settings.SettingCodes, name.upper()): value for name, value in pairs.items()}
-        self.do(lambda state: state.update_settings(codes))
+        self.do(lambda state: state.update_settings({code(name): value for name, value in pairs.items()}))
 
     def goaway(self, last=0, code=0):
         self.raw(b"\0\0\x08\x07\0\0\0\0\0" + struct.pack(">II", last, code))
@@ -113,9 +117,9 @@ class Link:
         if self.origin.opening:
             self.raw(self.origin.opening)
         with self.changed:
+            self.state.local_settings = h2.settings.Settings(client=False, initial_values={
+                **self.state.local_settings, **{code(name): value for name, value in (self.origin.settings or {}).items()}})
             self.state.initiate_connection()
-            if self.origin.settings:
-                self.settings(**self.origin.settings)
             self.do(lambda _: None)
         while first:
             with self.changed:

@@ -10,6 +10,7 @@ import urllib.request
 
 import pytest
 
+from framekit import Peer, headers
 from grpckit import http2_cluster
 from h2kit import H2Client
 from h2origin import H2Origin
@@ -165,6 +166,21 @@ def test_a_wrong_answer_is_never_whole(name):
         is_whole = found.ended and found.reset is None
         assert is_whole == (name == "DATA behind the end"), (found.status, found.body)
         assert client.get("/").body == b"again"
+
+
+def test_an_endpoint_that_ignores_the_window_is_given_up():
+    """H17, L05: what is sent beyond the window is not held; the connection ends, and so does the stream, whose client reads nothing."""
+    def flood(request):
+        request.head(200)
+        frame = b"\0\x40\0\0\0" + request.stream.to_bytes(4, "big") + bytes(16_384)
+        with contextlib.suppress(OSError):
+            for _ in range(1024):
+                request.link.raw(frame)
+    with once(flood) as origin, fronted(origin) as (proxy, port), Peer(port, ((4, 0),)) as client:
+        client.send(headers(1))
+        assert client.until(lambda peer: 1 in peer.resets), client.verdict()
+        assert held(proxy) < LIMIT
+        assert get(port)[2] == b"again"
 
 
 def test_a_head_beyond_the_limit_is_refused():

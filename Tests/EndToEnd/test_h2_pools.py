@@ -322,6 +322,42 @@ def test_tcp_goes_through_a_further_proxy_of_http2(further):
     assert len(own) == 2 and own[0].link is own[1].link
 
 
+def test_websockets_are_streams_all_the_way():
+    """Extended CONNECT to an endpoint that takes it, from clients of both versions; one that does not take it is not asked."""
+    upgrades = [{"upgrade_type": "websocket"}]
+    port = free_port()
+
+    def begun(request):
+        request.head(200, [("x-from", "origin")])
+    with H2Origin(begun=begun, piece=lambda request, data: request.data(data), whole=lambda request: request.data(b"", ends=True),
+                  settings={"enable_connect_protocol": 1}) as willing, H2Origin() as unwilling:
+        routes = [route({"cluster": name, "timeout": "0s"}, f"/{name}") for name in ("willing", "unwilling")]
+        front = listener(port, http_filter(routes, upgrade_configs=upgrades, http2_protocol_options={"allow_connect": True}))
+        with Proxy([front], [http2_cluster("willing", willing.port), http2_cluster("unwilling", unwilling.port)]):
+            head = (b"GET /%s HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+                    b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+            with Client(port) as client:
+                answer = client.send(head % b"willing").until(b"\r\n\r\n")
+                assert answer.startswith(b"HTTP/1.1 101 ") and b"sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in answer
+                assert client.send(b"abc").exactly(3) == b"abc"
+            with Client(port) as client:
+                assert client.send(head % b"unwilling").response()[0] == 502
+            with H2Client(port) as client:
+                fields = [(":protocol", "websocket"), ("sec-websocket-version", "13")]
+                stream = client.request("/willing", method="CONNECT", fields=fields, ends=False)
+                client.until(lambda: client.streams[stream].fields)
+                client.data(stream, b"defg")
+                client.until(lambda: client.streams[stream].body == b"defg")
+                client.data(stream, b"", ends=True)
+                assert client.answer(stream).status == 200
+                other = client.request("/unwilling", method="CONNECT", fields=fields, ends=False)
+                client.until(lambda: client.streams[other].fields)
+                assert client.streams[other].status == 502
+        seen = [request.fields for request in willing.requests]
+        assert [fields[":protocol"] for fields in seen] == ["websocket"] * 2 and "sec-websocket-key" not in seen[0]
+        assert unwilling.requests == []
+
+
 # --- Limits ----------------------------------------------------------------------------------------------------------
 
 def test_limits_of_a_cluster_hold_for_all_workers():

@@ -17,7 +17,7 @@ struct CallTimeoutTests {
     )
     func readable(text: String, time: UInt64) { #expect(parse(text) == time) }
 
-    @Test("nothing else is one", arguments: ["", "S", "1", "123456789S", "-1S", "1s", "1 S", "1.5S", "+1S"])
+    @Test("nothing else is one", arguments: ["", "S", "1", "123456789S", "-1S", "1s", "1 S", "1.5S", "+1S", "-0S"])
     func unreadable(text: String) { #expect(parse(text) == nil) }
 
     @Test("the rule bounds what the client says and takes its offset off")
