@@ -4,11 +4,13 @@ import contextlib
 import pathlib
 import shutil
 import ssl
+import subprocess
 import tempfile
 import threading
 
 import pytest
 
+from envoykit import Envoy
 from framekit import Peer
 from grpckit import HTTP2, http2_cluster
 from h2kit import H2Client
@@ -384,13 +386,15 @@ def test_limits_of_a_cluster_hold_for_all_workers():
         assert origin.bytes.count(b"GET") == 3
 
 
-def test_requests_that_wait_for_a_connection_are_counted_and_limited(made):
+@pytest.mark.parametrize("kind", [Proxy, Envoy])
+def test_requests_that_wait_for_a_connection_are_counted_and_limited(made, kind):
     """An endpoint that does not finish its handshake: two may wait for it, whatever their number of connections."""
     silent = Origin(lambda peer: [peer.more() for _ in iter(int, 1)])
     tls = {"transport_socket": client_tls(common=trusting(made), sni="server.example"), "connect_timeout": "20s"}
     limits = {"circuit_breakers": {"thresholds": [{"max_pending_requests": 2}]}}
     port = free_port()
-    with silent, Proxy([listener(port, http_filter([route({"cluster": "two", "timeout": "0s"}, "/two"), route({"cluster": "one", "timeout": "0s"})]))], [
+    routes = [route({"cluster": name, "timeout": "0s"}, f"/{name}") for name in ("one", "two")]
+    with silent, kind([listener(port, http_filter(routes))], [
             cluster("one", silent.port, **tls, **limits), cluster("two", silent.port, **tls, **limits, **explicit())]) as proxy:
         for path, name, connections in (("/one", "one", 2), ("/two", "two", 1)):
             with H2Client(port) as client:
@@ -403,12 +407,35 @@ def test_requests_that_wait_for_a_connection_are_counted_and_limited(made):
             assert eventually(lambda: f"cluster.{name}.upstream_rq_pending_active: 0" in proxy.admin("/stats?filter=pending_active"))
 
 
-def test_a_worker_without_a_connection_may_make_one():
+@pytest.mark.parametrize("kind", [Proxy, Envoy])
+def test_a_worker_without_a_connection_may_make_one(kind):
     """As in Envoy: an endpoint without a connection gets one beyond the limit, or its requests would wait for good."""
     limits = {"circuit_breakers": {"thresholds": [{"max_connections": 1}]}}
     with Origin(serving(b"one")) as one, Origin(serving(b"two")) as two:
         port = free_port()
-        with Proxy([listener(port, http_filter([route("c")]))], [cluster("c", one.port, two.port, **limits)]), Client(port) as client:
+        with kind([listener(port, http_filter([route("c")]))], [cluster("c", one.port, two.port, **limits)]), Client(port) as client:
             answers = [client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").response()[2] for _ in range(6)]
     assert set(answers) == {b"one", b"two"}
     assert len(one.received) == len(two.received) == 1
+
+
+def test_connections_that_come_and_go_fail_no_request():
+    """h2load over two workers, to endpoints whose connections end after some requests, on one side or the other, and are few."""
+    if not shutil.which("h2load"):
+        pytest.skip("needs h2load")
+    far, near = free_port(), free_port()
+    direct = [{"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "x" * 1000}}}]
+    rules = {"own": explicit(common_http_protocol_options={"max_requests_per_connection": 7}),
+             "few": {**explicit({"max_concurrent_streams": 3}), "circuit_breakers": {"thresholds": [
+                 {"max_connections": 2, "max_pending_requests": 10_000, "max_requests": 10_000}]}}}
+    endings = {"common_http_protocol_options": {"max_requests_per_connection": 50}}
+    routes = [route({"cluster": name, "timeout": "30s"}, f"/{name}") for name in rules]
+    with Proxy([listener(far, http_filter(direct, **endings))], []), Proxy(
+            [listener(near, http_filter(routes))], [cluster(name, far, **rule) for name, rule in rules.items()],
+            "--concurrency", "2") as proxy:
+        for name in rules:
+            done = subprocess.run(["h2load", "-n", "1000", "-c", "5", "-m", "20", f"http://127.0.0.1:{near}/{name}"],
+                                  capture_output=True, text=True, timeout=60)
+            assert "status codes: 1000 2xx" in done.stdout and " 0 failed, 0 errored" in done.stdout, done.stdout
+        for what in ("upstream_rq_active", "upstream_rq_pending_active"):
+            assert eventually(lambda: all(f"cluster.{name}.{what}: 0" in proxy.admin("/stats?filter=" + what) for name in rules))
