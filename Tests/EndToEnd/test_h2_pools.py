@@ -68,6 +68,8 @@ def field(made):
         "old": ({"tls": ("http/1.1",)}, secured(**explicit())),
         "follow": ({}, speaking(use_downstream_protocol_config={"http2_protocol_options": {}, "http_protocol_options": {}})),
         "intro": ({"introduces": True}, {"transport_socket": INTRODUCING, **explicit()}),
+        "scarce": ({"introduces": True}, {"transport_socket": INTRODUCING, **explicit(), "circuit_breakers": {"thresholds": [
+            {"max_connections": 1}]}}),
         "sni": ({"tls": ("h2",)}, named(**explicit(**host))),
         "autosni": ({"tls": ("h2", "http/1.1")}, named(**speaking(auto_config={"http2_protocol_options": {}}, **host))),
     }
@@ -125,6 +127,15 @@ def test_a_connection_that_is_told_of_its_client_serves_this_client_alone(field)
         own = [f"PROXY TCP4 127.0.0.1 127.0.0.1 {c.connection.getsockname()[1]} {port}".encode() for c in (one, two)]
         assert [(link.header, len(link.requests)) for link in links] == [(own[0], 3), (own[1], 3)]
     assert eventually(lambda: not origins["intro"].open_links)
+
+
+def test_an_idle_connection_of_one_client_makes_room_for_another(field):
+    """With one connection allowed, clients take turns: none waits until the other is gone."""
+    _, port, origins = field
+    with H2Client(port) as one, H2Client(port) as two:
+        for client in (one, two, one):
+            assert client.get("/scarce/").status == 200
+    assert len(origins["scarce"].links) == 3
 
 
 @pytest.mark.parametrize("name", ["sni", "autosni"])

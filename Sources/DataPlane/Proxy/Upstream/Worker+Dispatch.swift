@@ -278,9 +278,28 @@ extension Worker {
     private func closeOneIdle(_ cluster: ClusterPlace) -> Bool {
         let keyed = keyedIdle.values.lazy.flatMap { $0 }.first { $0.key.cluster == cluster }?.value.last
         let original = idleOriginals.first { $0.key.cluster == cluster }?.value.last
-        guard let index = keyed ?? original else { return false }
+        guard let index = keyed ?? original else {
+            if let session = idleSession(cluster) { retireSession(endpointSessions.pointer(session)) }
+            return false
+        }
         closeUpstream(index, upstreams.pointer(index))
         return true
+    }
+
+    /// A session without a stream that not everybody may use. It closes at the end of the turn, and what waits goes on then.
+    private func idleSession(_ cluster: ClusterPlace) -> Int32? {
+        var next = cluster.pointee.sessions
+        while next >= 0 {
+            let entry = endpointSessions.pointer(next)
+            if entry.pointee.streams == 0 { return next }
+            next = entry.pointee.next
+        }
+        for sessions in keyedSessions.values {
+            for (key, own) in sessions where key.cluster == cluster {
+                if let found = own.first(where: { endpointSessions.pointer($0).pointee.streams == 0 }) { return found }
+            }
+        }
+        return nil
     }
 
     // MARK: The queue for a connection

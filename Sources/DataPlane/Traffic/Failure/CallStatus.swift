@@ -70,7 +70,7 @@ public struct CallTimeout: BitwiseCopyable, Sendable {
     public static func parse(_ text: ByteRun) -> UInt64? {
         guard text.count >= 2, text.count <= 9, let unit = text[text.count - 1],
             // No sign: `-0` is none of the grammar's.
-            text[0] >= 0x30, let number = text.first(text.count - 1).decimal, number >= 0
+            let first = text[0], first >= 0x30, let number = text.first(text.count - 1).decimal, number >= 0
         else { return nil }
         let factor: UInt64
         switch unit {
