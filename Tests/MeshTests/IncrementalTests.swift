@@ -131,6 +131,58 @@ struct IncrementalTests {
         #expect(!index.takeDelta().isStructural)
     }
 
+    @Test("endpoints that were written by hand are followed alike")
+    func byHand() throws {
+        var state = shop()
+        state.services[1].selector = [:]
+        state.services[1].manualEndpoints = [.init(address: "192.0.2.1", ports: ["": 9000])]
+        var index = MeshIndex(state)
+        _ = index.takeDelta()
+        var configuration = ProxyConfiguration(state)
+        var cache = DiscoveryCache()
+        _ = try unwrapped(cache.open(DiscoveryAudience(.gateway), index))
+        state.services[1].manualEndpoints.append(.init(address: "192.0.2.2", ports: ["": 9000]))
+        index.set(service: "shop/users", state.services[1])
+        let delta = index.takeDelta()
+        #expect(!delta.isStructural && delta.services.isEmpty)
+        configuration.updateEndpoints(of: Array(delta.members.keys), in: index)
+        #expect(configuration == ProxyConfiguration(state))
+        let told = cache.update(index, delta)
+        #expect(told.first?.1.map(\.type) == [.endpoints])
+        #expect(told.first?.1.first?.changed.map(\.name) == ["service/shop/users/9000"])
+    }
+
+    @Test("a gateway's entrance with TLS has a chain for each certificate that is there")
+    func ingressTLS() throws {
+        var state = shop()
+        state.ingresses = [
+            MeshIngress(namespace: "shop", name: "shop", defaultBackend: .init(service: "web", port: nil), hasTLS: true)
+        ]
+        state.ingresses[0].tls = [
+            .init(hosts: ["a.example", "B.example"], secret: "one"), .init(hosts: ["a.example"], secret: "two"),
+            .init(hosts: [], secret: "two"), .init(hosts: ["c.example"], secret: "none"),
+        ]
+        var index = MeshIndex(state)
+        var cache = DiscoveryCache(ingressAddress: HostAddress(address: "127.0.0.1", port: 80))
+        let audience = DiscoveryAudience(.gateway, portOffset: 1000)
+        let before = try unwrapped(cache.open(audience, index))
+        #expect(!before.contains { $0.type == .secret })
+        _ = index.takeDelta()
+        for name in ["one", "two"] {
+            index.set(secret: "shop/\(name)", MeshSecret(namespace: "shop", name: name, certificate: [1], key: [2]))
+        }
+        let updates = try #require(cache.update(index, index.takeDelta()).first?.1)
+        #expect(updates.map(\.type) == [.secret, .listener])
+        #expect(updates[0].changed.map(\.name).sorted() == ["secret/shop/one", "secret/shop/two"])
+        let listener = try Envoy.Listener(protobuf: try #require(updates[1].changed.first).bytes)
+        #expect(listener.name == "ingress-tls" && listener.filterChains.count == 1)
+        #expect(listener.filterChains[0].filterChainMatch?.serverNames == ["a.example", "b.example"])
+        #expect(listener.defaultFilterChain?.name == "secret/shop/two/all")
+        index.set(secret: "shop/one", MeshSecret(namespace: "shop", name: "one", certificate: [3], key: [2]))
+        let rotation = try #require(cache.update(index, index.takeDelta()).first?.1)
+        #expect(rotation.map(\.type) == [.secret] && rotation[0].changed.map(\.name) == ["secret/shop/one"])
+    }
+
     @Test("each place has the addresses that can be dialled from there")
     func places() throws {
         var state = shop()

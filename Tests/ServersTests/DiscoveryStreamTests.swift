@@ -464,6 +464,37 @@ struct DiscoveryMessageTests {
         }
     }
 
+    @Test("whatever comes, a stream answers or ends: it never traps")
+    func random() {
+        var state: UInt64 = 7
+        func next(_ limit: Int) -> Int {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int(state >> 33) % limit
+        }
+        let types = DiscoveryType.allCases.map { Array($0.url.utf8) }
+        var understood = 0
+        for round in 0..<2000 {
+            let variant = DiscoveryVariant.allCases[round % 2]
+            var exchange = Exchange(variant, isProxyless: round % 3 == 0)
+            exchange.put(.cluster, ["a": "1"])
+            exchange.put(.endpoints, ["a": "1"])
+            for _ in 0..<4 {
+                var bytes: [UInt8] = []
+                for _ in 0..<next(6) {
+                    let type = types[next(types.count)]
+                    let content = [type, Array("a".utf8), Array("1".utf8), [0x0A, 0x01, 0x61], []][next(5)]
+                    bytes += [UInt8(next(9) << 3 | 2), UInt8(content.count)] + content
+                }
+                if next(4) == 0, !bytes.isEmpty { bytes[next(bytes.count)] = UInt8(next(256)) }
+                guard let request = try? DiscoveryRequest(bytes, variant) else { continue }
+                understood += 1
+                _ = try? exchange.send(request)
+                _ = exchange.changed()
+            }
+        }
+        #expect(understood > 1000)
+    }
+
     @Test("equal bytes have equal versions, in every run")
     func digest() {
         let resource = DiscoveryResource(name: "a", bytes: Array("some bytes of a resource".utf8))

@@ -29,7 +29,11 @@ struct IngressBuilder {
     mutating func configuration(_ ingresses: [MeshIngress]) -> Envoy.RouteConfiguration {
         let ingresses = ingresses.sorted { ($0.created, $0.namespace, $0.name) < ($1.created, $1.namespace, $1.name) }
         for ingress in ingresses where ingress.hasTLS {
-            warn(ingress, "TLSNotServed", "spec.tls is not served yet: the hosts are reachable without TLS only")
+            warn(
+                ingress,
+                "TLSNotServed",
+                "spec.tls is served by gateways over xDS; weft-proxy serves the hosts without TLS"
+            )
         }
         var hosts: [String: [Entry]] = ["": []]
         for ingress in ingresses { add(ingress, to: &hosts) }

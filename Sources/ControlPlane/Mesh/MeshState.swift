@@ -309,6 +309,18 @@ package struct MeshIngress: Sendable, Equatable {
         }
     }
 
+    /// The certificate for some hosts; no hosts: for all.
+    package struct TLS: Sendable, Equatable {
+        package var hosts: [String]
+        /// The name of a Secret of the namespace.
+        package var secret: String
+
+        package init(hosts: [String], secret: String) {
+            self.hosts = hosts
+            self.secret = secret
+        }
+    }
+
     package struct Path: Sendable, Equatable {
         package var path: String
         /// `Exact`, `Prefix` or `ImplementationSpecific`.
@@ -340,6 +352,7 @@ package struct MeshIngress: Sendable, Equatable {
     package var rules: [Rule]
     package var defaultBackend: Backend?
     package var hasTLS: Bool
+    package var tls: [TLS] = []
 
     package init(
         namespace: String,
@@ -376,5 +389,6 @@ package struct MeshIngress: Sendable, Equatable {
             defaultBackend: spec.defaultBackend.map(backend),
             hasTLS: !spec.tls.isEmpty
         )
+        tls = spec.tls.map { TLS(hosts: $0.hosts, secret: $0.secretName) }
     }
 }

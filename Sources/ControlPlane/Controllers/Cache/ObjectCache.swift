@@ -10,7 +10,7 @@ package actor ObjectCache {
     package static let watchedTypes: [ResourceType] = [
         ResourceTypes.namespaces, ResourceTypes.nodes, ResourceTypes.pods, ResourceTypes.services,
         ResourceTypes.endpoints, ResourceTypes.endpointSlices, ResourceTypes.deployments, ResourceTypes.replicaSets,
-        ResourceTypes.ingresses, ResourceTypes.volumeClaims, ResourceTypes.volumes,
+        ResourceTypes.ingresses, ResourceTypes.volumeClaims, ResourceTypes.volumes, ResourceTypes.secrets,
     ]
 
     package typealias Listener = @Sendable (Change, borrowing ClusterState) -> Void

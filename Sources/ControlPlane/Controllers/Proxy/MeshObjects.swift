@@ -50,6 +50,7 @@ struct MeshObjects {
             case ResourceTypes.pods: take(pod: present, key)
             case ResourceTypes.endpointSlices: take(slice: object ?? nil, key)
             case ResourceTypes.ingresses: index.set(ingress: name, present.map { MeshIngress($0) })
+            case ResourceTypes.secrets: index.set(secret: name, present.flatMap { MeshSecret($0) })
             default: break
             }
         }

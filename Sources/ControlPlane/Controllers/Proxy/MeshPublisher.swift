@@ -24,6 +24,7 @@ package actor MeshPublisher {
     /// Types whose changes reach the proxy.
     private static let relevantTypes: Set<ResourceType> = [
         ResourceTypes.services, ResourceTypes.pods, ResourceTypes.endpointSlices, ResourceTypes.ingresses,
+        ResourceTypes.secrets,
     ]
     private static let gathering = Duration.milliseconds(3)
     /// Between attempts to write files, and between looks at listeners that are closed.
@@ -213,7 +214,7 @@ package actor MeshPublisher {
             state.pods = Array(objects.index.pods.values)
             state.ingresses = Array(objects.index.ingresses.values)
             configuration = ProxyConfiguration(state)
-        } else {
+        } else if !delta.members.isEmpty {
             configuration.updateEndpoints(of: Array(delta.members.keys), in: objects.index)
         }
         for (audience, updates) in discovery.update(objects.index, delta) { audiences[audience]?(updates) }

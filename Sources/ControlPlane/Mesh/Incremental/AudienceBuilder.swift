@@ -131,22 +131,30 @@ struct AudienceBuilder {
         return clusters.service(service, port, policy)
     }
 
-    /// The entrance for all Ingresses.
-    func ingress(_ ingresses: [MeshIngress], _ services: [String: MeshService]) -> [DiscoveryType: [DiscoveryResource]]
-    {
-        guard audience.kind == .gateway, !ingresses.isEmpty, let ingressAddress,
-            let place = shifted(ingressAddress.address, ingressAddress.port)
-        else { return [:] }
+    /// The entrances for all Ingresses, without TLS and with it.
+    func ingress(_ index: MeshIndex) -> [DiscoveryType: [DiscoveryResource]] {
+        guard audience.kind == .gateway, !index.ingresses.isEmpty, let ingressAddress else { return [:] }
         var known: [String: (service: MeshService, policy: ServicePolicy)] = [:]
-        for (key, service) in services where service.type != "ExternalName" {
+        for (key, service) in index.services where service.type != "ExternalName" {
             var problems: [String] = []
             known[key] = (service, ServicePolicy(service.annotations, problems: &problems))
         }
+        let ingresses = Array(index.ingresses.values)
         var builder = IngressBuilder(services: known)
-        return [
-            .route: [DiscoveryEncoding.routes(builder.configuration(ingresses))],
-            .listener: [DiscoveryEncoding.listener(listeners.ingress(at: place))],
+        var made: [DiscoveryType: [DiscoveryResource]] = [
+            .route: [DiscoveryEncoding.routes(builder.configuration(ingresses))]
         ]
+        if let place = shifted(ingressAddress.address, ingressAddress.port) {
+            made[.listener, default: []].append(DiscoveryEncoding.listener(listeners.ingress(at: place)))
+        }
+        let tls = IngressTLS(ingresses, index.secrets)
+        if let place = shifted(ingressAddress.address, IngressTLS.port),
+            let listener = tls.listener(listeners.ingress(at: place), at: place)
+        {
+            made[.listener, default: []].append(DiscoveryEncoding.listener(listener))
+            made[.secret] = tls.resources
+        }
+        return made
     }
 
     private func shifted(_ address: String, _ port: Int) -> HostAddress? {

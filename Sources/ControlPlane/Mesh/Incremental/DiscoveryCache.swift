@@ -77,8 +77,8 @@ package struct DiscoveryCache: Sendable {
             let made = index.services[key].map { view.builder.resources($0) } ?? [:]
             tell(made, of: key, &view, &updates)
         }
-        if view.builder.audience.kind == .gateway, delta.hasIngresses || !delta.services.isEmpty {
-            let made = view.builder.ingress(Array(index.ingresses.values), index.services)
+        if view.builder.audience.kind == .gateway, delta.hasIngresses || delta.hasSecrets || !delta.services.isEmpty {
+            let made = view.builder.ingress(index)
             tell(made, of: "", &view, &updates)
         }
         return updates.values.filter { !$0.isEmpty }.sorted { $0.type.rawValue < $1.type.rawValue }

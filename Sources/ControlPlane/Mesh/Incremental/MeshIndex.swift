@@ -5,12 +5,15 @@ package struct MeshDelta: Sendable, Equatable {
     /// Pods (`namespace/name`) whose part in a Service's endpoints may be different, by Service.
     package var members: [String: Set<String>] = [:]
     package var hasIngresses = false
+    package var hasSecrets = false
     /// Something else than who is an endpoint: listeners and clusters of pods, say.
     package var isStructural = false
 
     package init() {}
 
-    package var isEmpty: Bool { services.isEmpty && members.isEmpty && !hasIngresses && !isStructural }
+    package var isEmpty: Bool {
+        services.isEmpty && members.isEmpty && !hasIngresses && !hasSecrets && !isStructural
+    }
 }
 
 /// The objects of a mesh, kept so that the change of one of them names what depends on it.
@@ -19,6 +22,7 @@ package struct MeshIndex: Sendable {
     package private(set) var services: [String: MeshService] = [:]
     package private(set) var pods: [String: MeshPod] = [:]
     package private(set) var ingresses: [String: MeshIngress] = [:]
+    package private(set) var secrets: [String: MeshSecret] = [:]
     /// Services by the first label of their selector, and pods by each of their labels, both with the namespace.
     private var servicesBy: [String: Set<String>] = [:]
     private var podsBy: [String: Set<String>] = [:]
@@ -56,6 +60,17 @@ package struct MeshIndex: Sendable {
 
     package mutating func set(service key: String, _ service: MeshService?) {
         guard services[key] != service else { return }
+        if var old = services[key], let service {
+            // Addresses that were written by hand are no more than who is an endpoint.
+            old.manualEndpoints = service.manualEndpoints
+            if old == service {
+                services[key] = service
+                manual.remove(key)
+                if !service.manualEndpoints.isEmpty { manual.insert(key) }
+                delta.members[key, default: []].insert("")
+                return
+            }
+        }
         if let label = services[key].flatMap({ Self.label(of: $0) }) {
             servicesBy[label]?.remove(key)
             if servicesBy[label]?.isEmpty == true { servicesBy[label] = nil }
@@ -73,6 +88,12 @@ package struct MeshIndex: Sendable {
         ingresses[key] = ingress
         delta.hasIngresses = true
         delta.isStructural = true
+    }
+
+    package mutating func set(secret key: String, _ secret: MeshSecret?) {
+        guard secrets[key] != secret else { return }
+        secrets[key] = secret
+        delta.hasSecrets = true
     }
 
     package mutating func set(pod key: String, _ pod: MeshPod?) {

@@ -274,6 +274,7 @@ actor Daemon {
         let server = HTTPServer { await answers.handle($0) }
         try await server.listen(unix: state.socket)
         api = server
+        mkdir(DiscoveryChoice.folder(state), 0o700)
         try await parts.discovery.listen(unix: DiscoveryChoice.socket(state))
         if let xdsAddress { try await parts.discovery.listen(xdsAddress) }
         let metrics = HTTPServer { request in

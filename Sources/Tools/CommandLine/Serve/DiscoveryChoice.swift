@@ -11,7 +11,7 @@ struct DiscoveryChoice: Sendable, Equatable {
     static let option = Option(
         "xds-address",
         value: "ADDRESS",
-        help: "serve xDS on a loopback address, too: 127.0.0.1:18000; none (default): only the socket xds.sock"
+        help: "serve xDS on a loopback address, too: 127.0.0.1:18000; none (default): only the socket xds/xds.sock"
     )
 
     /// - Throws: `UsageError` for what is no loopback address.
@@ -24,7 +24,10 @@ struct DiscoveryChoice: Sendable, Equatable {
         )
     }
 
-    static func socket(_ state: StateDirectory) -> String { "\(state.path)/xds.sock" }
+    /// A folder of its own, so that it can be mounted into a pod: the socket is another one with each daemon.
+    static func folder(_ state: StateDirectory) -> String { "\(state.path)/xds" }
+
+    static func socket(_ state: StateDirectory) -> String { "\(folder(state))/xds.sock" }
 
     /// What was asked for, else what this state had before.
     var address: SocketAddress? {

@@ -9,7 +9,7 @@ struct StateFiles {
     /// What a daemon makes; anything else in the directory belongs to somebody else and stays.
     private static let names = [
         "store.db", "store.db-wal", "store.db-shm", "store.db-journal", "serve.log", "serve.log.1", "pods", "proxy",
-        "names", "claim", "isolation", "xds.sock", "xds-address",
+        "names", "claim", "isolation", "xds", "xds-address",
     ]
 
     /// Removes everything but the socket and the pid file, which say until the end that somebody is there.
