@@ -15,6 +15,16 @@ struct GRPCServerTests {
         while await server.connectionCount() == 0 { try await Task.sleep(for: .milliseconds(5)) }
         close(fd)
         while await server.connectionCount() > 0 { try await Task.sleep(for: .milliseconds(5)) }
+        for _ in 0..<64 {
+            // Gone before it is greeted: nothing of it stays.
+            let hasty = Socket.connect(address)
+            Socket.resetOnClose(hasty)
+            close(hasty)
+        }
+        let last = Socket.connect(address)
+        while await server.connectionCount() != 1 { try await Task.sleep(for: .milliseconds(5)) }
+        close(last)
+        while await server.connectionCount() > 0 { try await Task.sleep(for: .milliseconds(5)) }
         let open = try #require(SocketAddress("0.0.0.0", port: 0))
         await #expect(throws: SystemError.self) { _ = try await server.listen(open) }
         await server.shutdown()

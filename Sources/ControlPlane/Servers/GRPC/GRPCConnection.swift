@@ -39,6 +39,10 @@ final class GRPCConnection: EventHandler, @unchecked Sendable {
             loop.remove(key)
             return nil
         }
+    }
+
+    /// Greets the client. A connection that has ended already is forgotten by the server here.
+    func start() {
         rest()
         flush()
     }

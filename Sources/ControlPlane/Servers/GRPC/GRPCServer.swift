@@ -131,6 +131,7 @@ final class GRPCCore: @unchecked Sendable {
             return
         }
         connections[ObjectIdentifier(connection)] = connection
+        connection.start()
     }
 
     func forget(_ connection: GRPCConnection) { connections[ObjectIdentifier(connection)] = nil }

@@ -116,6 +116,9 @@ final class GRPCStream: @unchecked Sendable {
     private func finish(_ end: GRPCStatus) {
         guard let connection, status == nil else { return }
         status = end
+        // A handler that still reads hears no more.
+        waiting = []
+        inputEnded()
         connection.resume(number)
     }
 
