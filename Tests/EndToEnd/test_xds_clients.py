@@ -72,10 +72,24 @@ class Mesh(Weft):
     def types(self, client):
         return {entry["type"]: entry for entry in self.clients()[client]["types"]}
 
+    def free_offset(self):
+        """An offset with which the entrances for Ingresses are nobody's ports."""
+        ingress = self.api("/apis/weft.dev/v1alpha1/status")["ingress"]["port"]
+        while True:
+            offset = random.randrange(1000, 20_000)
+            ports = {ingress + offset, 443 + offset}
+            if ports & self.entrances or max(ports) > 65_535:
+                continue
+            with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+                for port in ports:
+                    stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                self.entrances |= ports
+                return offset
+
     @contextlib.contextmanager
     def gateway(self, node, command, *words):
         """A proxy with the bootstrap for a gateway; gives how far above weft-proxy's ports it listens."""
-        offset = random.randrange(1000, 20_000)
+        offset = self.free_offset()
         path = self.folder / f"{node}.yaml"
         options = ["--type", "envoy", "--node", node, "--admin-port", "0", "--port-offset", str(offset), *words]
         path.write_text(self.run("xds", "bootstrap", *options).stdout)
@@ -121,6 +135,7 @@ def mesh():
     (folder / "all.yaml").write_text(text + SHARED.format(split="one=1,two=1"))
     program = Mesh(folder / "state")
     program.folder = folder
+    program.entrances = set()
     try:
         program.run(
             "up", "--detach", "--isolation=none", "--xds-address=127.0.0.1:0", "--timeout", "40", str(folder / "all.yaml"),
