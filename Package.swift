@@ -188,7 +188,7 @@ var targets: [Target] = [
     tests("TLSTests", ["TLS"]),
     tests("CompressionTests", ["Compression"]),
     tests("TokensTests", ["Tokens", "Wire"]),
-    tests("TrafficTests", ["Traffic", "HTTP"]),
+    tests("TrafficTests", ["Traffic", "HTTP", "Tokens"]),
     tests("ProxyTests", ["Proxy", "EnvoyAPI", "HTTP", "Reactor", "Telemetry", "Traffic", "Wire", "Bytes"]),
     tests("ResourcesTests", ["Resources", "Wire"]),
     tests("StoreTests", ["Store", "Resources", "Wire"]),
@@ -212,7 +212,9 @@ if isFuzzing {
             .executableTarget(
                 name: name,
                 dependencies: ["CFuzz"]
-                    + Set([room, "Wire"] + (name == "FuzzEdge" ? ["Reactor"] : [])).sorted().map { .byName(name: $0) },
+                    + Set(
+                        [room, "Wire"] + (name == "FuzzEdge" ? ["Reactor"] : []) + (name == "FuzzTLS" ? ["Tokens"] : [])
+                    ).sorted().map { .byName(name: $0) },
                 path: "Tests/Fuzz/\(name)",
                 swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
                 linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]

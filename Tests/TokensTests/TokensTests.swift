@@ -91,7 +91,7 @@ private func fault(_ work: () throws -> Void) -> TokenFault? {
             (bytes("YQ.e30.c2ln"), .headerNotJSON), (token("[]", "{}"), .headerNotJSON),
             (token("{}", "{}"), .badAlgorithm), (token("{\"alg\":1}", "{}"), .badAlgorithm),
             (token("{\"alg\":\"none\"}", "{}"), .unsupportedAlgorithm),
-            (token("{\"alg\":\"NONE\"}", "{}", ""), .unsupportedAlgorithm),
+            (token("{\"alg\":\"none\"}", "{}", ""), .badForm),
             (token("{\"alg\":\"rs256\"}", "{}"), .unsupportedAlgorithm),
             (token("{\"alg\":\"RS256\",\"alg\":\"HS256\"}", "{}"), .headerNotJSON),
             (token("{\"alg\":\"RS256\",\"kid\":1}", "{}"), .badKeyID),

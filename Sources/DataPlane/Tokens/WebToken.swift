@@ -20,7 +20,7 @@ package struct WebToken: Sendable, Equatable {
     package init(_ text: [UInt8]) throws(TokenFault) {
         guard text.count <= TokenLimits.token else { throw .tooLarge }
         let parts = text.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        guard parts.count == 3 else { throw .badForm }
+        guard parts.count == 3, parts.allSatisfy({ !$0.isEmpty }) else { throw .badForm }
         let header = try Self.object(parts[0], .headerNotBase64, .headerNotJSON)
         guard case .string(let name) = header["alg"] else { throw .badAlgorithm }
         guard let algorithm = TokenAlgorithm(rawValue: name) else { throw .unsupportedAlgorithm }

@@ -1,14 +1,19 @@
 import TLS
+import Tokens
+import Wire
 
-/// A client's first message, names, identities and certificates: nothing traps, and a cut changes no verdict.
+/// A client's first message, names, identities, certificates, tokens and their keys: nothing traps, a cut changes no verdict, and
+/// no key proves what it did not sign.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzTLS(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     guard count > 2 else { return 0 }
     let bytes = Array(UnsafeBufferPointer(start: start + 2, count: count - 2))
-    switch start[0] % 3 {
+    switch start[0] % 5 {
     case 0: hello(bytes, Int(start[1]) * bytes.count / 256)
     case 1: names(bytes, Int(start[1]) * bytes.count / 256)
-    default: certificate(bytes)
+    case 2: certificate(bytes)
+    case 3: token(bytes)
+    default: keys(bytes)
     }
     return 0
 }
@@ -54,4 +59,24 @@ private func certificate(_ bytes: [UInt8]) {
     text += Array("\n-----END CERTIFICATE-----\n".utf8)
     _ = try? CertificateFacts.read(text)
     _ = try? CertificateFacts.read(bytes)
+}
+
+/// What stands in the bytes, and the same as header and payload of a token that nobody signed.
+private func token(_ bytes: [UInt8]) {
+    _ = try? WebToken(bytes)
+    let half = bytes.count / 2
+    let parts = [Base64URL.encode(Array(bytes[..<half])), Base64URL.encode(Array(bytes[half...])), Array("c2ln".utf8)]
+    guard let token = try? WebToken(Array(parts.joined(separator: [0x2E]))) else { return }
+    _ = (token.claim(["a", "b"]), token.claim(["iss"]))
+    try? token.check(now: 1_000_000_000, skew: 60)
+    let secret = "{\"keys\":[{\"kty\":\"oct\",\"k\":\"c2VjcmV0\"}]}"
+    guard let keys = try? KeySet(json: Array(secret.utf8)) else { preconditionFailure("the keys are good") }
+    precondition((try? keys.verify(token)) == nil, "what nobody signed is proven")
+}
+
+private func keys(_ bytes: [UInt8]) {
+    precondition(Base64URL.decode(Base64URL.encode(bytes)[...]) == bytes)
+    for text in [bytes, Array("{\"keys\":[".utf8) + bytes + Array("]}".utf8)] {
+        if let set = try? KeySet(json: text) { precondition(set.count > 0 && set.count <= TokenLimits.keys) }
+    }
 }

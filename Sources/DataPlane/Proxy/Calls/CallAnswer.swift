@@ -117,6 +117,8 @@ enum CallOwner: Sendable {
     case step(exchange: Int32, generation: UInt32, step: Int)
     /// The main thread, under a number that it gave.
     case main(UInt64)
+    /// Requests that wait for keys, on the same worker.
+    case keys(RemoteKeySource)
 }
 
 /// Names a call that is on its way, on its worker.

@@ -170,7 +170,7 @@ extension Worker {
             }
         }
         switch call.owner {
-        case .step: answeredSteps.append((call.owner, call.answer))
+        case .step, .keys: answeredSteps.append((call.owner, call.answer))
         case .main(let id):
             mainCalls[id] = nil
             let what: CallEvent.What = call.isStream ? .ended(call.answer) : .answered(call.answer)

@@ -23,6 +23,7 @@ final class CompileContext {
     let filterNames = Interner<String>(first: "")
     let filterStats = FilterStatBook()
     let listenerLimits = ListenerLimitBook()
+    let gradients = GradientBook()
     /// The bootstrap's.
     var secrets = StaticSecrets()
     let servers = DiscoveryServers()

@@ -62,6 +62,18 @@ struct FilterCompiler {
         case .compressor(let message):
             let settings = CompressorSettings(message, context, prefix: statPrefix)
             add(.compressor(.passUnretained(settings)), [.request, .answer], settings)
+        case .admissionControl(let message):
+            let settings = AdmissionSettings(message, context, prefix: statPrefix, name: filter.name)
+            add(.admission(.passUnretained(settings)), [.request, .end], settings)
+        case .adaptiveConcurrency(let message):
+            let settings = ConcurrencySettings(message, context, prefix: statPrefix, name: filter.name)
+            add(.concurrency(.passUnretained(settings)), [.request, .end], settings)
+        case .statefulSession(let message):
+            let settings = SessionSettings(message, context, prefix: statPrefix)
+            add(.session(.passUnretained(settings)), [.request, .answer], settings)
+        case .jwtAuthn(let message):
+            let settings = TokenSettings(message, context, prefix: statPrefix)
+            add(.tokens(.passUnretained(settings)), .request, settings)
         case .decompressor(let message):
             let settings = DecompressorSettings(message, context, prefix: statPrefix)
             add(.decompressor(.passUnretained(settings)), [.request, .answer], settings)
@@ -137,6 +149,9 @@ struct FilterCompiler {
         case .rateLimit(let message): return made(.rateLimit, RateLimitRoute(message, context))
         case .externalAuthorization(let message):
             return made(.externalAuthorization, AuthorizationRoute(message, context))
+        case .jwtAuthn(let message): return made(.tokens, TokenRoute(message))
+        case .statefulSession(let message):
+            return made(.session, SessionSettings(message.statefulSession, context, prefix: ""))
         }
     }
 }

@@ -57,6 +57,16 @@ struct RuntimeValues {
         }
     }
 
+    /// True or false.
+    func flag(_ key: String) -> Bool? {
+        switch values[key] {
+        case .bool(let flag): flag
+        case .string("true"): true
+        case .string("false"): false
+        default: nil
+        }
+    }
+
     /// A share of requests, of a million: a number is a percentage, an object has `numerator` and `denominator`.
     func share(_ key: String) -> UInt32? {
         if let fields = values[key]?.fields {

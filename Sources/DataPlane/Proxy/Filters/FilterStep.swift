@@ -15,6 +15,10 @@ struct FilterStep: BitwiseCopyable, Sendable {
         case cors(Unmanaged<CorsFilter>)
         case healthCheck(Unmanaged<HealthCheckFilter>)
         case rateLimit(Unmanaged<RateLimitSettings>)
+        case tokens(Unmanaged<TokenSettings>)
+        case admission(Unmanaged<AdmissionSettings>)
+        case concurrency(Unmanaged<ConcurrencySettings>)
+        case session(Unmanaged<SessionSettings>)
     }
 
     /// What a step takes part in: what it does not name costs it nothing.
@@ -47,6 +51,8 @@ enum RouteFilterKind: UInt8 {
     case rateLimit = 31
     /// `rate_limits` of a route or virtual host: of no filter alone.
     case rateLimits = 32
+    case tokens = 21
+    case session = 22
 }
 
 /// The filters of a connection manager before its router, in order.
@@ -74,6 +80,11 @@ enum FilterState {
     case cors(CorsState)
     /// The request asks about health.
     case healthCheck
+    /// For whose keys the request waited.
+    case tokens(Set<Int>)
+    /// When the request was let through.
+    case admitted(UInt64)
+    case session(SessionState)
 }
 
 /// What a step makes of a request.

@@ -19,6 +19,10 @@ extension Worker {
         case .healthCheck(let filter): return filter._withUnsafeGuaranteedRef { answerHealth($0, &pass) }
         case .rateLimit(let settings):
             return settings._withUnsafeGuaranteedRef { limit($0, step, &pass) }
+        case .tokens(let settings): return settings._withUnsafeGuaranteedRef { checkTokens($0, step, &pass) }
+        case .admission(let settings): return settings._withUnsafeGuaranteedRef { admit($0, pass) }
+        case .concurrency(let settings): return settings._withUnsafeGuaranteedRef { admit($0, pass) }
+        case .session(let settings): return settings._withUnsafeGuaranteedRef { followSession($0, step, pass) }
         }
     }
 
@@ -31,6 +35,7 @@ extension Worker {
         case .cors: nameOrigin(step, &pass)
         case .healthCheck(let filter): filter._withUnsafeGuaranteedRef { tellHealth($0, &pass) }
         case .externalAuthorization, .rateLimit: showAnswerEdits(&pass)
+        case .session: tellSession(&pass)
         default: break
         }
     }
@@ -78,6 +83,12 @@ extension Worker {
     /// The request is over; its status, flags and times stand in the exchange. For steps with `.end` that kept a state.
     func ended(_ step: FilterStep, _ number: Int, _ exchange: ExchangePlace, _ run: UnsafeMutablePointer<FilterRun>) {
         switch step.kind {
+        case .admission(let settings):
+            guard case .admitted = run.pointee.states[number] else { return }
+            settings._withUnsafeGuaranteedRef { judgeAdmitted($0, exchange) }
+        case .concurrency(let settings):
+            guard case .admitted(let start) = run.pointee.states[number] else { return }
+            settings._withUnsafeGuaranteedRef { measure($0, exchange, since: start) }
         default: break
         }
     }

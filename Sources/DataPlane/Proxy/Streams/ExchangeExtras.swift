@@ -27,6 +27,8 @@ struct ExchangeExtras {
     var counted: (route: Int32, cluster: Int32) = (-1, -1)
     /// Where a header of the request says that it goes.
     var destination: SocketAddress?
+    /// The endpoint that its session wants.
+    var session: SessionWish?
     /// By which a balancer of hashes chooses; nil: by chance.
     var hash: UInt64?
     /// By the positions of the route's hash rules: cookies that the answer sets.

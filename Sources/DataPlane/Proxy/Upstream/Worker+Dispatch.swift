@@ -25,6 +25,12 @@ extension Worker {
                 noEndpoint(index, exchange, cluster, "the request names no destination")
                 return
             }
+        } else if exchange.pointee.extras?.pointee.session != nil, let wished = sessionSlot(exchange, cluster) {
+            slot = wished
+            guard slot >= 0 else {
+                noEndpoint(index, exchange, cluster, "the endpoint of the session is not there")
+                return
+            }
         } else {
             let choice = cluster.pointee.set.choose(
                 now: now,

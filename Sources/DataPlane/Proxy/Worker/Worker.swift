@@ -163,6 +163,10 @@ final class Worker: @unchecked Sendable {
     /// Clusters in which a connection's place became free while requests wait.
     var freed: [ClusterPlace] = []
     var isStopped = false
+    /// By `AdmissionSettings.memory`.
+    var admissions: [Int32: AdmissionController] = [:]
+    /// Keys for tokens that came from a cluster, or are on their way.
+    var remoteKeys: [RemoteKeySource: RemoteKeys] = [:]
     /// By the numbers of `FilterStatBook`.
     var filterNumbers: [Int64] = []
     /// What filters made of the present piece of a body.
@@ -356,6 +360,7 @@ final class Worker: @unchecked Sendable {
         updateWallClock()
         sweepOutliers()
         retryListeners()
+        refreshKeys()
         metrics.set(.bufferBytes, Int64(buffers.bytesInUse))
     }
 }

@@ -5,12 +5,12 @@ extension Envoy {
     package struct AdaptiveConcurrency: EnvoyMessage {
         package var gradientControllerConfig: GradientControllerConfig?
         package var enabled: RuntimeFeatureFlag?
-        package var concurrencyLimitExceededStatus: ConcurrencyStatus?
+        package var concurrencyLimitExceededStatus: HttpStatus?
 
         package init(
             gradientControllerConfig: GradientControllerConfig? = nil,
             enabled: RuntimeFeatureFlag? = nil,
-            concurrencyLimitExceededStatus: ConcurrencyStatus? = nil
+            concurrencyLimitExceededStatus: HttpStatus? = nil
         ) {
             self.gradientControllerConfig = gradientControllerConfig
             self.enabled = enabled
@@ -153,41 +153,6 @@ extension Envoy {
             if (message.interval == nil) == (message.fixedValue == nil) {
                 reader.report(.missing, "one of interval, fixed_value is required")
             }
-        }
-    }
-}
-
-extension Envoy {
-    /// The status for requests beyond the bound.
-    ///
-    /// `envoy.type.v3.HttpStatus`
-    package struct ConcurrencyStatus: EnvoyMessage {
-        package var code: Code
-
-        package init(code: Code = .empty) { self.code = code }
-
-        /// The statuses that make sense here.
-        ///
-        /// `envoy.type.v3.StatusCode`
-        package enum Code: Int32, EnvoyEnum {
-            case empty = 0
-            case tooManyRequests = 429
-            case internalServerError = 500
-            case badGateway = 502
-            case serviceUnavailable = 503
-            case gatewayTimeout = 504
-
-            package static let names = EnumNames(
-                "envoy.type.v3.StatusCode",
-                "Empty=0 TooManyRequests=429 InternalServerError=500 BadGateway=502 ServiceUnavailable=503 GatewayTimeout=504"
-            )
-        }
-
-        package static let schema = MessageSchema<ConcurrencyStatus>(
-            "envoy.type.v3.HttpStatus",
-            empty: ConcurrencyStatus()
-        ) { schema in
-            schema.field(1, "code", \.code, .enumeration)
         }
     }
 }

@@ -11,6 +11,10 @@ extension Envoy {
         case cors(Cors)
         case healthCheck(HealthCheckFilter)
         case rateLimit(RateLimitFilter)
+        case jwtAuthn(JwtAuthentication)
+        case admissionControl(AdmissionControl)
+        case adaptiveConcurrency(AdaptiveConcurrency)
+        case statefulSession(StatefulSession)
 
         package static let members = AnyMembers<HttpFilterConfig>(
             "HTTP filter",
@@ -45,6 +49,18 @@ extension Envoy {
                 AnyMember(HealthCheckFilter.self, wrap: { .healthCheck($0) }) {
                     if case .healthCheck(let value) = $0 { value } else { nil }
                 },
+                AnyMember(JwtAuthentication.self, wrap: { .jwtAuthn($0) }) {
+                    if case .jwtAuthn(let value) = $0 { value } else { nil }
+                },
+                AnyMember(AdmissionControl.self, wrap: { .admissionControl($0) }) {
+                    if case .admissionControl(let value) = $0 { value } else { nil }
+                },
+                AnyMember(AdaptiveConcurrency.self, wrap: { .adaptiveConcurrency($0) }) {
+                    if case .adaptiveConcurrency(let value) = $0 { value } else { nil }
+                },
+                AnyMember(StatefulSession.self, wrap: { .statefulSession($0) }) {
+                    if case .statefulSession(let value) = $0 { value } else { nil }
+                },
             ]
         )
     }
@@ -59,6 +75,8 @@ extension Envoy {
         case buffer(BufferPerRoute)
         case cors(CorsPolicy)
         case rateLimit(RateLimitPerRoute)
+        case jwtAuthn(JwtPerRoute)
+        case statefulSession(StatefulSessionPerRoute)
 
         package static let members = AnyMembers<RouteFilterConfig>(
             "configuration of a filter for a route",
@@ -86,6 +104,12 @@ extension Envoy {
                 },
                 AnyMember(CorsPolicy.self, wrap: { .cors($0) }) {
                     if case .cors(let value) = $0 { value } else { nil }
+                },
+                AnyMember(JwtPerRoute.self, wrap: { .jwtAuthn($0) }) {
+                    if case .jwtAuthn(let value) = $0 { value } else { nil }
+                },
+                AnyMember(StatefulSessionPerRoute.self, wrap: { .statefulSession($0) }) {
+                    if case .statefulSession(let value) = $0 { value } else { nil }
                 },
             ]
         )

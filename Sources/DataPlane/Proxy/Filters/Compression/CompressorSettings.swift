@@ -14,8 +14,8 @@ final class CompressorSettings: Sendable {
 
     init(_ message: Envoy.CompressorFilter, _ context: CompileContext, prefix: String) {
         encoder = Self.encoder(message.compressorLibrary?.typedConfig)
-        request = message.requestDirectionConfig.map { Self.rules($0.commonConfig) }
-        var answer = Self.rules(message.responseDirectionConfig?.commonConfig)
+        request = message.requestDirectionConfig.map { Self.rules($0.commonConfig, context) }
+        var answer = Self.rules(message.responseDirectionConfig?.commonConfig, context)
         answer.stopsAtETag = message.responseDirectionConfig?.disableOnEtagHeader ?? false
         answer.weakensETag = message.responseDirectionConfig?.weakenEtagOnCompress ?? false
         answer.hidesAcceptEncoding = message.responseDirectionConfig?.removeAcceptEncodingHeader ?? false
@@ -29,9 +29,9 @@ final class CompressorSettings: Sendable {
         answerNumbers = CompressorNumbers(context.filterStats, prefix, name + own, isAnswer: true)
     }
 
-    private static func rules(_ message: Envoy.CompressorDirection?) -> CompressionRules {
+    private static func rules(_ message: Envoy.CompressorDirection?, _ context: CompileContext) -> CompressionRules {
         var rules = CompressionRules()
-        rules.isEnabled = message?.enabled?.defaultValue ?? true
+        rules.isEnabled = context.isOn(message?.enabled)
         rules.minimumLength = UInt64(message?.minContentLength ?? 30)
         if let types = message?.contentType, !types.isEmpty { rules.types = types.map { Array($0.utf8) } }
         return rules

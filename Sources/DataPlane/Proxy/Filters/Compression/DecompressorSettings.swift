@@ -14,17 +14,18 @@ final class DecompressorSettings: Sendable {
 
     init(_ message: Envoy.DecompressorFilter, _ context: CompileContext, prefix: String) {
         decoder = Self.decoder(message.decompressorLibrary?.typedConfig)
-        request = Self.rules(message.requestDirectionConfig?.commonConfig)
-        answer = Self.rules(message.responseDirectionConfig?.commonConfig)
+        request = Self.rules(message.requestDirectionConfig?.commonConfig, context)
+        answer = Self.rules(message.responseDirectionConfig?.commonConfig, context)
         advertises = answer.isEnabled && (message.requestDirectionConfig?.advertiseAcceptEncoding ?? true)
         let name = "decompressor.\(message.decompressorLibrary?.name ?? "").\(decoder.coding.statistic)."
         requestNumbers = DecompressorNumbers(context.filterStats, prefix, name + "request.")
         answerNumbers = DecompressorNumbers(context.filterStats, prefix, name + "response.")
     }
 
-    private static func rules(_ message: Envoy.DecompressorDirection?) -> DecompressionRules {
+    private static func rules(_ message: Envoy.DecompressorDirection?, _ context: CompileContext) -> DecompressionRules
+    {
         var rules = DecompressionRules()
-        rules.isEnabled = message?.enabled?.defaultValue ?? true
+        rules.isEnabled = context.isOn(message?.enabled)
         rules.ignoresNoTransform = message?.ignoreNoTransformHeader ?? false
         return rules
     }

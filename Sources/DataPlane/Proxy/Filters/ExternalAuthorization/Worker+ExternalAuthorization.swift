@@ -291,6 +291,7 @@ extension Worker {
         while position < answeredSteps.count {
             let (owner, answer) = answeredSteps[position]
             position += 1
+            if case .keys(let source) = owner { keysArrived(source, answer) }
             guard case .step(let index, let generation, let step) = owner,
                 let exchange = exchanges.find(index, generation: generation),
                 case .calling = state(exchange, step)

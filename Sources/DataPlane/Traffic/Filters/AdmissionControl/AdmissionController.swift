@@ -25,7 +25,7 @@ package struct AdmissionController: Sendable {
         var successes: UInt32
     }
 
-    private let settings: Settings
+    package let settings: Settings
     /// A ring of seconds.
     private var seconds: [Second]
     private var first = 0
