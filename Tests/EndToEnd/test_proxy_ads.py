@@ -2,12 +2,16 @@
 
 import contextlib
 import json
+import re
+import socket
+import ssl
+import subprocess
 import urllib.error
 
 import pytest
 
 import envoykit
-from adskit import ControlPlane, dynamic, eds_cluster, rds_filter
+from adskit import ADS, API, TLS, ControlPlane, dynamic, eds_cluster, rds_filter, secret
 from proxykit import Client, Origin, Proxy, endpoint, eventually, free_port, get, listener, route, serving
 
 VARIANTS = ["GRPC", "DELTA_GRPC"]
@@ -169,3 +173,82 @@ def test_what_lives_for_a_time_goes_without_heartbeats(plane, origins):
         plane.ttl = {}
         plane.put(rds=[table(route())])
         assert eventually(lambda: body(port) == b"one")
+
+
+def leaf(folder, name):
+    """A certificate that signs itself, and its key."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
+         "-days", "5", "-keyout", f"{name}.key", "-out", f"{name}.pem"], cwd=folder, check=True, capture_output=True, timeout=20)
+    return (folder / f"{name}.pem").read_text(), (folder / f"{name}.key").read_text()
+
+
+def subject(port):
+    """Connects, and tells whose certificate came; the connection stays open."""
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    secure = trusting.wrap_socket(socket.create_connection(("127.0.0.1", port), 10))
+    done = subprocess.run(["openssl", "x509", "-inform", "der", "-noout", "-subject"], input=secure.getpeercert(True),
+                          capture_output=True, timeout=20)
+    return done.stdout.decode().split("=")[-1].strip(), secure
+
+
+def ask(secure):
+    secure.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    answer = b""
+    while b"\r\n\r\n" not in answer or not answer.endswith((b"one", b"two")):
+        piece = secure.recv(65536)
+        assert piece, answer
+        answer += piece
+    return answer
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_secrets_turn_without_parting_anybody(plane, origins, tmp_path, variant):
+    port = free_port()
+    first, second = leaf(tmp_path, "first"), leaf(tmp_path, "second")
+    socket_ = {"name": "tls", "typed_config": {"@type": API + TLS + "DownstreamTlsContext", "common_tls_context": {
+        "tls_certificate_sds_secret_configs": [{"name": "own", "sds_config": ADS}]}}}
+    plane.silent = {"sds"}
+    serve(plane, port, origins[0])
+    plane.put(lds=[listener(port, filter_chains=[{"filters": [rds_filter()], "transport_socket": socket_}])],
+              sds=[secret("own", *first)])
+    with dynamic(plane, Starting, variant) as proxy:
+        assert eventually(lambda: proxy.ready() == "INITIALIZING: the listener listener waits for its routes or secrets")
+        plane.silent = set()
+        plane.put(sds=[secret("own", *first)])
+        assert eventually(lambda: proxy.ready() == "LIVE")
+        name, old = subject(port)
+        assert name == "first" and b" 200 " in ask(old)
+        # A key that does not fit is refused; what was before serves.
+        plane.put(sds=[secret("own", first[0], second[1])])
+        assert 'resources[0] (secret "own")' in plane.refused("sds")
+        name, other = subject(port)
+        assert name == "first"
+        other.close()
+        plane.put(sds=[secret("own", *second)])
+        assert plane.settled("sds")
+        name, new = subject(port)
+        assert name == "second" and b" 200 " in ask(new) and b" 200 " in ask(old)
+        shown = dump(proxy, "dynamic_active_secrets")
+        assert [one["name"] for one in shown] == ["own"] and "PRIVATE KEY" not in json.dumps(shown)
+        for one in (old, new):
+            one.close()
+
+
+def test_a_storm_of_changes_is_noticed_by_nobody(plane, origins):
+    """The short form of bench/stress/ads.py."""
+    port = free_port()
+    plane.put(cds=[eds_cluster("origin"), *(eds_cluster(f"c{number}") for number in range(20))],
+              eds=[assignment("origin", origins[0]), *(assignment(f"c{number}", 1) for number in range(20))],
+              lds=[listener(port, rds_filter())], rds=[table(route())])
+    with dynamic(plane, variant="DELTA_GRPC") as proxy, Client(port) as client:
+        before = int(re.search(r"cluster.origin.update_success: (\d+)", proxy.admin("/stats"))[1])
+        for number in range(150):
+            plane.put(eds=[assignment("origin", origins[number % 2]), assignment(f"c{number % 20}", 2 + number)])
+            status, _, said = client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").response()
+            assert status == 200 and said in (b"one", b"two")
+        assert plane.settled("eds")
+        assert eventually(lambda: client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").response()[2] == b"two")
+        after = int(re.search(r"cluster.origin.update_success: (\d+)", proxy.admin("/stats"))[1])
+        assert after - before == 150 and "cluster_manager.cluster_modified: 0\n" in proxy.admin("/stats")

@@ -385,7 +385,7 @@ final class AdminRouter {
             server: process.state,
             filters: process.store.context.filterStats.sums(of: reports.map(\.filters))
         )
-        page.addDiscovery(process.discovery, process.store)
+        page.addDiscovery(process.discovery, process.store, process.applyTimes)
         return page
     }
 

@@ -56,8 +56,14 @@ struct StatsPage {
     }
 
     /// Adds what control planes gave.
-    mutating func addDiscovery(_ discovery: DiscoveryManager, _ store: ConfigurationStore) {
+    mutating func addDiscovery(
+        _ discovery: DiscoveryManager,
+        _ store: ConfigurationStore,
+        _ applyTimes: LatencyHistogram
+    ) {
         stats.add(discovery, store)
+        let own = EnvoyStats.Scope(prefix: "proxy.", family: "proxy", labels: [])
+        stats.histogram(own, "configuration_apply_time", applyTimes.distribution)
     }
 
     mutating func subtract(_ baseline: [String: Int64]) { stats.subtract(baseline) }

@@ -24,6 +24,8 @@ final class ClusterConfiguration: Sendable {
     let name: String
     let settings: Settings
     let endpoints: [EndpointConfiguration]
+    /// Paths of the networks in which endpoints are dialled.
+    let networks: Set<String>
     let traffic: TrafficMark
     /// What the workers have in use: the same object as long as the cluster is known.
     let usage: ClusterUsage
@@ -125,6 +127,7 @@ final class ClusterConfiguration: Sendable {
         self.name = name
         self.settings = settings
         self.endpoints = endpoints
+        networks = Set(endpoints.lazy.compactMap(\.address.namespacePath))
         self.traffic = traffic
         self.usage = usage
         self.balancing = balancing ?? settings.balancing

@@ -3,6 +3,7 @@ import EnvoyAPI
 import Glibc
 import Reactor
 import Synchronization
+import Telemetry
 import Traffic
 import Wire
 
@@ -26,6 +27,10 @@ final class ProxyProcess: EventHandler {
     let discovery: DiscoveryManager
     /// The first generation with everything that was waited for at the start.
     private var settledGeneration: UInt64?
+    /// Snapshots that are on their way to the workers, by when they were sent.
+    private var onTheWay: [(generation: UInt64, sent: UInt64)] = []
+    /// From a snapshot's commit until all workers use it.
+    private(set) var applyTimes = LatencyHistogram()
     private(set) var health: HealthMonitor?
     private let overload: OverloadMonitor
     /// The newest generation whose endpoints were all checked once.
@@ -223,6 +228,7 @@ final class ProxyProcess: EventHandler {
         }
         guard let snapshot else { return }
         accessLogs.setLogs(snapshot.accessLogs)
+        onTheWay.append((snapshot.generation, cweft_monotonic()))
         workers.send(.apply(snapshot))
         if health?.apply(snapshot) == false { log.error("health checks cannot be started: out of memory or threads") }
         if state.isReady { scheduleRelease() }
@@ -236,6 +242,10 @@ final class ProxyProcess: EventHandler {
     }
 
     private func workersApplied() {
+        while let first = onTheWay.first, first.generation <= workers.appliedGeneration {
+            applyTimes.observe(nanoseconds: cweft_monotonic() &- first.sent)
+            onTheWay.removeFirst()
+        }
         if workers.appliedGeneration > 0 { keeper?.configured() }
         guard !state.isReady, ending == .no, workers.appliedGeneration > 0 else { return }
         guard let settled = settledGeneration, workers.appliedGeneration >= settled else {

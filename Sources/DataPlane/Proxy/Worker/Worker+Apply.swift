@@ -17,8 +17,10 @@ extension Worker {
         applyClusters(snapshot)
         applyChains(snapshot)
         applyListeners(snapshot)
-        let used = usedPlaces(snapshot)
-        places = places.filter { used.contains($0.key) }
+        if !places.isEmpty {
+            let used = usedPlaces(snapshot)
+            places = places.filter { used.contains($0.key) }
+        }
         letGo(old)
         control.post(.applied(worker: number, generation: snapshot.generation))
     }
@@ -251,9 +253,7 @@ extension Worker {
         var used: Set<String> = []
         for case let cluster? in snapshot.clusters {
             if let path = cluster.settings.source?.namespacePath { used.insert(path) }
-            for endpoint in cluster.endpoints {
-                if let path = endpoint.address.namespacePath { used.insert(path) }
-            }
+            used.formUnion(cluster.networks)
         }
         for case let listener? in snapshot.listeners {
             for address in listener.socket.addresses {
