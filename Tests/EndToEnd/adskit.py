@@ -24,6 +24,7 @@ KINDS = {
     "sds": API + TLS + "Secret",
     "rtds": API + "envoy.service.runtime.v3.Runtime",
 }
+KIND_METHODS = {"Runtime", "Clusters", "Endpoints", "Secrets", "Listeners", "Routes"}
 ORDER = ["rtds", "cds", "eds", "sds", "lds", "rds"]
 
 # --- Protobuf --------------------------------------------------------------------------------------------------------
@@ -33,7 +34,11 @@ ORDER = ["rtds", "cds", "eds", "sds", "lds", "rds"]
 ADDRESS = {"socket_address": (1, {"": {"protocol": (1, {"TCP": 0}), "address": (2, "s"), "port_value": (3, "u")}})}
 STRING_MATCHER = {"exact": (1, "s"), "prefix": (2, "s"), "suffix": (3, "s"), "ignore_case": (6, "t"), "contains": (7, "s")}
 DATA_SOURCE = {"filename": (1, "s"), "inline_bytes": (2, "b"), "inline_string": (3, "s")}
+GRPC_SERVICE = {"envoy_grpc": (1, {"": {"cluster_name": (1, "s")}})}
 CONFIG_SOURCE = {
+    "api_config_source": (2, {"": {
+        "api_type": (1, {"GRPC": 2, "DELTA_GRPC": 3}), "grpc_services": (4, [{"": GRPC_SERVICE}]),
+        "transport_api_version": (8, {"V3": 2})}}),
     "ads": (3, {"": {}}), "initial_fetch_timeout": (4, "d"), "resource_api_version": (6, {"AUTO": 0, "V3": 2})}
 CERTIFICATE = {"certificate_chain": (1, {"": DATA_SOURCE}), "private_key": (2, {"": DATA_SOURCE})}
 VALIDATION = {"trusted_ca": (1, {"": DATA_SOURCE})}
@@ -247,6 +252,7 @@ class ControlPlane(grpc.GenericRpcHandler):
         self.silent = set()
         self.ttl = {}
         self.streams = []
+        self.methods = []
         self.acks = []
         self.nacks = []
         self.lock = threading.RLock()
@@ -334,7 +340,9 @@ class ControlPlane(grpc.GenericRpcHandler):
 
     def service(self, details):
         method = details.method.split("/")[-1]
-        if method in ("StreamAggregatedResources", "DeltaAggregatedResources"):
+        self.methods.append(method)
+        if method in ("StreamAggregatedResources", "DeltaAggregatedResources") or method[6:] in KIND_METHODS or \
+                method[5:] in KIND_METHODS:
             return grpc.stream_stream_rpc_method_handler(
                 lambda requests, context: self._serve(requests, context, method.startswith("Delta")))
         return None

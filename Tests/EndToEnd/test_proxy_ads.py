@@ -12,7 +12,7 @@ import pytest
 
 import envoykit
 from adskit import ADS, API, TLS, ControlPlane, dynamic, eds_cluster, rds_filter, secret
-from proxykit import Client, Origin, Proxy, endpoint, eventually, free_port, get, listener, route, serving
+from proxykit import Client, Origin, Proxy, endpoint, eventually, free_port, get, http_filter, listener, route, serving
 
 VARIANTS = ["GRPC", "DELTA_GRPC"]
 
@@ -252,3 +252,41 @@ def test_a_storm_of_changes_is_noticed_by_nobody(plane, origins):
         assert eventually(lambda: client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").response()[2] == b"two")
         after = int(re.search(r"cluster.origin.update_success: (\d+)", proxy.admin("/stats"))[1])
         assert after - before == 150 and "cluster_manager.cluster_modified: 0\n" in proxy.admin("/stats")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("program", [Proxy, envoykit.Envoy])
+def test_each_kind_may_have_a_stream_of_its_own(plane, origins, program, variant):
+    port = free_port()
+    source = {"resource_api_version": "V3", "api_config_source": {
+        "api_type": variant, "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {"cluster_name": "control"}}]}}
+    chain = rds_filter()
+    chain["typed_config"]["rds"]["config_source"] = source
+    plane.put(cds=[eds_cluster("origin", eds_cluster_config={"eds_config": source})],
+              eds=[assignment("origin", origins[0])], lds=[listener(port, chain)], rds=[table(route())])
+    dynamic_ = {"lds_config": source, "cds_config": source}
+    with program([], [plane.cluster()], dynamic_resources=dynamic_):
+        assert eventually(lambda: body(port) == b"one")
+        plane.put(eds=[assignment("origin", origins[1])])
+        assert eventually(lambda: body(port) == b"two")
+        prefix = "Delta" if variant == "DELTA_GRPC" else "Stream"
+        assert {f"{prefix}{name}" for name in ("Clusters", "Endpoints", "Listeners", "Routes")} == set(plane.methods)
+
+
+@pytest.mark.parametrize("program", [Proxy, envoykit.Envoy])
+def test_runtime_values_change_and_what_does_not_come_is_gone_on_without(plane, origins, program):
+    """The listener is the bootstrap's, the share of its route a control plane's; clusters never come."""
+    port = free_port()
+    chance = {"match": {"prefix": "/", "runtime_fraction": {
+        "default_value": {"numerator": 0}, "runtime_key": "share"}}, "direct_response": {"status": 418}}
+    rest = {"match": {"prefix": "/"}, "direct_response": {"status": 404}}
+    plane.silent = {"cds"}
+    plane.put(rtds=[{"name": "live", "layer": {"share": 0}}])
+    settings = plane.bootstrap(kinds=("cds",), initial_fetch_timeout="0.2s")
+    settings["layered_runtime"] = {"layers": [{"name": "live", "rtds_layer": {"name": "live", "rtds_config": ADS}}]}
+    with program([listener(port, http_filter([chance, rest]))], [plane.cluster()], **settings) as proxy:
+        assert get(port)[0] == 404
+        plane.put(rtds=[{"name": "live", "layer": {"share": 100}}])
+        assert eventually(lambda: get(port)[0] == 418)
+        assert '"final_value": "100"' in proxy.admin("/runtime").replace('":"', '": "')
+        assert "cluster_manager.cds.init_fetch_timeout: 1\n" in proxy.admin("/stats")

@@ -10,11 +10,15 @@ public func fuzzProtobuf(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     while let field = try? reader.next() {
         if case .bytes(let inner) = field.content { _ = try? ProtobufReader.packed(inner) }
     }
-    switch start[0] % 4 {
+    switch start[0] % 8 {
     case 0: check(Envoy.Bootstrap.self, bytes)
     case 1: check(Envoy.Listener.self, bytes)
     case 2: check(Envoy.Cluster.self, bytes)
-    default: check(Envoy.RouteConfiguration.self, bytes)
+    case 3: check(Envoy.RouteConfiguration.self, bytes)
+    case 4: check(Envoy.DeltaDiscoveryResponse.self, bytes)
+    case 5: check(Envoy.ClusterLoadAssignment.self, bytes)
+    case 6: check(Envoy.Secret.self, bytes)
+    default: check(Envoy.RawDiscoveryResponse.self, bytes)
     }
     return 0
 }

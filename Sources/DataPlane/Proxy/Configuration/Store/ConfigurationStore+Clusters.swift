@@ -72,7 +72,8 @@ extension ConfigurationStore {
         }
         if let key = old?.assignmentKey, key != entry.assignmentKey { stopUsing(key, by: entry.message.name) }
         if let key = entry.assignmentKey { discovered.users[key, default: []].insert(entry.message.name) }
-        changes.wishes = true
+        // What is wanted by a new cluster was wanted when it came.
+        if let old, old.assignmentKey != entry.assignmentKey || old.secrets != entry.secrets { changes.wishes = true }
         if let path = old?.assignmentPath, path != entry.assignmentPath { stopUsing(path, by: entry.message.name) }
         clusters[entry.message.name] = entry
         counts.clusters.count(isNew: old == nil)

@@ -35,7 +35,9 @@ struct DiscoveredState {
     /// The clusters in use by the assignment that they have their endpoints from.
     var users: [ResourceKey: Set<String>] = [:]
     /// Came, but have not all they need; those before are still in use.
-    var warmingClusters: [String: ClusterEntry] = [:]
+    private(set) var warmingClusters: [String: ClusterEntry] = [:]
+    /// The warming clusters by the assignment that they wait for.
+    private(set) var waiting: [ResourceKey: Set<String>] = [:]
     var warmingListeners: [String: ListenerDraft] = [:]
     /// Waited for long enough, or unknown to the control plane: what needs them goes on without.
     var absent: [ResourceKind: Set<ResourceKey>] = [:]
@@ -46,6 +48,19 @@ struct DiscoveredState {
     /// Of the bootstrap's.
     var runtime: Envoy.LayeredRuntime?
     var runtimeSources: [String: ResourceSource] = [:]
+
+    /// Makes this, or nothing, what is warming under a name; what was.
+    @discardableResult
+    mutating func setWarming(_ entry: ClusterEntry?, _ name: String) -> ClusterEntry? {
+        let old = warmingClusters[name]
+        if let key = old?.assignmentKey {
+            waiting[key]?.remove(name)
+            if waiting[key]?.isEmpty == true { waiting[key] = nil }
+        }
+        warmingClusters[name] = entry
+        if let key = entry?.assignmentKey { waiting[key, default: []].insert(name) }
+        return old
+    }
 
     func assignment(_ key: ResourceKey) -> Envoy.ClusterLoadAssignment? {
         // It was read without problems when it came.
@@ -167,10 +182,11 @@ extension ConfigurationStore {
         let name = entry.message.name
         // The bootstrap's are named by others from the start.
         guard entry.origin != .bootstrap, !isWarm(entry) else {
-            discovered.warmingClusters[name] = nil
+            discovered.setWarming(nil, name)
+            changes.wishes = true
             return put(entry)
         }
-        discovered.warmingClusters[name] = entry
+        discovered.setWarming(entry, name)
         changes.wishes = true
     }
 
@@ -204,16 +220,25 @@ extension ConfigurationStore {
         secrets.keys.allSatisfy { context.tls.secrets[$0] != nil || discovered.isAbsent(.secret, $0) }
     }
 
-    /// Takes into use what has got all it needs.
-    func activateWarm() {
-        for (name, entry) in discovered.warmingClusters where isWarm(entry) {
-            discovered.warmingClusters[name] = nil
-            put(entry)
+    /// Takes into use what has got all it needs; with keys only clusters that waited for these assignments.
+    func activateWarm(_ assignments: [ResourceKey]? = nil) {
+        if let assignments {
+            for name in assignments.flatMap({ discovered.waiting[$0] ?? [] }) {
+                if let entry = discovered.warmingClusters[name] { activate(entry) }
+            }
+            return
         }
+        for entry in discovered.warmingClusters.values { activate(entry) }
         for (name, draft) in discovered.warmingListeners where isWarm(draft.entry) {
             discovered.warmingListeners[name] = nil
             put(draft)
         }
+    }
+
+    private func activate(_ entry: ClusterEntry) {
+        guard isWarm(entry) else { return }
+        discovered.setWarming(nil, entry.message.name)
+        put(entry)
     }
 
     /// Whether the first clusters are there with all that they need, so that listeners may be asked for.

@@ -18,7 +18,12 @@ extension ConfigurationStore {
         case .runtime: faults = takeLayers(update, server)
         }
         note(update, faults, server)
-        activateWarm()
+        if update.kind == .endpoints {
+            let names = update.changed.map(\.name) + update.removed + update.expired + update.late
+            activateWarm(names.map { ResourceKey(server: server, name: $0) })
+        } else {
+            activateWarm()
+        }
         return faults
     }
 
@@ -108,7 +113,7 @@ extension ConfigurationStore {
         }
         guard faults.isEmpty || !update.isWhole else { return faults }
         for name in update.removed + update.expired {
-            if discovered.warmingClusters.removeValue(forKey: name) != nil {
+            if discovered.setWarming(nil, name) != nil {
                 changes.removed = true
                 changes.wishes = true
             }
@@ -184,7 +189,7 @@ extension ConfigurationStore {
             case .success(let assignment):
                 var problems: [String] = []
                 // A cluster that waits for these endpoints compiles them when it is taken into use.
-                let waiting = discovered.warmingClusters.values.filter { $0.assignmentKey == key }
+                let waiting = (discovered.waiting[key] ?? []).compactMap { discovered.warmingClusters[$0] }
                 let users = (discovered.users[key] ?? []).compactMap { clusters[$0] }
                 for (isInUse, entry) in users.map({ (true, $0) }) + waiting.map({ (false, $0) }) {
                     context.reset()
