@@ -229,6 +229,17 @@ struct DiscoveryStoreTests {
         #expect(store.context.runtime.share("share") == nil)
     }
 
+    @Test("several layers of one control plane are several resources")
+    func layers() throws {
+        let store = try makeDynamicStore(
+            "layered_runtime: {layers: [{name: a, rtds_layer: {rtds_config: {ads: {}}}}, "
+                + "{name: b, rtds_layer: {name: other, rtds_config: {ads: {}}}}]}"
+        )
+        #expect(store.wishes(of: 0)[.runtime]?.keys.sorted() == ["a", "other"])
+        _ = try store.give(.runtime, ["{name: other, layer: {share: 2}}", "{name: a, layer: {share: 1, more: 3}}"])
+        #expect(store.context.runtime.number("share") == 2 && store.context.runtime.number("more") == 3)
+    }
+
     @Test("sources that cannot work are refused by path")
     func sources() {
         func problems(_ yaml: String) -> String {

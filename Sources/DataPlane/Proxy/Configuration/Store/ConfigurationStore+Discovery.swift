@@ -47,7 +47,8 @@ struct DiscoveredState {
     var layers: [ResourceKey: Envoy.Runtime] = [:]
     /// Of the bootstrap's.
     var runtime: Envoy.LayeredRuntime?
-    var runtimeSources: [String: ResourceSource] = [:]
+    /// By the name of their layer: what is subscribed to, and where.
+    var runtimeSources: [String: (source: ResourceSource, resource: String)] = [:]
 
     /// Makes this, or nothing, what is warming under a name; what was.
     @discardableResult
@@ -101,7 +102,8 @@ extension ConfigurationStore {
             if case .file = source {
                 context.report("layered_runtime.layers[\(index)].rtds_layer: only control planes are supported")
             }
-            discovered.runtimeSources[layer.name] = source
+            guard let source else { continue }
+            discovered.runtimeSources[layer.name] = (source, message.name.isEmpty ? layer.name : message.name)
         }
         let dynamic = bootstrap.dynamicResources
         if let config = dynamic?.cdsConfig {
@@ -136,7 +138,7 @@ extension ConfigurationStore {
         for entry in clusters.values { add(.endpoints, entry.source, entry.assignmentName) }
         for entry in discovered.warmingClusters.values { add(.endpoints, entry.source, entry.assignmentName) }
         for table in tables.values { add(.routes, table.source, table.name) }
-        for (_, source) in discovered.runtimeSources { add(.runtime, source, runtimeName(of: source)) }
+        for layer in discovered.runtimeSources.values { add(.runtime, layer.source, layer.resource) }
         let needs =
             clusters.values.map(\.secrets) + listeners.values.map(\.secrets)
             + discovered.warmingClusters.values.map(\.secrets)
@@ -148,13 +150,10 @@ extension ConfigurationStore {
         return wishes
     }
 
-    private func runtimeName(of source: ResourceSource) -> String {
-        for layer in discovered.runtime?.layers ?? [] {
-            guard case .rtdsLayer(let message) = layer.layerSpecifier, discovered.runtimeSources[layer.name] == source
-            else { continue }
-            return message.name.isEmpty ? layer.name : message.name
-        }
-        return ""
+    /// The resource behind a layer; nil: it is not subscribed to.
+    private func runtimeKey(ofLayer name: String) -> ResourceKey? {
+        guard let layer = discovered.runtimeSources[name], let server = layer.source.server else { return nil }
+        return ResourceKey(server: server, name: layer.resource)
     }
 
     /// What nobody wants any more is not kept either: it would be out of date when it is wanted again.
@@ -248,9 +247,8 @@ extension ConfigurationStore {
     }
 
     private var hasRuntime: Bool {
-        discovered.runtimeSources.allSatisfy { _, source in
-            guard let server = source.server else { return true }
-            let key = ResourceKey(server: server, name: runtimeName(of: source))
+        discovered.runtimeSources.keys.allSatisfy { name in
+            guard let key = runtimeKey(ofLayer: name) else { return true }
             return discovered.layers[key] != nil || discovered.isAbsent(.runtime, key)
         }
     }
@@ -288,8 +286,7 @@ extension ConfigurationStore {
     /// The layers of the bootstrap with what came for those that are subscribed to.
     func setRuntime() {
         context.runtime = RuntimeValues(discovered.runtime, admin: overrides) { name in
-            guard let source = discovered.runtimeSources[name], let server = source.server else { return nil }
-            return discovered.layers[ResourceKey(server: server, name: runtimeName(of: source))]?.layer
+            runtimeKey(ofLayer: name).flatMap { discovered.layers[$0]?.layer }
         }
         counts.runtimeLoads &+= 1
         counts.runtimeKeys = context.runtime.keys.count
@@ -302,8 +299,7 @@ extension ConfigurationStore {
         switch layer.layerSpecifier {
         case .staticLayer(let values): return values
         case .rtdsLayer:
-            guard let source = discovered.runtimeSources[layer.name], let server = source.server else { return nil }
-            return discovered.layers[ResourceKey(server: server, name: runtimeName(of: source))]?.layer
+            return runtimeKey(ofLayer: layer.name).flatMap { discovered.layers[$0]?.layer }
         case .adminLayer: return .object(Fields(overrides.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }))
         case nil: return nil
         }
