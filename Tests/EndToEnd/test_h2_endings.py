@@ -396,7 +396,7 @@ def test_a_slow_side_holds_the_other_back(client, server, direction):
 # --- Drain -----------------------------------------------------------------------------------------------------------
 
 def test_a_gradual_drain_tells_connections_one_after_another():
-    """With a day for it none is told at once; with two seconds each is, before its connection ends."""
+    """With a day for it none is told at once; with three seconds each is, before its connection ends."""
     with H2Origin() as origin:
         gradual = ("--drain-strategy", "gradual", "--drain-time-s")
         with fronted(origin, arguments=(*gradual, "86400")) as (proxy, port), contextlib.ExitStack() as stack:
@@ -407,8 +407,8 @@ def test_a_gradual_drain_tells_connections_one_after_another():
             assert all(client.get("/").status == 200 and not client.goaways for client in clients)
             proxy.process.send_signal(signal.SIGTERM)
             assert proxy.process.wait(DEADLINE) == 0
-        with fronted(origin, arguments=(*gradual, "2")) as (proxy, port), contextlib.ExitStack() as stack:
-            clients = [stack.enter_context(H2Client(port)) for _ in range(4)]
+        with fronted(origin, arguments=(*gradual, "3")) as (proxy, port), contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(H2Client(port)) for _ in range(2)]
             assert all(client.get("/").status == 200 for client in clients)
             proxy.process.send_signal(signal.SIGTERM)
             for client in clients:

@@ -174,21 +174,23 @@ def lives():
     """One proxy with a cluster for each rule about the life of connections."""
     def common(**more):
         return explicit(common_http_protocol_options=more)
-    keepalive = {"connection_keepalive": {"interval": "0.05s", "timeout": "0.3s", "interval_jitter": {"value": 0}}}
+    def keepalive(timeout):
+        return {"connection_keepalive": {"interval": "0.05s", "timeout": timeout, "interval_jitter": {"value": 0}}}
     rules = {"requests": common(max_requests_per_connection=2), "age": common(max_connection_duration="0.2s"),
-             "idle": common(idle_timeout="0.1s"), "pinged": explicit(keepalive)}
+             "idle": common(idle_timeout="0.1s"), "pinged": explicit(keepalive("30s"))}
     with contextlib.ExitStack() as stack:
         origins = {name: stack.enter_context(H2Origin()) for name in rules}
         # Takes everything and says nothing, not even that it heard a PING.
         mute = stack.enter_context(Origin(lambda peer: [peer.send(b"\0\0\0\4\0\0\0\0\0"), [peer.more() for _ in iter(int, 1)]]))
-        port, strict = free_port(), free_port()
+        port, strict, patient = free_port(), free_port(), free_port()
         clusters = [cluster(name, origins[name].port, **rule) for name, rule in rules.items()]
-        clusters.append(cluster("mute", mute.port, **explicit(keepalive)))
+        clusters.append(cluster("mute", mute.port, **explicit(keepalive("0.3s"))))
         routes = [route({"cluster": name, "timeout": "0s"}, f"/{name}/") for name in [*rules, "mute"]]
         listeners = [listener(port, http_filter(routes)),
-                     listener(strict, http_filter(routes, http2_protocol_options=keepalive), name="strict")]
+                     listener(strict, http_filter(routes, http2_protocol_options=keepalive("0.3s")), name="strict"),
+                     listener(patient, http_filter(routes, http2_protocol_options=keepalive("30s")), name="patient")]
         proxy = stack.enter_context(Proxy(listeners, clusters))
-        yield proxy, port, strict, {**origins, "mute": mute}
+        yield proxy, port, (strict, patient), {**origins, "mute": mute}
 
 
 def test_a_connection_ends_after_its_last_request(lives):
@@ -236,11 +238,11 @@ def test_endpoints_are_asked_whether_they_are_there(lives):
 
 
 def test_clients_are_asked_whether_they_are_there(lives):
-    _, _, strict, _ = lives
+    _, _, (strict, patient), _ = lives
     with Peer(strict) as mute:
         # Says nothing to PINGs: its connection ends, without an error of its own.
         assert not mute.until(lambda peer: False) and mute.is_closed and mute.goaway == "NO_ERROR"
-    with H2Client(strict) as well:
+    with H2Client(patient) as well:
         for _ in range(10):
             assert well.more()
         assert well.get("/idle/").status == 200
