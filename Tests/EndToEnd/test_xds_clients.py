@@ -362,3 +362,20 @@ def test_on_loopback_only_the_own_user_is_served(mesh):
     for wrong in ("0.0.0.0:18000", "127.0.0.1", "example.com:80", "10.0.0.1:1"):
         done = mesh.run("serve", "--xds-address", wrong, check=False)
         assert done.returncode == 2 and "--xds-address takes a loopback address" in done.stderr
+
+
+def test_clients_go_on_without_the_daemon_and_follow_the_next_one(mesh, gateways):
+    with all_clients(mesh, gateways) as clients:
+        for call in clients.values():
+            wait_until(lambda: seen(call, 20) == mesh.pods("two"), "the pods of before answer")
+        pods = mesh.pods("two")
+        os.kill(mesh.daemon_pid(), 9)
+        for name, call in clients.items():
+            assert seen(call, 20) == pods, name
+        mesh.run("up", "--detach", "--timeout", "40", timeout=60)
+        mesh.run("scale", "deployment/two", f"--replicas={len(pods) + 1}")
+        for name, call in clients.items():
+            wait_until(lambda: set(call(40)) == mesh.pods("two") > pods, f"{name} follows the next daemon", 60)
+        for name in gateways:
+            types = wait_until(lambda: name in mesh.clients() and mesh.types(name), f"{name} is there again")
+            assert not any(entry["refusals"] for entry in types.values()), types
