@@ -20,6 +20,7 @@ extension Envoy {
         package var requestHeadersTimeout: Duration?
         package var drainTimeout: Duration?
         package var delayedCloseTimeout: Duration?
+        package var tracing: HttpConnectionManager.Tracing?
         package var accessLog: [AccessLog]
         package var useRemoteAddress: Bool?
         package var xffNumTrustedHops: UInt32
@@ -193,6 +194,7 @@ extension Envoy {
             )
             schema.optional(12, "drain_timeout", \.drainTimeout, .duration)
             schema.optional(26, "delayed_close_timeout", \.delayedCloseTimeout, .duration)
+            schema.optional(7, "tracing", \.tracing, .message)
             schema.repeated(13, "access_log", \.accessLog, .message)
             schema.optional(14, "use_remote_address", \.useRemoteAddress, .boolValue)
             schema.field(19, "xff_num_trusted_hops", \.xffNumTrustedHops, .uint32)
@@ -232,7 +234,7 @@ extension Envoy {
             schema.unsupported("scoped_routes=31", of: "route_specifier")
             schema.unsupported(
                 """
-                tracing=7 http1_safe_max_connection_duration=58 
+                http1_safe_max_connection_duration=58 
                 stream_flush_timeout=59 access_log_flush_interval=54 flush_access_log_on_new_request=55
                 early_header_mutation_extensions=52 forward_client_cert_matcher=60
                 path_normalization_options=43
@@ -357,7 +359,7 @@ extension Envoy {
             )
             schema.ignored(
                 "start_child_span=2",
-                why: "nothing is traced"
+                why: "spawn_upstream_span of the connection manager decides"
             )
             schema.unsupported(
                 """

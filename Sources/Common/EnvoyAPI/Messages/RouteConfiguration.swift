@@ -210,6 +210,7 @@ extension Envoy {
         package var statPrefix: String
         package var perRequestBufferLimitBytes: UInt32?
         package var requestBodyBufferLimit: UInt64?
+        package var decorator: Decorator?
         package var typedPerFilterConfig: [String: RouteFilterConfig]
 
         /// One of these.
@@ -296,10 +297,7 @@ extension Envoy {
             schema.optional(16, "per_request_buffer_limit_bytes", \.perRequestBufferLimitBytes, .uint32Value)
             schema.optional(20, "request_body_buffer_limit", \.requestBodyBufferLimit, .uint64Value)
             schema.map(13, "typed_per_filter_config", \.typedPerFilterConfig, .any)
-            schema.ignored(
-                "decorator=5",
-                why: "it names spans, and nothing is traced"
-            )
+            schema.optional(5, "decorator", \.decorator, .message)
             schema.unsupported("filter_action=17 ", of: "action")
             schema.unsupported(
                 """

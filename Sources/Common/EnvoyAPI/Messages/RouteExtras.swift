@@ -33,7 +33,7 @@ extension Envoy.RouteAction {
             schema.field(6, "disable_shadow_host_suffix_append", \.disableShadowHostSuffixAppend, .bool)
             schema.ignored(
                 "trace_sampled=4",
-                why: "nothing is traced"
+                why: "a copy is part of its request's trace, and has no span"
             )
             schema.unsupported("request_headers_mutations=7 host_rewrite_literal=8")
         }
@@ -436,7 +436,7 @@ extension Envoy {
             "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
             empty: UuidRequestIdConfig()
         ) { schema in
-            schema.ignored("pack_trace_reason=1 use_request_id_for_trace_sampling=2", why: "nothing is traced")
+            schema.ignored("pack_trace_reason=1 use_request_id_for_trace_sampling=2", why: "a copy is part of its request's trace, and has no span")
         }
     }
 }

@@ -386,6 +386,10 @@ final class AdminRouter {
             filters: process.store.context.filterStats.sums(of: reports.map(\.filters))
         )
         page.addDiscovery(process.discovery, process.store, process.applyTimes)
+        if !process.store.context.tracers.targets.isEmpty {
+            let spans = process.workers.spans
+            page.addSpans(sent: spans.sent, dropped: spans.dropped &+ UInt64(process.accessLogs.lostSpans))
+        }
         return page
     }
 

@@ -66,6 +66,12 @@ struct StatsPage {
         stats.histogram(own, "configuration_apply_time", applyTimes.distribution)
     }
 
+    mutating func addSpans(sent: UInt64, dropped: UInt64) {
+        let scope = EnvoyStats.Scope(prefix: "tracing.opentelemetry.", family: "tracing_opentelemetry", labels: [])
+        stats.counter(scope, "spans_sent", sent)
+        stats.counter(scope, "spans_dropped", dropped)
+    }
+
     mutating func subtract(_ baseline: [String: Int64]) { stats.subtract(baseline) }
 
     /// The present values of all counters, by name.

@@ -38,8 +38,8 @@ struct CallRequest: Sendable {
         body = CallFrame.framed(message)
     }
 
-    /// A stream of gRPC: messages are sent one by one.
-    init(stream path: String, authority: String) {
+    /// A request of HTTP with a body.
+    init(post path: String, authority: String) {
         let post: StaticString = "POST"
         var (path, authority) = (path, authority)
         self = path.withUTF8 { path in
@@ -52,6 +52,11 @@ struct CallRequest: Sendable {
                 )
             }
         }
+    }
+
+    /// A stream of gRPC: messages are sent one by one.
+    init(stream path: String, authority: String) {
+        self.init(post: path, authority: authority)
         isGRPC = true
         head.append(contentsOf: "content-type: application/grpc\r\nte: trailers\r\n".utf8)
     }

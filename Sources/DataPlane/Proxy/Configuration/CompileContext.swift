@@ -24,6 +24,10 @@ final class CompileContext {
     let filterStats = FilterStatBook()
     let listenerLimits = ListenerLimitBook()
     let gradients = GradientBook()
+    let tracers = TracerBook()
+    /// Of the listener under compilation.
+    var isOutbound = false
+    var listenerMetadata: Envoy.Metadata?
     /// The bootstrap's.
     var secrets = StaticSecrets()
     let servers = DiscoveryServers()
@@ -166,13 +170,14 @@ final class AccessLogBook {
     func number(
         _ sink: AccessLogConfiguration.Sink,
         _ format: AccessLogFormat,
-        _ filter: AccessLogFilter?
+        _ filter: AccessLogFilter?,
+        span: SpanShape? = nil
     ) -> AccessLogIndex {
         let known = logs.firstIndex {
-            $0.sink == sink && $0.format == format && $0.filter?.source == filter?.source
+            $0.sink == sink && $0.format == format && $0.filter?.source == filter?.source && $0.span == span
         }
         if let known { return AccessLogIndex(known) }
-        logs.append(AccessLogConfiguration(sink: sink, format: format, filter: filter))
+        logs.append(AccessLogConfiguration(sink: sink, format: format, filter: filter, span: span))
         return AccessLogIndex(logs.count - 1)
     }
 }

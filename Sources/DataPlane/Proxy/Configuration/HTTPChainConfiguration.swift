@@ -70,6 +70,8 @@ final class HTTPChainConfiguration: Sendable {
         var addsUpstreamTime = true
         var clientCertificate = ClientCertificate()
         var accessLogs: [AccessLogIndex] = []
+        /// nil: requests have no spans.
+        var tracing: TracingSettings?
         /// nil: the router alone.
         var filters: FilterChain?
         /// nil: `proxy-status` is not told.

@@ -148,6 +148,8 @@ struct ListenerCompiler {
     /// The chains in the order of the listener's; those of `old` that did not change are the same objects, so that their
     /// connections go on.
     func chains(_ listener: Envoy.Listener, old: ListenerEntry?) -> [FilterChainConfiguration] {
+        context.isOutbound = listener.trafficDirection == .outbound
+        context.listenerMetadata = listener.metadata
         let made = listener.filterChains.enumerated().map { index, message in
             context.at("filter_chains[\(index)]") {
                 chain(message, "\(listener.name)/\(message.name.isEmpty ? "#\(index)" : message.name)")
@@ -390,6 +392,9 @@ struct ListenerCompiler {
         }
         paths(message, &settings)
         settings.accessLogs = accessLogs("access_log", message.accessLog)
+        settings.tracing = message.tracing.flatMap { tracing in
+            context.at("tracing") { self.tracing(tracing, statPrefix: message.statPrefix) }
+        }
         settings.proxyStatus = message.proxyStatusConfig.map { config in
             context.at("proxy_status_config") { ProxyStatusRule(config, context) }
         }

@@ -94,6 +94,7 @@ struct RouteCompiler {
     private func route(_ message: Envoy.Route, _ host: Envoy.VirtualHost, levels: [Level]) -> Route {
         var route = Route()
         route.name = builder.arena.copy(message.name)
+        if let decorator = message.decorator { route.operation = builder.arena.copy(decorator.operation) }
         if let match = message.match { context.at("match") { self.match(match, &route) } }
         var own = Level(
             request: headers.edits(

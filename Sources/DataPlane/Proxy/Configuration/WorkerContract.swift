@@ -50,6 +50,8 @@ enum ControlEvent: Sendable {
     case tallies([ClusterTallies])
     /// The answer to a request said that its endpoint is to be left out at once.
     case healthFailed(cluster: UInt64, endpoint: UInt64)
+    /// Spans that are due (from the log's thread).
+    case spans(SpanBatch)
     /// What came of a call or a stream of the main thread.
     case call(CallEvent)
     /// A line for the process log, made off the request path.

@@ -103,6 +103,8 @@ final class ProxyProcess: EventHandler {
             }
             workers.add(port)
         }
+        let inbox = workers.inbox
+        accessLogs.setSpans { inbox.post(.spans($0)) }
         accessLogs.start()
         startHealth()
         startOverload()

@@ -19,6 +19,7 @@ final class WorkerGroup: EventHandler {
     var onHealth: (ControlEvent) -> Void = { _ in }
     /// Calls and streams of the main thread itself.
     private(set) lazy var calls = CallDesk { [unowned self] in ports.first?.send($0) }
+    private(set) lazy var spans = SpanExporter(calls)
     /// Called when the last worker said that it has no connection left.
     var onDrained: () -> Void = {}
 
@@ -105,6 +106,7 @@ final class WorkerGroup: EventHandler {
                 onHealth(event)
             case .tallies(let tallies): ports.first?.send(.tallies(tallies))
             case .call(let event): calls.take(event)
+            case .spans(let batch): spans.export(batch)
             case .log(let level, let line): onLog(level, line)
             }
         }

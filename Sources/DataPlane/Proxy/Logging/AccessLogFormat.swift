@@ -25,6 +25,8 @@ struct AccessLogFormat: Sendable, Equatable {
         /// A parameter of the request's query; all of them without a name.
         case query(String?, limit: Int?)
         case path(withQuery: Bool, original: Bool, limit: Int?)
+        /// The bytes of a `SpanRecord`: of no text.
+        case span
         /// Never has a value here.
         case nothing
     }
@@ -143,6 +145,7 @@ private struct Collector {
                 add("grpc-status", .trailer)
                 needs.formUnion([.request, .response])
             case .query: add(text: .path)
+            case .span: add(text: .span)
             case .path:
                 add(text: .path)
                 add("x-envoy-original-path", .request)

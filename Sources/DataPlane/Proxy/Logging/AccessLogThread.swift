@@ -14,7 +14,16 @@ final class AccessLogThread: Sendable {
         var stop = false
         var isStopped = false
         var failures = 0
+        var lostSpans = 0
     }
+    /// Called on this thread with spans that are due. Set before it starts.
+    private let onSpans = Lock<(@Sendable (SpanBatch) -> Void)?>(nil)
+
+    func setSpans(_ handler: @escaping @Sendable (SpanBatch) -> Void) { onSpans.withLock { $0 = handler } }
+
+    /// Spans that did not fit.
+    var lostSpans: Int { shared.withLock { $0.lostSpans } }
+
     private let shared = Lock(Shared())
     private let bell = AccessLogBell()
     /// While lines come the thread looks again after this time; then it sleeps until it is woken.
@@ -73,11 +82,12 @@ final class AccessLogThread: Sendable {
             }
             if reopen { sinks.reopen() }
             let count = drain(rings, logs, &sinks)
+            sendSpans(&sinks, all: stop)
             let failures = sinks.takeFailures()
             if failures > 0 { shared.withLock { $0.failures += failures } }
             if stop, count == 0 { break }
             idleRounds = count == 0 ? idleRounds + 1 : 0
-            if idleRounds < 20 {
+            if idleRounds < 20 || !sinks.spans.isEmpty {
                 usleep(Self.pause)
             } else {
                 bell.prepareToSleep()
@@ -86,6 +96,15 @@ final class AccessLogThread: Sendable {
             }
         }
         shared.withLock { $0.isStopped = true }
+    }
+
+    private func sendSpans(_ sinks: inout AccessLogSinks, all: Bool) {
+        guard !sinks.spans.isEmpty else { return }
+        let batches = sinks.spans.take(all: all)
+        let lost = sinks.spans.takeDropped()
+        if lost > 0 { shared.withLock { $0.lostSpans += lost } }
+        guard !batches.isEmpty, let handler = onSpans.withLock({ $0 }) else { return }
+        for batch in batches { handler(batch) }
     }
 
     private func drain(_ rings: [AccessLogRing], _ logs: [AccessLogConfiguration], _ sinks: inout AccessLogSinks) -> Int
@@ -131,9 +150,18 @@ private struct AccessLogSinks {
     private var outputs: [AccessLogConfiguration.Sink: Output] = [:]
     private var failures = 0
 
-    init(formatter: AccessLogFormatter) { self.formatter = formatter }
+    var spans: SpanCollector
+
+    init(formatter: AccessLogFormatter) {
+        self.formatter = formatter
+        spans = SpanCollector(hostname: formatter.hostname)
+    }
 
     mutating func write(_ record: AccessLogRecord, to log: AccessLogConfiguration) {
+        if let shape = log.span {
+            spans.add(record, log.format, shape)
+            return
+        }
         var output = outputs.removeValue(forKey: log.sink) ?? Output(log.sink)
         if output.fd == -2 { output = Output(log.sink) }
         formatter.write(record, format: log.format, into: &output.bytes)
@@ -210,6 +238,7 @@ private struct AccessLogSinks {
         switch sink {
         case .standardOutput: return 1
         case .standardError: return 2
+        case .spans: return -1
         case .file(let path): return Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o640)
         }
     }

@@ -121,6 +121,8 @@ enum LogField: String, CaseIterable, Sendable {
         case .downstreamLocalAddresses: .ownAddresses
         case .downstreamLocalEmails: .ownEmails
         case .streamID: .requestID
+        case .traceID: .traceID
+        case .spanID: .spanID
         default: nil
         }
     }

@@ -8,6 +8,8 @@ enum LogText: Int, CaseIterable, Sendable {
     case details, failure, termination, requestID
     /// The body of the proxy's own answer.
     case localReply
+    /// The numbers of a trace and a span, in hexadecimal; a `SpanRecord` as bytes.
+    case traceID, spanID, span
     case serverName, tlsVersion, tlsCipher, tlsGroup, tlsSessionID
     case peerSubject, peerIssuer, peerSerial, peerURIs, peerDNSNames, peerAddresses, peerEmails
     case peerDigest, peerShortDigest, peerCertificate, peerNotBefore, peerNotAfter

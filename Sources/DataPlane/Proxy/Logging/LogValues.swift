@@ -33,7 +33,7 @@ struct LogValues {
         let numbers = record.numbers
         switch part {
         case .literal(let text): return .bytes(Array(text.utf8))
-        case .nothing: return .none
+        case .nothing, .span: return .none
         case .time(let pattern, let isLocal, let isEnd):
             let time = isEnd ? numbers.startTime &+ numbers.duration : numbers.startTime
             return LogValue(CalendarTime.text(nanoseconds: time, pattern: pattern, isLocal: isLocal))
@@ -102,7 +102,7 @@ struct LogValues {
             .downstreamDirectRemotePort, .downstreamLocalAddress, .downstreamLocalAddressWithoutPort,
             .downstreamLocalPort:
             return address(field)
-        case .virtualClusterName, .roundtripDuration, .traceID, .spanID, .customFlags: return .none
+        case .virtualClusterName, .roundtripDuration, .customFlags: return .none
         default: return LogValue(field.text.flatMap { text($0) })
         }
     }
@@ -110,6 +110,9 @@ struct LogValues {
     private func milliseconds(_ time: UInt64) -> LogValue { time == 0 ? .none : .number(time / 1_000_000) }
 
     // MARK: Texts and headers
+
+    /// The bytes of a `SpanRecord`.
+    var span: [UInt8]? { text(.span) }
 
     private func text(_ text: LogText) -> [UInt8]? {
         let place = format.textPlaces[text.rawValue]

@@ -33,6 +33,8 @@ struct ExchangeExtras {
     var hash: UInt64?
     /// By the positions of the route's hash rules: cookies that the answer sets.
     var newCookies: UInt32 = 0
+    /// Of requests that have spans.
+    var trace: TraceState?
     /// It is a call of the proxy's own.
     var call: SideCall?
     /// The way through the chain's filters; nil where there are none.

@@ -130,6 +130,11 @@ extension Worker {
             let details = filterDetails(exchange)
             if !details.isEmpty { entry.details = details }
         }
+        if let trace = exchange.pointee.extras?.pointee.trace {
+            let (high, low) = (Self.hexadecimal(trace.context.high), Self.hexadecimal(trace.context.low))
+            entry.made[.traceID] = high + low
+            entry.made[.spanID] = Self.hexadecimal(trace.context.span)
+        }
         return entry
     }
 
@@ -171,8 +176,13 @@ extension Worker {
         return isOld && cluster.pointee.pools[slot].speaksHTTP1 ? 11 : 20
     }
 
+    private static func hexadecimal(_ number: UInt64) -> [UInt8] {
+        let digits = String(number, radix: 16)
+        return Array((String(repeating: "0", count: 16 - digits.utf8.count) + digits).utf8)
+    }
+
     /// What follows from the heads: sizes, the status of gRPC, and who the client is.
-    private func finish(_ entry: inout AccessLogEntry, _ place: DownstreamPlace) {
+    func finish(_ entry: inout AccessLogEntry, _ place: DownstreamPlace) {
         guard entry.numbers.version != 0 else { return }
         entry.numbers.requestHeaders = entry.request.size
         entry.numbers.responseHeaders = entry.response.size

@@ -9,6 +9,7 @@ extension Worker {
     func endTry(_ exchange: ExchangePlace, _ result: EndpointResult) {
         guard exchange.pointee.flags.contains(.startedTry), let cluster = exchange.pointee.cluster else { return }
         exchange.pointee.flags.remove(.startedTry)
+        if exchange.pointee.extras != nil { endTrySpan(exchange, result) }
         if !exchange.pointee.flags.contains(.isQueued) { leavePending(exchange) }
         if exchange.pointee.flags.contains(.holdsRetry) {
             exchange.pointee.flags.remove(.holdsRetry)
@@ -102,6 +103,7 @@ extension Worker {
     func countResponse(_ exchange: ExchangePlace, flags: ResponseFlags) {
         exchange.pointee.responseFlags.formUnion(flags)
         if exchange.pointee.extras != nil, let run = exchange.filterRun { endFilters(exchange, run) }
+        if exchange.pointee.extras?.pointee.trace != nil { endTrace(exchange) }
         let isShadow = exchange.pointee.flags.contains(.isShadow)
         if !isShadow { metrics.add(.downstreamRequests, exchange.pointee.flags.contains(.isTunnelOnly) ? 0 : -1) }
         if exchange.pointee.flags.contains(.countedTCP) {

@@ -112,6 +112,7 @@ extension Worker {
         }
         if forward.addsAttemptCount { writer.put("x-envoy-attempt-count: 1\r\n") }
         if exchange.pointee.extras?.pointee.isInternal ?? false { writer.put("x-envoy-internal: true\r\n") }
+        if chain.pointee.traces { writeTrace(exchange, chain, &writer) }
         if chain.pointee.repeatsRequestID { rememberRequestID(exchange, writer) }
     }
 

@@ -83,6 +83,7 @@ extension Worker {
             facts.view.isInternal = exchange.pointee.extras?.pointee.isInternal ?? false
         }
         if route.asksForCertificate { facts.view.hasCertificate = hasCertificate(place) }
+        if chain.pointee.traces { beginTrace(exchange, chain, facts) }
         return length
             + follow(
                 route.match(facts.view, random: random.next()),

@@ -120,7 +120,10 @@ extension Worker {
         exchange.pointee.tryDeadline = exchange.pointee.requestBody.isComplete ? tryDeadline(exchange, forward) : .max
         if forward.autoHostRewrite, slot >= 0 { rewriteHost(exchange, cluster.pointee.targets[Int(slot)].hostname) }
         if exchange.pointee.attempts > 1 { tellAttempt(exchange, forward) }
-        if exchange.pointee.extras != nil { tellCallTimeout(exchange) }
+        if exchange.pointee.extras != nil {
+            tellCallTimeout(exchange)
+            beginTrySpan(exchange)
+        }
     }
 
     private func countRequest(_ exchange: ExchangePlace, labels: Int32) {

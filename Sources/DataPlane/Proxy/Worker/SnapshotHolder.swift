@@ -46,6 +46,8 @@ struct ChainState {
     /// The answer phase of a filter looks at the request's head.
     let remembersRequest: Bool
     let logs: Bool
+    /// Requests have spans.
+    let traces: Bool
     /// The proxy's own answers are changed.
     let mapsReplies: Bool
     let tellsProxyStatus: Bool
@@ -119,10 +121,11 @@ struct ChainState {
         steps = arena.copy(settings.filters?.steps ?? [])
         hasFilters = settings.filters != nil
         remembersRequest = settings.filters?.steps.contains { $0.parts.contains(.remembersRequest) } ?? false
-        logs = !settings.accessLogs.isEmpty || settings.localReplies?.needsRequest ?? false
+        traces = settings.tracing != nil
+        logs = !settings.accessLogs.isEmpty || settings.tracing != nil || settings.localReplies?.needsRequest ?? false
         tellsProxyStatus = settings.proxyStatus != nil
         mapsReplies = settings.localReplies != nil
-        let needs = settings.accessLogs.reduce(into: AccessLogFormat.Needs()) { needs, index in
+        let needs = (settings.accessLogs + (settings.tracing?.logs ?? [])).reduce(into: AccessLogFormat.Needs()) { needs, index in
             guard snapshot.accessLogs.indices.contains(Int(index)) else { return }
             needs.formUnion(snapshot.accessLogs[Int(index)].needs)
         }

@@ -20,6 +20,8 @@ public struct Route: BitwiseCopyable, Sendable {
     public var requestEdits = ArenaArray<HeaderEdit>()
     /// Applied to every answer that this route gives, in the same order.
     public var responseEdits = ArenaArray<HeaderEdit>()
+    /// The name of the spans of its requests; empty: none of its own.
+    public var operation: ByteRun = .empty
     /// What is said of the chain's filters here: the route's own entries first, then its virtual host's, then the table's.
     public var filters = ArenaArray<RouteFilter>()
 
