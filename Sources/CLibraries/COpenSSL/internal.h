@@ -48,7 +48,7 @@ struct wtls_session {
     int fd;
     int socket_error;
     uint16_t later_steps;
-    uint8_t is_established, has_ended, has_failed, stopped_full, failure, is_untrusted;
+    uint8_t is_established, has_ended, has_failed, stopped_full, failure, is_untrusted, is_drained, more_follows;
     char reason[256];
 };
 

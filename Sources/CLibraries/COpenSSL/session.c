@@ -27,9 +27,15 @@ static int source_read(BIO *bio, char *bytes, int length) {
         }
         return (int)count;
     }
+    // The last read took all there was; readiness will tell of more.
+    if (session->is_drained) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
     ssize_t count;
     do count = recv(session->fd, bytes, (size_t)length, 0);
     while (count < 0 && errno == EINTR);
+    session->is_drained = count > 0 && count < length;
     if (count > 0) return (int)count;
     if (count == 0)
         session->has_ended = 1;
@@ -44,7 +50,7 @@ static int source_write(BIO *bio, const char *bytes, int length) {
     struct wtls_session *session = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
     ssize_t count;
-    do count = send(session->fd, bytes, (size_t)length, MSG_NOSIGNAL);
+    do count = send(session->fd, bytes, (size_t)length, MSG_NOSIGNAL | (session->more_follows ? MSG_MORE : 0));
     while (count < 0 && errno == EINTR);
     if (count >= 0) return (int)count;
     if (errno == EAGAIN)
@@ -195,6 +201,7 @@ static long fail(struct wtls_session *session) {
 
 int wtls_handshake(struct wtls_session *session) {
     if (session->has_failed) return -1;
+    session->is_drained = 0;
     ERR_clear_error();
     int result = SSL_do_handshake(session->ssl);
     if (result == 1) {
@@ -222,6 +229,7 @@ long wtls_receive(struct wtls_session *session, void *bytes, size_t length) {
     if (session->has_failed) return session->has_ended ? -ECONNRESET : -EPROTO;
     size_t total = 0;
     session->stopped_full = 0;
+    session->is_drained = 0;
     ERR_clear_error();
     // Also where bytes came between the changes.
     if (changes_too_often(session)) return fail(session);
@@ -271,6 +279,14 @@ long wtls_send(struct wtls_session *session, const void *bytes, size_t length) {
     return total > 0 || length == 0 ? (long)total : -EAGAIN;
 }
 
+long wtls_send3_more(struct wtls_session *session, const void *first, size_t first_length, const void *second,
+    size_t second_length, const void *third, size_t third_length) {
+    session->more_follows = 1;
+    long sent = wtls_send3(session, first, first_length, second, second_length, third, third_length);
+    session->more_follows = 0;
+    return sent;
+}
+
 long wtls_send3(struct wtls_session *session, const void *first, size_t first_length, const void *second,
     size_t second_length, const void *third, size_t third_length) {
     size_t total = first_length + second_length + third_length;
@@ -304,6 +320,7 @@ long wtls_send3(struct wtls_session *session, const void *first, size_t first_le
 int wtls_is_quiet(struct wtls_session *session) {
     if (session->has_failed) return 0;
     char byte;
+    session->is_drained = 0;
     ERR_clear_error();
     int result = SSL_peek(session->ssl, &byte, 1);
     int quiet = result <= 0 && SSL_get_error(session->ssl, result) == SSL_ERROR_WANT_READ;
@@ -314,7 +331,9 @@ int wtls_is_quiet(struct wtls_session *session) {
 void wtls_end(struct wtls_session *session) {
     if (session->has_failed || !session->is_established) return;
     ERR_clear_error();
+    session->more_follows = 1;
     SSL_shutdown(session->ssl);
+    session->more_follows = 0;
     ERR_clear_error();
 }
 

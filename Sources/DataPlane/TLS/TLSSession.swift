@@ -51,20 +51,25 @@ package struct TLSSession: BitwiseCopyable {
     /// Writes what fits: a count or `-errno`. After EAGAIN the same bytes, and at least as many, must come next.
     package func send(_ bytes: UnsafeRawPointer, _ count: Int) -> Int { wtls_send(handle, bytes, count) }
 
-    /// Writes three pieces, as one record where they fit.
+    /// Writes three pieces, as one record where they fit. With `more` the end follows at once, in the same packet.
     package func send(
         _ first: UnsafeRawPointer?,
         _ firstCount: Int,
         _ second: UnsafeRawPointer?,
         _ secondCount: Int,
         _ third: UnsafeRawPointer?,
-        _ thirdCount: Int
-    ) -> Int { wtls_send3(handle, first, firstCount, second, secondCount, third, thirdCount) }
+        _ thirdCount: Int,
+        more: Bool = false
+    ) -> Int {
+        more
+            ? wtls_send3_more(handle, first, firstCount, second, secondCount, third, thirdCount)
+            : wtls_send3(handle, first, firstCount, second, secondCount, third, thirdCount)
+    }
 
     /// Whether the peer has neither sent nor ended anything.
     package var isQuiet: Bool { wtls_is_quiet(handle) != 0 }
 
-    /// Declares the end of what is sent.
+    /// Declares the end of what is sent; the socket's own end must follow, and both go out together.
     package func end() { wtls_end(handle) }
 
     /// Why it failed; empty as long as it did not.

@@ -113,9 +113,12 @@ long wtls_send(struct wtls_session *session, const void *bytes, size_t length);
 /// Three pieces, as one record where they fit.
 long wtls_send3(struct wtls_session *session, const void *first, size_t first_length, const void *second,
     size_t second_length, const void *third, size_t third_length);
+/// The same, and `wtls_end` follows at once.
+long wtls_send3_more(struct wtls_session *session, const void *first, size_t first_length, const void *second,
+    size_t second_length, const void *third, size_t third_length);
 /// Whether the peer has neither sent nor ended anything.
 int wtls_is_quiet(struct wtls_session *session);
-/// Declares the end of what is sent.
+/// Declares the end of what is sent; it waits for the socket's own end.
 void wtls_end(struct wtls_session *session);
 
 enum wtls_failure {

@@ -297,7 +297,10 @@ extension Worker {
         }
         if let tls = place.pointee.tls {
             // Declared only where nothing is missing: else it would say that a truncated answer is whole.
-            if flags.isEmpty, place.pointee.state == .http || place.pointee.state == .http2 { tls.end() }
+            if flags.isEmpty, place.pointee.state == .http || place.pointee.state == .http2 {
+                tls.end()
+                Socket.shutdownWrite(place.pointee.fd)
+            }
             tls.free()
             place.pointee.tls = nil
             if place.pointee.flags.contains(.checksHost) { secured[place.pointee.id] = nil }

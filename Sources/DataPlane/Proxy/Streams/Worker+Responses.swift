@@ -360,15 +360,15 @@ extension Worker {
             isSent = sendPlain(upstream, exchange, bytes, step.data, &writer, ends: ends)
         }
         guard isSent else { return }
-        if ends, place.pointee.output.isEmpty { Socket.shutdownWrite(place.pointee.fd) }
+        if ends, place.pointee.output.isEmpty, place.pointee.tls == nil { Socket.shutdownWrite(place.pointee.fd) }
         buffers.give(&upstream.pointee.input)
         if exchange.pointee.responseBody.isComplete { finishResponse(index, upstream, exchangeIndex, exchange) }
     }
 
     /// Whether a connection is closed right behind its answer: the end then goes into the answer's last packet.
     private func endsInOrder(_ exchange: ExchangePlace, _ place: DownstreamPlace) -> Bool {
-        place.pointee.tls == nil && !place.pointee.isStream && !place.pointee.flags.contains(.isShadow)
-            && place.pointee.input.isEmpty && exchange.pointee.requestBody.isComplete
+        !place.pointee.isStream && !place.pointee.flags.contains(.isShadow) && place.pointee.input.isEmpty
+            && exchange.pointee.requestBody.isComplete
     }
 
     private func sendPlain(

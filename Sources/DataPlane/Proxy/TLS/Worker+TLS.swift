@@ -44,7 +44,7 @@ extension Worker {
         guard let tls = place.pointee.tls else {
             return Socket.send(place.pointee.fd, first, firstCount, data, dataCount, last, lastCount, more: more)
         }
-        return tls.send(first, firstCount, data, dataCount, last, lastCount)
+        return tls.send(first, firstCount, data, dataCount, last, lastCount, more: more)
     }
 
     /// Ends the sending direction.
