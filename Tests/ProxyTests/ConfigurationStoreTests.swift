@@ -191,16 +191,16 @@ struct ConfigurationStoreTests {
         #expect(route.query.count == 1)
         #expect(route.requestEdits.count == 1 && route.requestEdits[0].value.count == 2)
         #expect(route.responseEdits.count == 1 && route.responseEdits[0].kind == .remove)
-        guard case .forward(let forward) = route.action, case .weighted(let entries, 4) = forward.choice else {
+        guard case .forward(let forward) = route.action, case .weighted(let entries, 4) = forward.pointee.choice else {
             Issue.record("not forwarded by weight")
             return
         }
         #expect(entries.count == 2)
-        #expect(forward.timeout == 0)
-        #expect(forward.retry.retries == 4)
-        #expect(forward.retry.statuses.contains(429) && !forward.retry.statuses.contains(430))
-        #expect(forward.retry.perTryTimeout == 1_000_000_000)
-        #expect(forward.retry.backOffBase == 10_000_000 && forward.retry.backOffMaximum == 100_000_000)
+        #expect(forward.pointee.timeout == 0)
+        #expect(forward.pointee.retry.retries == 4)
+        #expect(forward.pointee.retry.statuses.contains(429) && !forward.pointee.retry.statuses.contains(430))
+        #expect(forward.pointee.retry.perTryTimeout == 1_000_000_000)
+        #expect(forward.pointee.retry.backOffBase == 10_000_000 && forward.pointee.retry.backOffMaximum == 100_000_000)
     }
 
     @Test(

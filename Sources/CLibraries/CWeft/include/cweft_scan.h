@@ -5,6 +5,7 @@
 #define _GNU_SOURCE 1
 #endif
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -42,6 +43,28 @@ static const unsigned char cweft_host_bytes[256] = {
 static inline size_t cweft_scan_token(const void *start, size_t length) {
     const unsigned char *bytes = (const unsigned char *)start;
     size_t index = 0;
+#ifdef __SSE2__
+    // Letters, digits and hyphens sixteen at a time; the table decides about the byte at which that ends.
+    const __m128i space = _mm_set1_epi8(0x20);
+    const __m128i a = _mm_set1_epi8((char)('a' - 128)), z = _mm_set1_epi8((char)(26 - 128));
+    const __m128i zero = _mm_set1_epi8((char)('0' - 128)), ten = _mm_set1_epi8((char)(10 - 128));
+    const __m128i hyphen = _mm_set1_epi8('-');
+    while (index + 16 <= length) {
+        __m128i block = _mm_loadu_si128((const __m128i *)(bytes + index));
+        // Shifted so that the range begins at the least signed number: one comparison is enough.
+        __m128i letter = _mm_cmplt_epi8(_mm_sub_epi8(_mm_or_si128(block, space), a), z);
+        __m128i digit = _mm_cmplt_epi8(_mm_sub_epi8(block, zero), ten);
+        __m128i good = _mm_or_si128(_mm_or_si128(letter, digit), _mm_cmpeq_epi8(block, hyphen));
+        unsigned bad = (unsigned)_mm_movemask_epi8(good) ^ 0xffffu;
+        if (bad == 0) {
+            index += 16;
+            continue;
+        }
+        index += (size_t)__builtin_ctz(bad);
+        if (!cweft_token_bytes[bytes[index]]) return index;
+        index++;
+    }
+#endif
     while (index < length && cweft_token_bytes[bytes[index]]) index++;
     return index;
 }
@@ -85,7 +108,24 @@ static inline size_t cweft_scan_visible(const void *start, size_t length) {
 /// Whether `length` bytes equal `lower` when ASCII letters are read in lower case. `lower` holds lower case only.
 static inline int cweft_equals_lower(const void *start, const void *lower, size_t length) {
     const unsigned char *bytes = (const unsigned char *)start, *wanted = (const unsigned char *)lower;
-    for (size_t index = 0; index < length; index++) {
+    size_t index = 0;
+    if (length >= 8) {
+        // Eight at a time; the last eight may overlap those before.
+        for (;; index += 8) {
+            if (index + 8 > length) {
+                if (index == length) return 1;
+                index = length - 8;
+            }
+            uint64_t block, other;
+            memcpy(&block, bytes + index, 8);
+            memcpy(&other, wanted + index, 8);
+            const uint64_t ones = 0x0101010101010101u, low = block & (0x7f * ones);
+            uint64_t upper = (low + (0x80 - 'A') * ones) & ~(low + (0x7f - 'Z') * ones) & ~block & (0x80 * ones);
+            if ((block | (upper >> 2)) != other) return 0;
+            if (index + 8 == length) return 1;
+        }
+    }
+    for (; index < length; index++) {
         unsigned char byte = bytes[index];
         if (byte >= 'A' && byte <= 'Z') byte |= 0x20;
         if (byte != wanted[index]) return 0;

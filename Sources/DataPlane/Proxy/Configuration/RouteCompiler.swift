@@ -130,10 +130,12 @@ struct RouteCompiler {
         }
         switch message.action {
         case .route(let action):
-            route.action = .forward(context.at("route") { forward(action, message, host, levels, &route) })
-        case .redirect(let action): route.action = .redirect(redirect(action))
+            let made = context.at("route") { forward(action, message, host, levels, &route) }
+            route.action = .forward(builder.arena.place(made))
+        case .redirect(let action): route.action = .redirect(builder.arena.place(redirect(action)))
         case .directResponse(let action):
-            route.action = .direct(context.at("direct_response") { direct(action) })
+            let made = context.at("direct_response") { direct(action) }
+            route.action = .direct(builder.arena.place(made))
         case .nonForwardingAction: route.action = .notFound
         case nil: context.report("an action is required: route, redirect, direct_response or non_forwarding_action")
         }

@@ -28,6 +28,7 @@ extension Worker {
                 open(state)
             }
         }
+        logsListeners = listeners.contains { !($0?.configuration.settings.accessLogs.isEmpty ?? true) }
     }
 
     /// Tries again what could not be opened: a namespace may come late, a port may become free.

@@ -57,7 +57,7 @@ extension Worker {
     /// Whether a request is answered with 503 in place of being served.
     func sheds(_ exchange: ExchangePlace, _ route: UnsafePointer<Route>) -> Bool {
         var priority = Priority.normal
-        if case .forward(let forward) = route.pointee.action { priority = forward.priority }
+        if case .forward(let forward) = route.pointee.action { priority = forward.pointee.priority }
         guard overload.refuses(isHighPriority: priority == .high, random: random.next()) else { return false }
         metrics.count(.requestsShed)
         exchange.pointee.responseFlags.insert(.overloadManager)

@@ -9,6 +9,12 @@ extension Worker {
     /// Logs a request or a relay; with the listener's logs the end of a relay is the end of its connection.
     func log(_ exchange: ExchangePlace, _ kind: AccessLogKind) {
         let place = downstreams.pointer(exchange.pointee.downstream)
+        // Most connections have no log at all, and nothing is retained to find that out.
+        if !logsListeners, let chain = place.pointee.chain, !chain.pointee.logs,
+            !exchange.pointee.flags.contains(.isTunnelOnly)
+        {
+            return
+        }
         guard let snapshot = exchange.pointee.snapshot?.pointee.snapshot else { return }
         let own: [AccessLogIndex]
         if exchange.pointee.flags.contains(.isTunnelOnly) {

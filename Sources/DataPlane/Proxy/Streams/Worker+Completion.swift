@@ -51,7 +51,7 @@ extension Worker {
         let isSpent =
             !isRequestWhole || upstream.pointee.flags.contains(.closesAfterResponse) || cluster.pointee.isRetired
             || (cluster.pointee.maxRequests > 0 && upstream.pointee.requestsServed >= cluster.pointee.maxRequests)
-            || (upstream.pointee.endpoint >= 0 && !cluster.pointee.set[upstream.pointee.endpoint].isPresent)
+            || (upstream.pointee.endpoint >= 0 && !cluster.pointee.set.isPresent(upstream.pointee.endpoint))
         completeExchange(exchangeIndex, exchange)
         // The client's side first: what is freed by it may serve the next in the queue.
         if isSpent {

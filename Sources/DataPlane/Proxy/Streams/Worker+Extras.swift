@@ -31,12 +31,12 @@ extension Worker {
     func policy(_ exchange: ExchangePlace) -> RetryPolicy? {
         if let own = exchange.pointee.extras?.pointee.retry { return own }
         guard let route = exchange.pointee.route, case .forward(let forward) = route.pointee.action else { return nil }
-        return forward.retry
+        return forward.pointee.retry
     }
 
     /// Settles the rules of a request once its route is known.
-    func settleRules(_ exchange: ExchangePlace, _ forward: Forward, _ view: RequestView) {
-        var policy = forward.retry
+    func settleRules(_ exchange: ExchangePlace, _ forward: UnsafePointer<Forward>, _ view: RequestView) {
+        var policy = forward.pointee.retry
         var isOwn = false
         if let extras = exchange.pointee.extras {
             let asked = extras.pointee.asked
@@ -44,7 +44,7 @@ extension Worker {
             if asked.asksForRetries || asked.perTryTimeout != nil {
                 isOwn = true
                 policy.adopt(asked)
-                if let limit = asked.timeout ?? (forward.timeout > 0 ? forward.timeout : nil),
+                if let limit = asked.timeout ?? (forward.pointee.timeout > 0 ? forward.pointee.timeout : nil),
                     policy.perTryTimeout >= limit
                 {
                     policy.perTryTimeout = 0
@@ -58,9 +58,9 @@ extension Worker {
         if isOwn { extras(exchange).pointee.retry = policy }
         if isOwn ? policy.judgesEveryAnswer : policy.examinesAll { exchange.pointee.flags.insert(.judgesEveryAnswer) }
         if policy.perTryIdleTimeout > 0 { exchange.pointee.flags.insert(.hasTryIdleTimeout) }
-        if let rules = forward.extras?.pointee.hashRules, !rules.isEmpty { settleHash(exchange, rules, view) }
-        if forward.extras?.pointee.internalRedirect != nil { exchange.pointee.flags.insert(.followsRedirects) }
-        if forward.extras?.pointee.replayLimit != nil { exchange.pointee.flags.insert(.hasReplayLimit) }
+        if let rules = forward.pointee.extras?.pointee.hashRules, !rules.isEmpty { settleHash(exchange, rules, view) }
+        if forward.pointee.extras?.pointee.internalRedirect != nil { exchange.pointee.flags.insert(.followsRedirects) }
+        if forward.pointee.extras?.pointee.replayLimit != nil { exchange.pointee.flags.insert(.hasReplayLimit) }
     }
 
     /// Whether an answer has a field that the request named as a reason to try again.
@@ -76,10 +76,10 @@ extension Worker {
     // MARK: Times of a try
 
     /// When the present try is over, if nothing comes of it.
-    func tryDeadline(_ exchange: ExchangePlace, _ forward: Forward) -> UInt64 {
+    func tryDeadline(_ exchange: ExchangePlace, _ forward: UnsafePointer<Forward>) -> UInt64 {
         let own = exchange.pointee.extras?.pointee.retry
-        let whole = own?.perTryTimeout ?? forward.retry.perTryTimeout
-        let silence = own?.perTryIdleTimeout ?? forward.retry.perTryIdleTimeout
+        let whole = own?.perTryTimeout ?? forward.pointee.retry.perTryTimeout
+        let silence = own?.perTryIdleTimeout ?? forward.pointee.retry.perTryIdleTimeout
         return min(Self.after(now, whole), Self.after(now, silence))
     }
 
@@ -109,7 +109,7 @@ extension Worker {
     @inline(__always)
     func replayLimit(_ exchange: ExchangePlace) -> Int {
         guard exchange.pointee.flags.contains(.hasReplayLimit), let route = exchange.pointee.route,
-            case .forward(let forward) = route.pointee.action, let limit = forward.extras?.pointee.replayLimit
+            case .forward(let forward) = route.pointee.action, let limit = forward.pointee.extras?.pointee.replayLimit
         else { return Limits.replay }
         return limit &+ 1024
     }
@@ -146,17 +146,19 @@ extension Worker {
     }
 
     /// Tells the endpoint which try this is.
-    func tellAttempt(_ exchange: ExchangePlace, _ forward: Forward) {
-        if forward.addsAttemptCount {
+    func tellAttempt(_ exchange: ExchangePlace, _ forward: UnsafePointer<Forward>) {
+        if forward.pointee.addsAttemptCount {
             replaceField(exchange, "x-envoy-attempt-count", UInt64(exchange.pointee.attempts))
         }
         // What is left of the whole time, where no try has a time of its own.
-        let perTry = exchange.pointee.extras?.pointee.retry?.perTryTimeout ?? forward.retry.perTryTimeout
+        let perTry = exchange.pointee.extras?.pointee.retry?.perTryTimeout ?? forward.pointee.retry.perTryTimeout
         if perTry == 0, exchange.pointee.routeDeadline != .max, exchange.pointee.routeDeadline > now {
             let rest = (exchange.pointee.routeDeadline &- now) / 1_000_000
             replaceField(exchange, "x-envoy-expected-rq-timeout-ms", max(1, rest), onlyIfPresent: true)
         }
-        if forward.extras?.pointee.tellsTimeoutRetries ?? false, exchange.pointee.flags.contains(.followsTimeout) {
+        if forward.pointee.extras?.pointee.tellsTimeoutRetries ?? false,
+            exchange.pointee.flags.contains(.followsTimeout)
+        {
             exchange.pointee.flags.remove(.followsTimeout)
             replaceField(exchange, "x-envoy-is-timeout-retry", nil)
         }

@@ -67,7 +67,7 @@ extension Worker {
     func writeNewCookies(_ exchange: ExchangePlace, _ place: DownstreamPlace, _ writer: inout ByteWriter) {
         guard let wanted = exchange.pointee.extras?.pointee.newCookies, wanted != 0,
             let route = exchange.pointee.route, case .forward(let forward) = route.pointee.action,
-            let rules = forward.extras?.pointee.hashRules
+            let rules = forward.pointee.extras?.pointee.hashRules
         else { return }
         for index in 0..<rules.count where wanted & (1 << UInt32(index)) != 0 {
             guard let tail = rules[index].cookieTail else { continue }

@@ -105,16 +105,16 @@ extension Worker {
         case .routeName: if let route = exchange.pointee.route { writer.put(route.pointee.name) }
         case .protocolName: writer.put(exchange.pointee.flags.contains(.isHTTP10) ? "HTTP/1.0" : "HTTP/1.1")
         case .responseCode: writer.put(decimal: UInt64(exchange.pointee.status))
-        case .responseFlags: writer.put(exchange.pointee.responseFlags.text)
+        case .responseFlags: writer.put(string: exchange.pointee.responseFlags.text)
         case .connectionID: writer.put(decimal: place.pointee.id)
         case .attempts: writer.put(decimal: UInt64(max(1, exchange.pointee.attempts)))
-        case .serverName: if let name = place.pointee.tls?.serverName { writer.put(name) }
+        case .serverName: if let name = place.pointee.tls?.serverName { writer.put(string: name) }
         case .startTime:
             let time = exchange.pointee.startedAt &+ wallOffset
             writer.put(
-                CalendarTime.text(nanoseconds: time, pattern: part.bytes.isEmpty ? nil : part.bytes.text)
+                string: CalendarTime.text(nanoseconds: time, pattern: part.bytes.isEmpty ? nil : part.bytes.text)
             )
-        case .hostname: writer.put(Self.hostname)
+        case .hostname: writer.put(string: Self.hostname)
         case .requestHeader: putField(part, sources.request, &writer)
         case .formatted, .formattedWithRequest:
             guard let object = part.bytes.start else { return }

@@ -56,7 +56,7 @@ extension Worker {
             writer.put(Self.code(flags))
             if rule.hasFlags {
                 writer.put("; ")
-                writer.put(flags.text)
+                writer.put(string: flags.text)
             }
             writer.put("\"")
         }

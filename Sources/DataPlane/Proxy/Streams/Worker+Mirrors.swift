@@ -10,7 +10,7 @@ extension Worker {
     /// Makes the copies that the route wants, from the request as it is about to be sent.
     func makeShadows(
         _ exchange: ExchangePlace,
-        _ forward: Forward,
+        _ forward: UnsafePointer<Forward>,
         _ mirrors: ArenaArray<Mirror>,
         _ facts: RequestFacts
     ) -> [ShadowHandle] {
@@ -43,10 +43,10 @@ extension Worker {
         }
     }
 
-    private func limitShadow(_ index: Int32, _ forward: Forward) {
+    private func limitShadow(_ index: Int32, _ forward: UnsafePointer<Forward>) {
         let shadow = exchanges.pointer(index)
         shadow.pointee.requestEndedAt = now
-        shadow.pointee.routeDeadline = Self.after(now, forward.timeout)
+        shadow.pointee.routeDeadline = Self.after(now, forward.pointee.timeout)
     }
 
     /// The index of the copy; nil when there is no room for it.
@@ -122,7 +122,7 @@ extension Worker {
     /// Gives a piece of the original's body to its copies.
     func feedShadows(_ exchange: ExchangePlace, _ bytes: UnsafeMutableRawPointer, _ step: Body.Step) {
         guard let shadows = exchange.pointee.extras?.pointee.shadows, !shadows.isEmpty else { return }
-        var forward: Forward?
+        var forward: UnsafePointer<Forward>?
         if case .forward(let found)? = exchange.pointee.route?.pointee.action { forward = found }
         for handle in shadows {
             guard let shadow = exchanges.find(handle.exchange, generation: handle.generation) else { continue }

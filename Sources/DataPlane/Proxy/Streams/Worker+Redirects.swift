@@ -15,7 +15,7 @@ extension Worker {
         _ memory: UnsafeMutableRawPointer
     ) -> Bool {
         guard let route = exchange.pointee.route, case .forward(let forward) = route.pointee.action,
-            let rule = forward.extras?.pointee.internalRedirect, rule.statuses.contains(Int(status)),
+            let rule = forward.pointee.extras?.pointee.internalRedirect, rule.statuses.contains(Int(status)),
             (exchange.pointee.extras?.pointee.redirects ?? 0) < rule.limit,
             exchange.pointee.requestBody.isComplete, !exchange.pointee.flags.contains(.isNotReplayable),
             !exchange.pointee.record.isEmpty, let chain = downstreams.pointer(exchange.pointee.downstream).pointee.chain

@@ -225,7 +225,7 @@ extension Worker {
         exchange.pointee.requestEndedAt = now
         exchange.pointee.bodyDeadline = .max
         guard let route = exchange.pointee.route, case .forward(let forward) = route.pointee.action else { return }
-        let timeout = exchange.pointee.extras?.pointee.timeout ?? forward.timeout
+        let timeout = exchange.pointee.extras?.pointee.timeout ?? forward.pointee.timeout
         if timeout > 0, exchange.pointee.state != .responding {
             exchange.pointee.routeDeadline = min(exchange.pointee.routeDeadline, now &+ timeout)
         }

@@ -12,11 +12,11 @@ extension Worker {
         _ exchange: ExchangePlace,
         _ chain: ChainPlace,
         _ route: UnsafePointer<Route>,
-        _ forward: Forward
+        _ forward: UnsafePointer<Forward>
     ) -> Bool {
-        if forward.addsAttemptCount { dropField(Self.run("x-envoy-attempt-count"), facts.base) }
+        if forward.pointee.addsAttemptCount { dropField(Self.run("x-envoy-attempt-count"), facts.base) }
         var size = head.length + 1024
-        if forward.rewritesPath || forward.extras != nil || !route.pointee.requestEdits.isEmpty
+        if forward.pointee.rewritesPath || forward.pointee.extras != nil || !route.pointee.requestEdits.isEmpty
             || exchange.pointee.weighted != nil
         {
             size += 8192
@@ -43,18 +43,18 @@ extension Worker {
         _ facts: RequestFacts,
         _ exchange: ExchangePlace,
         _ route: UnsafePointer<Route>,
-        _ forward: Forward,
+        _ forward: UnsafePointer<Forward>,
         _ writer: inout ByteWriter
     ) {
         writer.put(facts.view.method)
         writer.put(byte: 0x20)
-        if forward.rewritesPath {
+        if forward.pointee.rewritesPath {
             let room = UnsafeMutableRawBufferPointer(
                 start: writer.base + writer.count,
                 count: max(0, writer.capacity - writer.count)
             )
             var sink = ByteSink(room)
-            if forward.writeRewrittenPath(facts.view, matched: route.pointee.path, into: &sink) {
+            if forward.pointee.writeRewrittenPath(facts.view, matched: route.pointee.path, into: &sink) {
                 writer.overflowed = writer.overflowed || sink.overflowed
                 writer.count += sink.overflowed ? 0 : sink.count
             }
@@ -64,7 +64,7 @@ extension Worker {
             writer.put(facts.target)
         }
         writer.put(" HTTP/1.1\r\nhost: ")
-        if let rewrite = forward.extras?.pointee.hostRewritePath {
+        if let rewrite = forward.pointee.extras?.pointee.hostRewritePath {
             var sink = ByteSink(
                 UnsafeMutableRawBufferPointer(
                     start: writer.base + writer.count,
@@ -85,11 +85,11 @@ extension Worker {
         _ facts: RequestFacts,
         _ exchange: ExchangePlace,
         _ chain: ChainPlace,
-        _ forward: Forward,
+        _ forward: UnsafePointer<Forward>,
         _ writer: inout ByteWriter
     ) {
         if !chain.pointee.suppressesEnvoyFields {
-            if forward.rewritesPath {
+            if forward.pointee.rewritesPath {
                 writer.put("x-envoy-original-path: ")
                 writer.put(facts.target)
                 writer.endLine()
@@ -107,10 +107,10 @@ extension Worker {
             if let extras = exchange.pointee.extras, extras.pointee.timeout != nil || extras.pointee.retry != nil {
                 writeExpectedTimeout(extras, forward, &writer)
             } else {
-                writer.put(forward.expectedTimeout)
+                writer.put(forward.pointee.expectedTimeout)
             }
         }
-        if forward.addsAttemptCount { writer.put("x-envoy-attempt-count: 1\r\n") }
+        if forward.pointee.addsAttemptCount { writer.put("x-envoy-attempt-count: 1\r\n") }
         if exchange.pointee.extras?.pointee.isInternal ?? false { writer.put("x-envoy-internal: true\r\n") }
         if chain.pointee.traces { writeTrace(exchange, chain, &writer) }
         if chain.pointee.repeatsRequestID { rememberRequestID(exchange, writer) }
@@ -118,11 +118,11 @@ extension Worker {
 
     private func writeExpectedTimeout(
         _ extras: UnsafeMutablePointer<ExchangeExtras>,
-        _ forward: Forward,
+        _ forward: UnsafePointer<Forward>,
         _ writer: inout ByteWriter
     ) {
-        let perTry = extras.pointee.retry?.perTryTimeout ?? forward.retry.perTryTimeout
-        let time = perTry > 0 ? perTry : extras.pointee.timeout ?? forward.timeout
+        let perTry = extras.pointee.retry?.perTryTimeout ?? forward.pointee.retry.perTryTimeout
+        let time = perTry > 0 ? perTry : extras.pointee.timeout ?? forward.pointee.timeout
         guard time >= 1_000_000 else { return }
         writer.put("x-envoy-expected-rq-timeout-ms: ")
         writer.put(decimal: time / 1_000_000)
@@ -162,12 +162,14 @@ extension Worker {
         return ByteRun(start: name.start, count: name.count + port.count)
     }
 
-    private func host(_ facts: RequestFacts, _ exchange: ExchangePlace, _ forward: Forward) -> ByteRun {
+    private func host(_ facts: RequestFacts, _ exchange: ExchangePlace, _ forward: UnsafePointer<Forward>) -> ByteRun {
         if let weighted = exchange.pointee.weighted, let host = weighted.pointee.hostRewrite { return host }
-        if let name = forward.extras?.pointee.hostRewriteHeader, let host = facts.view.value(of: name), !host.isEmpty {
+        if let name = forward.pointee.extras?.pointee.hostRewriteHeader, let host = facts.view.value(of: name),
+            !host.isEmpty
+        {
             return host
         }
-        return forward.hostRewrite ?? facts.view.authority
+        return forward.pointee.hostRewrite ?? facts.view.authority
     }
 
     /// Names the chosen endpoint in Host (`auto_host_rewrite`): the second line of the request that is about to be sent.
@@ -303,19 +305,23 @@ extension Worker {
         _ exchange: ExchangePlace,
         _ route: UnsafePointer<Route>
     ) -> Bool {
-        guard case .forward(let forward) = route.pointee.action, forward.appendsForwardedHost else { return false }
+        guard case .forward(let forward) = route.pointee.action, forward.pointee.appendsForwardedHost else {
+            return false
+        }
         return rewritesHost(facts, exchange, forward)
     }
 
     /// Whether a field of the request says what the host is to be.
-    private func namesHost(_ facts: RequestFacts, _ forward: Forward) -> Bool {
-        guard let name = forward.extras?.pointee.hostRewriteHeader else { return false }
+    private func namesHost(_ facts: RequestFacts, _ forward: UnsafePointer<Forward>) -> Bool {
+        guard let name = forward.pointee.extras?.pointee.hostRewriteHeader else { return false }
         return !(facts.view.value(of: name) ?? .empty).isEmpty
     }
 
-    private func rewritesHost(_ facts: RequestFacts, _ exchange: ExchangePlace, _ forward: Forward) -> Bool {
-        forward.hostRewrite != nil || forward.autoHostRewrite || namesHost(facts, forward)
-            || forward.extras?.pointee.hostRewritePath != nil
+    private func rewritesHost(_ facts: RequestFacts, _ exchange: ExchangePlace, _ forward: UnsafePointer<Forward>)
+        -> Bool
+    {
+        forward.pointee.hostRewrite != nil || forward.pointee.autoHostRewrite || namesHost(facts, forward)
+            || forward.pointee.extras?.pointee.hostRewritePath != nil
             || exchange.pointee.weighted?.pointee.hostRewrite != nil
     }
 

@@ -290,10 +290,18 @@ extension Worker {
             case .forward: return forward(facts, exchangeIndex, exchange, chain, route, body, count)
             case .redirect(let redirect):
                 chain.pointee.tally.pointee.count(.rqDirectResponse)
-                return redirectClient(redirect, facts, route.pointee.path, exchangeIndex, exchange, body, count)
+                return redirectClient(redirect.pointee, facts, route.pointee.path, exchangeIndex, exchange, body, count)
             case .direct(let direct):
                 chain.pointee.tally.pointee.count(.rqDirectResponse)
-                return reject(exchangeIndex, exchange, body, count, status: direct.status, nil, content: direct.body)
+                return reject(
+                    exchangeIndex,
+                    exchange,
+                    body,
+                    count,
+                    status: direct.pointee.status,
+                    nil,
+                    content: direct.pointee.body
+                )
             case .notFound:
                 exchange.pointee.responseFlags.insert(.noCluster)
                 return reject(exchangeIndex, exchange, body, count, status: 503, "the route does not forward")
@@ -355,11 +363,13 @@ extension Worker {
         _ count: Int
     ) -> Int {
         guard case .forward(let forward) = route.pointee.action else { return 0 }
-        if exchange.pointee.flags.contains(.wantsUpgrade), !(forward.allowsWebSocket ?? chain.pointee.allowsWebSocket) {
+        if exchange.pointee.flags.contains(.wantsUpgrade),
+            !(forward.pointee.allowsWebSocket ?? chain.pointee.allowsWebSocket)
+        {
             chain.pointee.tally.pointee.count(.downstreamRqWsOnNonWsRoute)
             return reject(exchangeIndex, exchange, body, count, status: 403, "WebSocket is not allowed on this route")
         }
-        let connect = forward.extras?.pointee.connect ?? (chain.pointee.allowsConnect ? .passOn : .refuse)
+        let connect = forward.pointee.extras?.pointee.connect ?? (chain.pointee.allowsConnect ? .passOn : .refuse)
         if exchange.pointee.method == .connect, connect == .refuse {
             return reject(exchangeIndex, exchange, body, count, status: 403, "CONNECT is not allowed on this route")
         }
@@ -371,23 +381,23 @@ extension Worker {
                 exchange,
                 body,
                 count,
-                status: forward.clusterNotFoundStatus,
+                status: forward.pointee.clusterNotFoundStatus,
                 "the route's cluster is not configured"
             )
         }
         exchange.pointee.cluster = cluster
         hold(cluster)
-        exchange.pointee.priority = forward.priority
+        exchange.pointee.priority = forward.pointee.priority
         if cluster.pointee.readsDestination { readDestination(exchange, cluster, facts.view) }
-        if exchange.pointee.extras != nil || forward.retry.isSpecial || forward.extras != nil {
+        if exchange.pointee.extras != nil || forward.pointee.retry.isSpecial || forward.pointee.extras != nil {
             settleRules(exchange, forward, facts.view)
         }
-        if let idle = forward.idleTimeout { exchange.pointee.idleTimeout = idle }
-        if exchange.pointee.flags.contains(.isGRPC), let rule = forward.extras?.pointee.callTimeout {
+        if let idle = forward.pointee.idleTimeout { exchange.pointee.idleTimeout = idle }
+        if exchange.pointee.flags.contains(.isGRPC), let rule = forward.pointee.extras?.pointee.callTimeout {
             settleCallTimeout(exchange, rule, facts.view)
         }
         let duration =
-            exchange.pointee.extras?.pointee.callDuration ?? forward.maxStreamDuration
+            exchange.pointee.extras?.pointee.callDuration ?? forward.pointee.maxStreamDuration
             ?? chain.pointee.maxStreamDuration
         if duration > 0 { exchange.pointee.routeDeadline = min(exchange.pointee.routeDeadline, now &+ duration) }
         if cluster.pointee.dropPerMillion > 0, UInt32(random.next() % 1_000_000) < cluster.pointee.dropPerMillion {
@@ -422,7 +432,7 @@ extension Worker {
             return reject(exchangeIndex, exchange, body, count, status: 431, "the head would be too large to forward")
         }
         // An internal redirect starts from the client's own request.
-        if chain.pointee.logs, forward.extras?.pointee.internalRedirect == nil { recordForwarded(exchange) }
+        if chain.pointee.logs, forward.pointee.extras?.pointee.internalRedirect == nil { recordForwarded(exchange) }
         var taken = 0
         if !exchange.pointee.requestBody.isComplete {
             taken = takeFirstBody(exchange, body, count)
@@ -433,7 +443,7 @@ extension Worker {
         } else {
             requestBecameWhole(exchange)
         }
-        guard let extras = forward.extras, !extras.pointee.mirrors.isEmpty else {
+        guard let extras = forward.pointee.extras, !extras.pointee.mirrors.isEmpty else {
             if downstreams.pointer(exchange.pointee.downstream).pointee.isStream,
                 !exchange.pointee.requestBody.isComplete
             {
@@ -455,7 +465,9 @@ extension Worker {
         return true
     }
 
-    private func cluster(for forward: Forward, _ facts: RequestFacts, _ exchange: ExchangePlace) -> ClusterPlace? {
+    private func cluster(for forward: UnsafePointer<Forward>, _ facts: RequestFacts, _ exchange: ExchangePlace)
+        -> ClusterPlace?
+    {
         if exchange.pointee.extras != nil, let drawn = exchange.filterRun?.pointee.cluster {
             return cluster(at: drawn, exchange)
         }
@@ -463,14 +475,15 @@ extension Worker {
     }
 
     /// The number of the request's cluster; what a draw among several gave is noted in the exchange.
-    func drawCluster(_ forward: Forward, _ facts: RequestFacts, _ exchange: ExchangePlace) -> Int32 {
+    func drawCluster(_ forward: UnsafePointer<Forward>, _ facts: RequestFacts, _ exchange: ExchangePlace) -> Int32 {
         let index: Int32
         var point = random.next()
-        if let name = forward.extras?.pointee.drawHeader, let number = facts.view.value(of: name)?.decimal, number >= 0
+        if let name = forward.pointee.extras?.pointee.drawHeader, let number = facts.view.value(of: name)?.decimal,
+            number >= 0
         {
             point = UInt64(number)
         }
-        switch forward.choice.draw(facts.view, random: point) {
+        switch forward.pointee.choice.draw(facts.view, random: point) {
         case .cluster(let fixed): index = fixed
         case .weighted(let entry):
             exchange.pointee.weighted = entry

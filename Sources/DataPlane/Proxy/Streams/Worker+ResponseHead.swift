@@ -54,7 +54,9 @@ extension Worker {
     }
 
     func writeAttempts(_ exchange: ExchangePlace, _ route: UnsafePointer<Route>, _ writer: inout ByteWriter) {
-        guard case .forward(let forward) = route.pointee.action, forward.addsAttemptCountToResponse else { return }
+        guard case .forward(let forward) = route.pointee.action, forward.pointee.addsAttemptCountToResponse else {
+            return
+        }
         writer.put("x-envoy-attempt-count: ")
         writer.put(decimal: UInt64(exchange.pointee.attempts))
         writer.endLine()

@@ -103,12 +103,12 @@ struct ClusterState {
     }
 
     @inline(__always)
-    func take(_ resource: BreakerResource, _ priority: Priority) -> Bool {
+    mutating func take(_ resource: BreakerResource, _ priority: Priority) -> Bool {
         priority == .normal ? normal.take(resource) : high.take(resource)
     }
 
     @inline(__always)
-    func giveBack(_ resource: BreakerResource, _ priority: Priority) {
+    mutating func giveBack(_ resource: BreakerResource, _ priority: Priority) {
         if priority == .normal { normal.giveBack(resource) } else { high.giveBack(resource) }
     }
 

@@ -118,7 +118,9 @@ extension Worker {
         guard let route = exchange.pointee.route, case .forward(let forward) = route.pointee.action else { return }
         // While the client still sends, the wait is not the endpoint's fault.
         exchange.pointee.tryDeadline = exchange.pointee.requestBody.isComplete ? tryDeadline(exchange, forward) : .max
-        if forward.autoHostRewrite, slot >= 0 { rewriteHost(exchange, cluster.pointee.targets[Int(slot)].hostname) }
+        if forward.pointee.autoHostRewrite, slot >= 0 {
+            rewriteHost(exchange, cluster.pointee.targets[Int(slot)].hostname)
+        }
         if exchange.pointee.attempts > 1 { tellAttempt(exchange, forward) }
         if exchange.pointee.extras != nil {
             tellCallTimeout(exchange)

@@ -59,21 +59,24 @@ struct ByteWriter {
             return
         }
         var digits = 1
-        var rest = value / 10
-        while rest > 0 {
-            digits += 1
-            rest /= 10
+        var bound: UInt64 = 10
+        while digits < 20, value >= bound {
+            digits &+= 1
+            bound = digits == 20 ? .max : bound &* 10
         }
-        rest = value
-        for offset in stride(from: digits - 1, through: 0, by: -1) {
+        var rest = value
+        var offset = count &+ digits
+        repeat {
+            offset &-= 1
+            let next = rest / 10
             base.storeBytes(
-                of: 0x30 &+ UInt8(truncatingIfNeeded: rest % 10),
-                toByteOffset: count + offset,
+                of: 0x30 &+ UInt8(truncatingIfNeeded: rest &- next &* 10),
+                toByteOffset: offset,
                 as: UInt8.self
             )
-            rest /= 10
-        }
-        count += digits
+            rest = next
+        } while rest > 0
+        count &+= digits
     }
 
     /// Lower-case hexadecimal digits without leading zeros.
@@ -98,7 +101,7 @@ struct ByteWriter {
         count += digits
     }
 
-    mutating func put(_ text: String) {
+    mutating func put(string text: String) {
         var copy = text
         copy.withUTF8 { if let start = $0.baseAddress { put(start, $0.count) } }
     }

@@ -89,6 +89,8 @@ final class Worker: @unchecked Sendable {
 
     /// By index of the snapshot.
     var listeners: [ListenerState?] = []
+    /// Any of them has access logs of its own.
+    var logsListeners = false
     var clusters: [ClusterPlace?] = []
     /// Clusters that are no longer configured and wait for their last connection.
     var retired: [ClusterPlace] = []

@@ -65,6 +65,11 @@ package struct EndpointSet {
         return slots[Int(slot)]
     }
 
+    /// Whether a slot's endpoint belongs to the set. Mutating for speed alone: asked in place, the set is not copied.
+    package mutating func isPresent(_ slot: Int32) -> Bool {
+        slot >= 0 && Int(slot) < slots.count && slots[Int(slot)].isPresent
+    }
+
     /// The slot of an endpoint, or nil. Scans: for updates and tests.
     package func slot(of id: UInt64) -> Int32? {
         guard let found = slots.firstIndex(where: { $0.id == id && id != 0 }) else { return nil }

@@ -196,6 +196,14 @@ package final class Arena: @unchecked Sendable {
         return ArenaArray(start: UnsafePointer(typed), count: values.count)
     }
 
+    /// The place of a value, for as long as the arena lives.
+    package func place<Element: BitwiseCopyable>(_ value: Element) -> UnsafePointer<Element> {
+        let memory = reserve(MemoryLayout<Element>.size, alignment: MemoryLayout<Element>.alignment)
+        let typed = memory.bindMemory(to: Element.self, capacity: 1)
+        typed.initialize(to: value)
+        return UnsafePointer(typed)
+    }
+
     private func reserve(_ size: Int, alignment: Int) -> UnsafeMutableRawPointer {
         if let start = free {
             let aligned = start.alignedUp(toMultipleOf: alignment)

@@ -36,10 +36,11 @@ public struct Route: BitwiseCopyable, Sendable {
         public static let noCertificate = Demands(rawValue: 4)
     }
 
-    public enum Action: BitwiseCopyable, Sendable {
-        case forward(Forward)
-        case redirect(Redirect)
-        case direct(DirectResponse)
+    public enum Action: BitwiseCopyable, @unchecked Sendable {
+        /// In the configuration's arena: it is read in place, since it is long and every request reads it many times.
+        case forward(UnsafePointer<Forward>)
+        case redirect(UnsafePointer<Redirect>)
+        case direct(UnsafePointer<DirectResponse>)
         /// A route for others (`non_forwarding_action`): the proxy answers 503.
         case notFound
     }
