@@ -226,15 +226,15 @@ def nghttpx_command(program, folder, values, profile, ports):
         "--no-ocsp", "--no-server-push", *front, back, str(folder / "bench.key"), str(folder / "bench.pem")]
 
 
-def start_proxy(name, folder, origins, environment=None, profile="", cores=PROXY_CORE, workers=1):
-    """A running proxy with its `ports`, or None when it is not installed or does not run this profile."""
+def start_proxy(name, folder, origins, environment=None, profile="", cores=PROXY_CORE, workers=1, under=()):
+    """A running proxy with its `ports`, or None when it is not installed or does not run this profile; `under` another program."""
     ports = {key: free_port() for key in ("port", "h2", "tls", "tcp")}
     command = command_of(name, folder, origins, ports, profile)
     if command is None:
         return None
     if workers > 1:
         command[command.index("--concurrency") + 1] = str(workers)
-    proxy = Process(f"{name}{profile}", command, cores, folder, environment)
+    proxy = Process(f"{name}{profile}", [*under, *command], cores, folder, environment)
     proxy.port, proxy.ports = ports["port"], ports
     try:
         wait_for(proxy.port, proxy)

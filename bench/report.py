@@ -1,6 +1,7 @@
 """Turns results into the table on the terminal and the page in docs/."""
 
 import json
+import pathlib
 
 TITLES = {"weft": "weft-proxy", "nginx": "nginx", "haproxy": "HAProxy", "nghttpx": "nghttpx", "envoy": "Envoy"}
 
@@ -114,7 +115,7 @@ def page(results, shop, pods):
         latency_table(results),
         "## System calls · allocations" + (" · instructions" if counts_instructions(results) else "") + " per request",
         "System calls by strace and allocations by a preloaded counter, each in a run of its own. Envoy's allocator cannot be counted"
-        " that way." + ("" if counts_instructions(results) else " This machine does not count instructions."),
+        " that way." + (" Instructions are those in user space, by `bench/instructions`." if counts_instructions(results) else ""),
         deep_table(results),
         "## Memory and large configurations",
         resources_table(results),
@@ -130,6 +131,9 @@ def page(results, shop, pods):
         text += " the pods run `sleep`, so that what is counted is Weft's own. Times are those of a watcher of the API. The client for"
         text += " latencies sends one request at a time on a kept connection to an nginx in a pod."
         parts += ["## Pods", text, figures_table(pods)]
+    notes = pathlib.Path(__file__).resolve().parent / "notes.md"
+    if notes.exists():
+        parts.append(notes.read_text().strip())
     return "\n\n".join(parts) + "\n"
 
 

@@ -134,21 +134,6 @@ def system_calls(proxy, scenario, origins, seconds=2):
     return sum(calls.values()) / max(1, requests), {k: round(v / max(1, requests), 3) for k, v in calls.items() if v > requests * 0.005}
 
 
-def instructions(proxy, scenario, origins, seconds=2):
-    """Instructions in user space per request; None where the machine does not count them."""
-    pids = ",".join(map(str, proxy.pids()))
-    command = ["perf", "stat", "-x,", "-e", "instructions:u", "-p", pids]
-    try:
-        counter = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    except OSError:
-        return None
-    time.sleep(0.2)
-    requests = run_load(proxy, scenario, seconds, origins)[0] if counter.poll() is None else 0
-    counter.send_signal(2)
-    found = re.search(r"^(\d+),", counter.communicate(timeout=30)[1], re.M)
-    return int(found.group(1)) / requests if found and requests else None
-
-
 def allocations(name, scenario, folder, origins, seconds=2):
     """Allocations per request at steady state, counted by a preloaded library; None where it cannot count."""
     library = folder / "malloc_count.so"
