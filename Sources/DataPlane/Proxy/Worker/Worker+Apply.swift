@@ -22,6 +22,7 @@ extension Worker {
             places = places.filter { used.contains($0.key) }
         }
         letGo(old)
+        settleKeys(snapshot)
         control.post(.applied(worker: number, generation: snapshot.generation))
     }
 

@@ -169,6 +169,9 @@ final class Worker: @unchecked Sendable {
     var admissions: [Int32: AdmissionController] = [:]
     /// Keys for tokens that came from a cluster, or are on their way.
     var remoteKeys: [RemoteKeySource: RemoteKeys] = [:]
+    /// Those that are fetched before they are wanted.
+    var eagerKeys: Set<RemoteKeySource> = []
+    var keysTimer = TimerID.none
     /// By the numbers of `FilterStatBook`.
     var filterNumbers: [Int64] = []
     /// What filters made of the present piece of a body.
@@ -238,6 +241,7 @@ final class Worker: @unchecked Sendable {
         sweepTimer = loop.timers.make(token: Token(.workerTimer, 0, generation: 0).raw)
         acceptTimer = loop.timers.make(token: Token(.workerTimer, 1, generation: 0).raw)
         drainTimer = loop.timers.make(token: Token(.workerTimer, 2, generation: 0).raw)
+        keysTimer = loop.timers.make(token: Token(.workerTimer, 9, generation: 0).raw)
         loop.timers.set(sweepTimer, Instant(nanoseconds: now &+ Limits.sweepInterval))
         lagTimer = loop.timers.make(token: Token(.workerTimer, 3, generation: 0).raw)
         lagDue = now &+ Limits.sweepInterval
@@ -298,6 +302,7 @@ final class Worker: @unchecked Sendable {
         case .workerTimer:
             switch token.index {
             case 0: sweep()
+            case 9: refreshKeys()
             case 1: resumeAccepting()
             case 3: measureLag()
             default: cutRemaining()
@@ -362,7 +367,6 @@ final class Worker: @unchecked Sendable {
         updateWallClock()
         sweepOutliers()
         retryListeners()
-        refreshKeys()
         metrics.set(.bufferBytes, Int64(buffers.bytesInUse))
     }
 }

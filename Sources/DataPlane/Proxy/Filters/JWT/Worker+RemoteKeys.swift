@@ -87,6 +87,7 @@ extension Worker {
             entry.failedAt = now
             countFilter(source.failed)
         }
+        if source.isEager { refreshKeys() }
         let waiting = entry.waiting
         entry.waiting = []
         for (index, generation) in waiting {
@@ -94,29 +95,40 @@ extension Worker {
         }
     }
 
-    /// Fetches what has to be there before it is wanted; called about once a second.
-    func refreshKeys() {
-        for source in eagerKeys() {
-            let entry = remoteKeys[source]
-            guard !(entry?.isFetching ?? false) else { continue }
-            if let entry {
-                let isDue = entry.keys == nil || now >= entry.fetchedAt &+ source.lifetime
-                guard isDue, entry.failedAt == 0 || now >= entry.failedAt &+ source.pause else { continue }
-            }
-            fetchKeys(source)
-        }
+    /// A new configuration: what it names no more is forgotten, what it wants beforehand is fetched.
+    func settleKeys(_ snapshot: Snapshot) {
+        let sources = Self.keySources(snapshot)
+        guard !sources.isEmpty || !remoteKeys.isEmpty else { return }
+        remoteKeys = remoteKeys.filter { sources.contains($0.key) || $0.value.isFetching }
+        eagerKeys = sources.filter(\.isEager)
+        refreshKeys()
     }
 
-    /// The sources that the present configuration wants fetched beforehand.
-    private func eagerKeys() -> Set<RemoteKeySource> {
+    /// Fetches what has to be there before it is wanted, as soon as it is due.
+    func refreshKeys() {
+        var next = UInt64.max
+        for source in eagerKeys {
+            var due = now
+            if let entry = remoteKeys[source] {
+                guard !entry.isFetching else { continue }
+                if entry.keys != nil { due = entry.fetchedAt &+ source.lifetime }
+                if entry.failedAt > 0 { due = max(due, entry.failedAt &+ source.pause) }
+            }
+            if due <= now { due = fetchKeys(source) ? .max : now &+ max(1_000_000, source.pause) }
+            next = min(next, due)
+        }
+        guard next != .max else { return }
+        loop.timers.set(keysTimer, Instant(nanoseconds: next))
+    }
+
+    /// All sources of keys that a configuration names.
+    private static func keySources(_ snapshot: Snapshot) -> Set<RemoteKeySource> {
         var found: Set<RemoteKeySource> = []
-        for case let listener? in current.pointee.snapshot.listeners {
+        for case let listener? in snapshot.listeners {
             for chain in listener.chains + (listener.defaultChain.map { [$0] } ?? []) {
                 guard case .http(let http) = chain.filter, let filters = http.settings.filters else { continue }
                 for case .tokens(let settings) in filters.steps.map(\.kind) {
-                    for case .remote(let source) in settings.takeUnretainedValue().sources where source.isEager {
-                        found.insert(source)
-                    }
+                    for case .remote(let source) in settings.takeUnretainedValue().sources { found.insert(source) }
                 }
             }
         }
