@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -37,6 +38,15 @@ def free_ports(names):
         for one in sockets.values():
             one.bind(("127.0.0.1", 0))
         return {name: one.getsockname()[1] for name, one in sockets.items()}
+
+
+def quiet_port():
+    """A free port that no outgoing connection is given: for tests that need many at once, on a machine that is busy."""
+    while True:
+        port = random.randrange(10_000, 19_000)
+        with contextlib.suppress(OSError), socket.socket() as one:
+            one.bind(("127.0.0.1", port))
+            return port
 
 
 # --- Configuration ---------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 
 import envoykit
-from proxykit import (Client, Origin, Proxy, cluster, eventually, free_port, http_filter, listener, route)
+from proxykit import (Client, Origin, Proxy, cluster, eventually, quiet_port, http_filter, listener, route)
 
 TYPES = "type.googleapis.com/envoy.extensions."
 
@@ -79,7 +79,7 @@ def run(kind, folder):
     ports, listeners, seen = {}, [], {}
 
     def add(name, routes=None, **more):
-        ports[name] = free_port()
+        ports[name] = quiet_port()
         listeners.append(listener(ports[name], http_filter(routes or [route()], **more), name=name))
 
     for transformation in ("OVERWRITE", "APPEND_IF_ABSENT", "PASS_THROUGH"):
@@ -103,14 +103,14 @@ def run(kind, folder):
         {"header": {"key": "x-gone", "value": "%REQ(x-none)%"}}])])
     quiet = http_filter([route()])
     quiet["typed_config"]["http_filters"][0]["typed_config"]["suppress_envoy_headers"] = True
-    ports["quiet"] = free_port()
+    ports["quiet"] = quiet_port()
     listeners.append(listener(ports["quiet"], quiet, name="quiet"))
     add("timed")
     hosts = [{"name": "b", "domains": ["b.example"], "routes": [route()]}]
     for name, more in {"any-port": {"ignore_port_in_host_matching": True}, "own-port": {}}.items():
         made = http_filter([], virtual_hosts=hosts)
         made["typed_config"]["route_config"].update(more)
-        ports[name] = free_port()
+        ports[name] = quiet_port()
         listeners.append(listener(ports[name], made, name=name))
     policy = {"retry_on": "5xx", "num_retries": 3, "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.002s"}}
     previous = {"name": "previous", "typed_config": {"@type": TYPES + "retry.host.previous_hosts.v3.PreviousHostsPredicate"}}

@@ -12,7 +12,7 @@ import tempfile
 import pytest
 
 import envoykit
-from proxykit import (DEADLINE, Client, Origin, Proxy, cluster, eventually, free_port, http_filter, listener, program,
+from proxykit import (DEADLINE, Client, Origin, Proxy, cluster, eventually, quiet_port, http_filter, listener, program,
                       route, tcp_filter)
 
 TYPES = "type.googleapis.com/envoy.extensions."
@@ -89,7 +89,7 @@ def custom(name, **more):
 def clients_and_logs(kind, folder):
     """Who the client is, what scheme it has, and when requests and connections are logged."""
     address = "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"
-    ports = {name: free_port() for name in ("custom", "hops", "cidrs", "scheme", "starts", "plain", "relay", "dead")}
+    ports = {name: quiet_port() for name in ("custom", "hops", "cidrs", "scheme", "starts", "plain", "relay", "dead")}
 
     def manager(name, routes=None, **more):
         return listener(ports[name], http_filter(routes or [route()], **more), name=name)
@@ -117,7 +117,7 @@ def clients_and_logs(kind, folder):
             listener(ports["dead"], tcp_filter("dead"), name="dead", access_log=log(folder, "dead", connection)),
         ]
         quick = ["--file-flush-interval-msec", "50"] if kind is envoykit.Envoy else []
-        with kind(listeners, [cluster("origin", origin.port), cluster("dead", free_port())], *quick):
+        with kind(listeners, [cluster("origin", origin.port), cluster("dead", quiet_port())], *quick):
             ask(ports["custom"], x_client="7.7.7.7")
             ask(ports["custom"], x_client="nobody", x_forwarded_for="1.1.1.1, 2.2.2.2")
             ask(ports["custom"])
@@ -156,7 +156,7 @@ def test_clients_schemes_and_lines_of_logs():
 def destinations(kind, folder):
     """ORIGINAL_DST where a header says, and with another port."""
     del folder
-    ports = [free_port() for _ in range(3)]
+    ports = [quiet_port() for _ in range(3)]
     def original(name, **more):
         return {"name": name, "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED", "connect_timeout": "1s",
                 "original_dst_lb_config": more}
@@ -193,7 +193,7 @@ def test_destinations_that_a_header_names():
 def secrets(kind, folder, certs):
     """TLS whose certificates and trust are secrets of the bootstrap."""
     del folder
-    port, relay = free_port(), free_port()
+    port, relay = quiet_port(), quiet_port()
 
     def pair(name):
         return {"certificate_chain": {"filename": str(certs / f"{name}.pem")},
@@ -246,3 +246,62 @@ def test_secrets_that_do_not_fit_are_refused(tmp_path, change, words):
         "secrets": [{"name": "trust", "validation_context": {"system_root_certs": {}}}]}}))
     done = subprocess.run([program(), "--mode", "validate", "-c", path], capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 1 and words in done.stderr + done.stdout
+
+
+def templates(kind, folder):
+    """Paths that are matched and rewritten by templates."""
+    del folder
+    port = quiet_port()
+
+    def matched(template, name, rewrite=None):
+        action = {"cluster": "origin"}
+        if rewrite:
+            action["path_rewrite_policy"] = {"name": "rewrite", "typed_config": {
+                "@type": TYPES + "path.rewrite.uri_template.v3.UriTemplateRewriteConfig", "path_template_rewrite": rewrite}}
+        return {"match": {"path_match_policy": {"name": "match", "typed_config": {
+            "@type": TYPES + "path.match.uri_template.v3.UriTemplateMatchConfig", "path_template": template}}},
+            "route": action, "response_headers_to_add": [{"header": {"key": "x-route", "value": name}}]}
+
+    routes = [matched("/swap/{one}/{two}", "swap", "/{two}/{one}/end"), matched("/rest/{head}/{tail=**}", "rest", "/{tail}"),
+              matched("/form/{part=a/*/c}/x.{kind}", "form", "/{kind}/{part}"), matched("/plain/*/files", "plain"),
+              matched("/video/**.m4s", "video"), route()]
+
+    def answering(peer):
+        while True:
+            head, _ = peer.request()
+            peer.answer(head.split(b" ")[1])
+
+    def seen(path):
+        with Client(port) as client:
+            client.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
+            status, fields, body = client.response()
+            return status, dict(fields).get("x-route"), body.decode()
+
+    with Origin(answering) as origin, kind(
+            [listener(port, http_filter(routes, normalize_path=True))], [cluster("origin", origin.port)]):
+        return [seen(path) for path in (
+            "/swap/a/b", "/swap/a/b?q=1", "/swap/a", "/swap/a/b/c", "/swap//b", "/rest/a/b/c", "/rest/a/", "/form/a/b/c/x.y",
+            "/form/a/b/d/x.y", "/plain/a/files", "/plain/a/b/files", "/plain/a.b-c/files/", "/video/1/2.m4s", "/video/1/2.mp4")]
+
+
+def test_paths_by_templates():
+    theirs, ours = both(templates)
+    assert ours == theirs
+    assert ours[0] == (200, "swap", "/b/a/end")
+
+
+@pytest.mark.parametrize("template,rewrite,words", [
+    ("a", None, "begins with /"), ("/{a}/{a}", None, "twice"), ("/**/*", None, "** has to be the last"),
+    ("/{a", None, "{ without }"), ("/{9}", None, "a letter first"), ("/a?b", None, "may not stand here"),
+    ("/{a}", "/{b}", "no such name"), ("/{a}", "{a}", "begins with /"), (None, "/{a}", "has to be matched by path_match_policy")])
+def test_templates_that_are_none_are_refused(tmp_path, template, rewrite, words):
+    match = {"prefix": "/"} if template is None else {"path_match_policy": {"name": "match", "typed_config": {
+        "@type": TYPES + "path.match.uri_template.v3.UriTemplateMatchConfig", "path_template": template}}}
+    action = {"cluster": "origin"} if rewrite is None else {"cluster": "origin", "path_rewrite_policy": {
+        "name": "rewrite", "typed_config": {"@type": TYPES + "path.rewrite.uri_template.v3.UriTemplateRewriteConfig",
+                                            "path_template_rewrite": rewrite}}}
+    path = tmp_path / "bootstrap.json"
+    path.write_text(json.dumps({"static_resources": {
+        "listeners": [listener(0, http_filter([{"match": match, "route": action}]))], "clusters": [cluster("origin", 1)]}}))
+    done = subprocess.run([program(), "--mode", "validate", "-c", path], capture_output=True, text=True, timeout=DEADLINE)
+    assert done.returncode == 1 and words in done.stderr + done.stdout, done.stderr

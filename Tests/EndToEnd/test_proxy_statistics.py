@@ -6,7 +6,7 @@ import re
 import pytest
 
 import envoykit
-from proxykit import (DEADLINE, Origin, Proxy, cluster, eventually, free_port, http_filter, listener, route,
+from proxykit import (DEADLINE, ROOT, Origin, Proxy, cluster, eventually, free_port, http_filter, listener, route,
                       tcp_filter)
 
 # What is counted in another way here; docs/envoy.md says how.
@@ -119,3 +119,20 @@ def test_connections_tries_and_routes_are_counted(ours):
     assert 'envoy_vhost_vcluster_upstream_rq{envoy_response_code="404",envoy_virtual_cluster="missing",' in page
     assert re.search(r'^envoy_cluster_upstream_cx_length_ms_bucket\{envoy_cluster_name="origin",le="0.5"\} \d+$', page,
                      re.M)
+
+
+def test_every_metric_that_the_list_of_limits_names_is_there(ours):
+    """The second and third columns of docs/limits.md, as far as they are the proxy's."""
+    values, page = ours
+    text = (ROOT / "docs" / "limits.md").read_text().split("## API server")[0]
+    families = set(re.findall(r"^# TYPE (\w+)", page, re.M))
+    series = set(re.findall(r'^\w+\{[^}]*?(\w+="\w+")', page, re.M)) | set(re.findall(r'(\w+="\w+")', page))
+    missing = []
+    for name, labels in re.findall(r"`([a-z0-9_]+_total|buffer_bytes|upstream_connections_idle)(\{[^}`]*\})?`", text):
+        missing += [name] if name not in families and name != "http2_NAME_total" else []
+        missing += [f"{name}{labels}" for label in re.findall(r'\w+="\w+"', labels) if label not in series]
+    for label in re.findall(r'`(?:\{)?(\w+="\w+")\}?`', text):
+        missing += [label] if label not in series else []
+    for name in re.findall(r"`((?:inbound|outbound|stream|header)_[a-z_]*(?:flood|errors|overflow))`", text):
+        missing += [name] if f"http2_{name}_total" not in families else []
+    assert not missing

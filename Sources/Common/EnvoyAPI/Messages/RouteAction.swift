@@ -7,6 +7,7 @@ extension Envoy {
         package var clusterNotFoundResponseCode: RouteAction.ClusterNotFoundResponseCode
         package var prefixRewrite: String
         package var regexRewrite: RegexMatchAndSubstitute?
+        package var pathRewritePolicy: PathRewritePolicy?
         package var hostRewriteSpecifier: HostRewriteSpecifier?
         package var appendXForwardedHost: Bool
         /// nil is 15 s, 0 none.
@@ -46,6 +47,7 @@ extension Envoy {
             clusterNotFoundResponseCode: RouteAction.ClusterNotFoundResponseCode = .serviceUnavailable,
             prefixRewrite: String = "",
             regexRewrite: RegexMatchAndSubstitute? = nil,
+            pathRewritePolicy: PathRewritePolicy? = nil,
             hostRewriteSpecifier: HostRewriteSpecifier? = nil,
             appendXForwardedHost: Bool = false,
             timeout: Duration? = nil,
@@ -64,6 +66,7 @@ extension Envoy {
             self.clusterNotFoundResponseCode = clusterNotFoundResponseCode
             self.prefixRewrite = prefixRewrite
             self.regexRewrite = regexRewrite
+            self.pathRewritePolicy = pathRewritePolicy
             self.hostRewriteSpecifier = hostRewriteSpecifier
             self.appendXForwardedHost = appendXForwardedHost
             self.timeout = timeout
@@ -109,6 +112,7 @@ extension Envoy {
             schema.field(20, "cluster_not_found_response_code", \.clusterNotFoundResponseCode, .enumeration)
             schema.field(5, "prefix_rewrite", \.prefixRewrite, .string, [.headerValue])
             schema.optional(32, "regex_rewrite", \.regexRewrite, .message)
+            schema.optional(41, "path_rewrite_policy", \.pathRewritePolicy, .message)
             schema.oneof("host_rewrite_specifier")
             schema.choice(
                 6,
@@ -174,7 +178,7 @@ extension Envoy {
             )
             schema.unsupported(
                 """
-                metadata_match=4 path_rewrite_policy=41 path_rewrite=45 flush_timeout=42
+                metadata_match=4 path_rewrite=45 flush_timeout=42
                 retry_policy_typed_config=33 cors=17
                 internal_redirect_action=26 max_internal_redirects=31
                 hedge_policy=27

@@ -334,6 +334,8 @@ extension Envoy {
             case safeRegex(RegexMatcher)
             /// Every CONNECT request, and no other.
             case connectMatcher(ConnectMatcher)
+            /// A template with names for parts of the path.
+            case pathMatchPolicy(PathMatchPolicy)
         }
 
         package init(
@@ -393,7 +395,11 @@ extension Envoy {
             schema.repeated(17, "cookies", \.cookies, .message)
             schema.optional(8, "grpc", \.grpc, .message)
             schema.optional(11, "tls_context", \.tlsContext, .message)
-            schema.unsupported("path_match_policy=15", of: "path_specifier")
+            schema.choice(15, "path_match_policy", of: "path_specifier", \.pathSpecifier, .message) {
+                .pathMatchPolicy($0)
+            } get: {
+                if case .pathMatchPolicy(let value) = $0 { value } else { nil }
+            }
             schema.unsupported("dynamic_metadata=13 filter_state=16")
         }
     }

@@ -11,6 +11,10 @@ extension RouteCompiler {
     ) -> UnsafePointer<ForwardExtras>? {
         var extras = ForwardExtras()
         var isUsed = false
+        if let policy = message.pathRewritePolicy {
+            extras.pathRewrite = templateRewrite(policy, owner)
+            isUsed = true
+        }
         if let rewrite = message.regexRewrite {
             if !message.prefixRewrite.isEmpty { context.report("regex_rewrite: excludes prefix_rewrite") }
             extras.pathRewrite = context.at("regex_rewrite") { patternRewrite(rewrite) }

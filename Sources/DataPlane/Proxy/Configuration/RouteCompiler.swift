@@ -154,6 +154,10 @@ struct RouteCompiler {
         case .safeRegex(let regex):
             (route.path.kind, route.path.pattern) = (.pattern, context.at("safe_regex") { pattern(regex) })
         case .connectMatcher: route.path.kind = .connect
+        case .pathMatchPolicy(let policy):
+            (route.path.kind, route.path.pattern) = (
+                .pattern, template(policy).flatMap { compile($0.expression, "path_match_policy") }
+            )
         case nil: break
         }
         if let fraction = message.runtimeFraction { route.fractionPerMillion = share(fraction) }
