@@ -66,7 +66,13 @@ def run(kind):
                 with Client(small) as second:
                     seen["second"] = second.is_closed()
             name = f"listener.127.0.0.1_{small}.downstream_cx_overflow"
-            seen["overflow"] = proxy.admin(f"/stats?filter={name}").split(": ")[1].strip()
+
+            def refused():
+                return proxy.admin(f"/stats?filter={name}").split(": ")[1].strip()
+
+            # Envoy counts after it has closed.
+            eventually(lambda: refused() != "0")
+            seen["overflow"] = refused()
     return seen
 
 
