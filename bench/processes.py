@@ -226,12 +226,13 @@ def nghttpx_command(program, folder, values, profile, ports):
         "--no-ocsp", "--no-server-push", *front, back, str(folder / "bench.key"), str(folder / "bench.pem")]
 
 
-def start_proxy(name, folder, origins, environment=None, profile="", cores=PROXY_CORE, workers=1, under=()):
+def start_proxy(name, folder, origins, environment=None, profile="", cores=PROXY_CORE, workers=1, under=(), options=()):
     """A running proxy with its `ports`, or None when it is not installed or does not run this profile; `under` another program."""
     ports = {key: free_port() for key in ("port", "h2", "tls", "tcp")}
     command = command_of(name, folder, origins, ports, profile)
     if command is None:
         return None
+    command = [*command, *options]
     if workers > 1:
         command[command.index("--concurrency") + 1] = str(workers)
     proxy = Process(f"{name}{profile}", [*under, *command], cores, folder, environment)

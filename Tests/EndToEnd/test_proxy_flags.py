@@ -15,7 +15,7 @@ def run(*arguments):
 
 
 @pytest.mark.parametrize("arguments, said", [
-    (["--component-log-level", "x:debug"], "use --log-level"), (["--restart-epoch", "1"], "no hot restart"),
+    (["--component-log-level", "x:debug"], "use --log-level"), (["--restart-epoch", "1"], "under --supervise"),
     (["--drain-strategy", "never"], "gradual or immediate"), (["--base-id", "x"], "must be a number"),
     (["--allow-unknown-fields"], "always errors"), (["--no-such-flag"], "unknown option --no-such-flag"),
 ])

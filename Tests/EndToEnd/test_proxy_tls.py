@@ -620,3 +620,53 @@ def test_nginx_as_an_endpoint_sees_the_certificate_and_the_name(made, tmp_path):
     finally:
         process.terminate()
         process.wait(10)
+
+
+# --- Every kind of certificate at every kind of listener ----------------------------------------------------------------
+
+URI, DNS = ({"san_type": kind, "matcher": {"exact": text}} for kind, text in (("URI", SHOP), ("DNS", "shop.example")))
+# What a listener asks for, and which of the certificates below it lets in.
+LISTENERS = {
+    "asks for nothing": (None, False, "nobody shop web two expired alien server-use authority signing odd"),
+    "wants one that is trusted": ((), False, "nobody shop web odd"),
+    "demands one that is trusted": ((), True, "shop web odd"),
+    "wants one id": ((URI,), False, "nobody shop"),
+    "demands one id": ((URI,), True, "shop"),
+    "demands one name": ((DNS,), True, "web"),
+    "demands one of both": ((URI, DNS), True, "shop web"),
+}
+CERTIFICATES = "nobody shop web two expired alien server-use authority signing odd".split()
+
+
+@pytest.fixture(scope="module")
+def doors(made):
+    """A port for each kind of listener."""
+    made.leaf("web", "DNS:shop.example")
+    made.leaf("two", "URI:" + SHOP + ",URI:spiffe://td/other")
+    made.leaf("expired", "URI:" + SHOP, dates="-days -1")
+    made.leaf("server-use", "URI:" + SHOP, use="serverAuth")
+    made.leaf("authority", "URI:" + SHOP, authority="TRUE")
+    made.leaf("signing", "URI:" + SHOP, more="keyUsage=digitalSignature,keyCertSign")
+    made.leaf("odd", "URI:spiffe://td/ns/shop/sa/Web")
+    ports, listeners = {}, []
+    for name, (matchers, requires, _) in LISTENERS.items():
+        ports[name] = free_port()
+        common = {} if matchers is None else trusting(made, *matchers)
+        tls = server_tls(made.pair("server"), require_client_certificate=requires, common=common)
+        listeners.append(listener(ports[name], name=name, filter_chains=[chain(http_filter([route()]), transport_socket=tls)]))
+    contexts = {pair: context_for(made, None if pair == "nobody" else pair) for pair in CERTIFICATES}
+    with Origin(serving()) as origin, Proxy(listeners, [cluster("origin", origin.port)]):
+        yield ports, contexts, origin
+
+
+@pytest.mark.parametrize("name", LISTENERS)
+def test_every_certificate_at_every_listener(doors, name):
+    ports, contexts, origin = doors
+    let_in = set()
+    for pair, context in contexts.items():
+        before = len(origin.bytes)
+        with contextlib.suppress(OSError):
+            if ask(ports[name], context).startswith(b"HTTP/1.1 200"):
+                let_in.add(pair)
+        assert pair in let_in or len(origin.bytes) == before, "no byte of a refused client goes on"
+    assert let_in == set(LISTENERS[name][2].split())

@@ -23,7 +23,7 @@ final class AdminServer: EventHandler {
     private var key: HandlerKey?
     var log: AdminLog?
 
-    /// - Parameter sharesPort: the next proxy's admin may listen on the same port while this one ends.
+    /// Listens; `sharesPort`: the next proxy's admin may listen on the same port while this one ends.
     init(
         _ address: Address,
         loop: HandlerLoop,

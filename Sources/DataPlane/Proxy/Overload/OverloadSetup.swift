@@ -35,9 +35,8 @@ struct OverloadSetup: Sendable {
         return setup
     }
 
-    /// The setup of a configuration. Without actions of its own the standard ones hold.
-    ///
-    /// - Parameter budget: bytes of memory that the process may use.
+    /// The setup of a configuration. Without actions of its own the standard ones hold. The budget: bytes of memory that the
+    /// process may use.
     static func compile(
         _ message: Envoy.OverloadManager?,
         memory budget: UInt64

@@ -31,12 +31,12 @@ final class ProxySupervisor: EventHandler {
 
     /// A proxy that lives shorter than this after its start dies quickly, milliseconds.
     private static let quick: UInt64 = 1000
-    /// Pauses before the starts after quick deaths: from this, doubled each time, up to that; milliseconds.
-    private static let pauses: (first: UInt64, most: UInt64) = (100, 5000)
+    /// Pauses before the starts after the third quick death in a row: from this, doubled each time, up to that; milliseconds.
+    private static let pauses: (first: UInt64, most: UInt64) = (100, 1000)
     /// A new proxy that does not serve in this time is given up, milliseconds.
     private static let patience: UInt64 = 60_000
 
-    /// - Parameter words: the command line without the program's name.
+    /// Works until asked to end; `words`: the command line without the program's name.
     static func run(_ words: [String], level: LogLevel) -> Int32 {
         let log = ProcessLog(level: level)
         do throws(SystemError) {
@@ -181,8 +181,8 @@ final class ProxySupervisor: EventHandler {
         let lived = Instant.read().nanoseconds &- child.startedAt.nanoseconds
         quickDeaths = lived < Self.quick * 1_000_000 ? quickDeaths + 1 : 0
         log.error("the proxy ended, it is started again", ["pid": "\(child.pid)", "ending": ending.text])
-        guard quickDeaths > 0 else { return start() }
-        let pause = min(Self.pauses.first << UInt64(min(quickDeaths - 1, 10)), Self.pauses.most)
+        guard quickDeaths > 2 else { return start() }
+        let pause = min(Self.pauses.first << UInt64(min(quickDeaths - 3, 10)), Self.pauses.most)
         restartAt = Instant.read().advanced(byMilliseconds: pause)
     }
 

@@ -22,7 +22,9 @@ extension Worker {
         var elements: [String] = []
         for uri in session.ownCertificate?.identity.uris ?? [] { elements.append("By=\(quoted(uri.text))") }
         if let digest = session.peerDigest { elements.append("Hash=\(digest)") }
-        if rule.parts.contains(.certificate) { elements.append("Cert=\"\(percentEncoded(session.peerText(chain: false)))\"") }
+        if rule.parts.contains(.certificate) {
+            elements.append("Cert=\"\(percentEncoded(session.peerText(chain: false)))\"")
+        }
         if rule.parts.contains(.chain) { elements.append("Chain=\"\(percentEncoded(session.peerText(chain: true)))\"") }
         if rule.parts.contains(.subject) { elements.append("Subject=\"\(inQuotes(peer.identity.subject))\"") }
         if rule.parts.contains(.uri) {

@@ -38,7 +38,7 @@ package struct OverloadPolicy: Sendable, Equatable {
 
     package init(_ rules: [Rule]) { self.rules = rules }
 
-    /// - Parameter pressures: by the names of resources; 1 = the resource is used up.
+    /// The levels at pressures by the names of resources; 1 = the resource is used up.
     package func levels(_ pressures: [String: Double]) -> OverloadLevels {
         var levels = OverloadLevels()
         for rule in rules {
