@@ -100,8 +100,8 @@ def test_they_are_those_of_envoy(ours):
     different = {name: (ours[0][name], theirs[name]) for name in sorted(shared) if ours[0][name] != theirs[name]}
     assert not different, "\n".join(f"{name}: ours {one}, Envoy's {two}" for name, (one, two) in different.items())
     # Whatever has a value there and is counted here has its name and its labels.
-    families = set(re.findall(r"^(envoy_\w+)\{", page, re.M))
-    mine = set(re.findall(r"^(envoy_\w+)\{", ours[1], re.M))
+    kinds = r"^(envoy_(?:cluster|http|listener|tcp|vhost)_\w+)\{"
+    families, mine = (set(re.findall(kinds, text, re.M)) for text in (page, ours[1]))
     assert sorted(mine - families - {"envoy_cluster_upstream_rq_drop_overload"}) == []
 
 
