@@ -80,7 +80,7 @@ private func describe(_ route: Envoy.Route) -> String {
         case .path(let path): path
         case .pathSeparatedPrefix(let prefix): "\(prefix)/*"
         case .safeRegex(let regex): "~\(regex.regex)"
-        case .connectMatcher, nil: "?"
+        default: "?"
         }
     let target =
         switch route.action {
