@@ -363,3 +363,119 @@ def test_questions_about_health(run):
     finally:
         run.proxy.post("/healthcheck/ok")
     assert run.get("health", "/plain")[0] == 200
+
+
+# --- rbac -------------------------------------------------------------------------------------------------------------
+
+def policy(permissions, principals=({"any": True},)):
+    return {"permissions": list(permissions), "principals": list(principals)}
+
+
+@served("rbac")
+def rbac():
+    def own(prefix, action, rule, who=({"any": True},), shadow=False):
+        rules = {"action": action, "policies": {"the rule": policy([rule], who)}}
+        config = {"shadow_rules" if shadow else "rules": rules}
+        return route(prefix=prefix, typed_per_filter_config={"rbac": typed("rbac.v3.RBACPerRoute", rbac=config)})
+
+    def path(text):
+        return {"url_path": {"path": {"prefix": text}}}
+
+    def header(name, value):
+        return {"header": {"name": name, "string_match": {"exact": value}}}
+    near, far = {"address_prefix": "127.0.0.0", "prefix_len": 8}, {"address_prefix": "10.0.0.0", "prefix_len": 8}
+    return chain(
+        step("rbac", "rbac.v3.RBAC", rules={"action": "DENY", "policies": {"secret": policy([path("/secret")])}}),
+        step("more", "rbac.v3.RBAC", rules_stat_prefix="more", rules={"policies": {
+            "b": policy([{"not_rule": header("x-bad", "1")}])}}, shadow_rules={"policies": {"none": policy([path("/nothing")])}}),
+        routes=[
+            own("/header", "ALLOW", {"and_rules": {"rules": [header("x-a", "1"), {"or_rules": {"rules": [
+                header(":method", "GET"), header("x-b", "2")]}}]}}),
+            own("/near", "ALLOW", {"any": True}, [{"and_ids": {"ids": [
+                {"direct_remote_ip": near}, {"remote_ip": near}, {"not_id": {"source_ip": far}}]}}]),
+            own("/far", "ALLOW", {"any": True}, [{"or_ids": {"ids": [{"direct_remote_ip": far}, {"remote_ip": far}]}}]),
+            own("/known", "ALLOW", {"any": True}, [{"authenticated": {}}]),
+            own("/here", "ALLOW", {"destination_ip": near}),
+            own("/port", "ALLOW", {"destination_port_range": {"start": 1, "end": 80}}),
+            own("/log", "LOG", header("x-a", "1")),
+            own("/shadow", "DENY", {"any": True}, shadow=True),
+            route(prefix="/open", typed_per_filter_config={"rbac": typed("rbac.v3.RBACPerRoute")}),
+            route()],
+        stat_prefix="access")
+
+
+def test_who_may_do_what(run):
+    status, fields, body = run.get("rbac", "/secret/thing")
+    assert (status, body) == (403, b"RBAC: access denied")
+    if not run.is_envoy:
+        assert fields["x-weft-reason"] == "rbac_access_denied_matched_policy[secret]"
+    statuses = {path: run.get("rbac", path)[0] for path in (
+        "/", "/near", "/far", "/known", "/here", "/port", "/log", "/shadow", "/open", "/header")}
+    assert statuses == {"/": 200, "/near": 200, "/far": 403, "/known": 403, "/here": 200, "/port": 403, "/log": 200,
+                        "/shadow": 200, "/open": 200, "/header": 403}
+    assert run.get("rbac", "/header", "x-a: 1\r\n")[0] == 200
+    assert run.get("rbac", "/header", "x-a: 1\r\n", "DELETE")[0] == 403
+    assert run.get("rbac", "/header", "x-a: 1\r\nx-b: 2\r\n", "DELETE")[0] == 200
+    assert run.get("rbac", "/", "x-bad: 1\r\n")[0] == 403
+    assert run.get("rbac", "/near", "x-forwarded-for: 10.0.0.1\r\n")[0] == 403
+    names = ["rbac.allowed", "rbac.denied", "rbac.shadow_denied", "rbac.more.allowed", "rbac.more.denied", "rbac.shadow_allowed"]
+    values = [run.stat(f"http.access.{name}") for name in names]
+    assert values[1] == 7 and values[4] == 1 and values[5] == 0, dict(zip(names, values))
+
+
+def test_a_path_is_judged_in_its_normal_form(run):
+    if run.is_envoy:
+        pytest.skip("a real one normalises only where it is told to")
+    for path in ("/%73ecret", "/a/../secret", "//secret", "/./secret/", "/secret?x"):
+        assert run.get("rbac", path)[0] == 403, path
+
+
+# --- fallback: not Envoy's --------------------------------------------------------------------------------------------
+
+def fallback(**fields):
+    return {"name": "fallback", "typed_config": {"@type": "type.googleapis.com/weft.filters.http.fallback.v3.Fallback", **fields}}
+
+
+def test_a_cluster_that_fails_has_a_stand_in():
+    def flaky(peer):
+        while True:
+            head, body = peer.request()
+            wanted = re.search(rb"/(\d+)", head)
+            peer.answer(b"first", status=f"{int(wanted[1]) if wanted else 200} X")
+    fixed = {"status": 203, "body": "sorry", "content_type": "text/x-sorry", "headers": [{"key": "x-from", "value": "fallback"}]}
+    everything = {"circuit_open": True, "retries_exhausted": True, "no_healthy_endpoint": True, "connect_failure": True,
+                  "timeout": True, "statuses": [500, 418]}
+    with Origin(flaky) as origin, Origin(told) as other:
+        ports = free_ports(["fixed", "other", "both"])
+        dead = free_ports(["dead"])["dead"]
+        routes = [route("empty", "/empty"), route("dead", "/dead"), route("closed", "/closed"),
+                  route({"cluster": "origin", "retry_policy": {"retry_on": "5xx", "num_retries": 1, "retry_back_off": {
+                      "base_interval": "0.001s"}}}, "/retry"), route()]
+        chains = {"fixed": fallback(on=everything, response=fixed), "other": fallback(on=everything, cluster="other"),
+                  "both": fallback(on=everything, cluster="empty", response=fixed)}
+        none = {"circuit_breakers": {"thresholds": [{"max_requests": 0}]}}
+        log = {"name": "log", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+               "log_format": {"text_format_source": {"inline_string": "flags=%RESPONSE_FLAGS% %RESPONSE_CODE%\n"}}}}
+        with proxykit.Proxy(
+                [listener(ports[name], chain(made, routes=routes, stat_prefix=name, access_log=[log]), name=name)
+                 for name, made in chains.items()],
+                [cluster("origin", origin.port), cluster("other", other.port), cluster("empty"), cluster("dead", dead),
+                 cluster("closed", origin.port, **none)]) as proxy:
+            for path in ("/empty", "/dead", "/closed", "/500", "/418"):
+                status, fields, body = proxykit.get(ports["fixed"], path)
+                assert (status, body, fields["x-from"], fields["content-type"]) == (203, b"sorry", "fallback", "text/x-sorry"), path
+                assert fields["x-weft-reason"] == "fallback_response"
+                status, _, body = proxykit.get(ports["other"], path)
+                assert status == 200 and body.startswith(b"GET " + path.encode()), path
+                assert proxykit.get(ports["both"], path)[2] == b"sorry", path
+            # What is not named goes on as it came, and so do bodies.
+            assert proxykit.get(ports["fixed"], "/404")[0] == 404 and proxykit.get(ports["other"], "/200")[2] == b"first"
+            with Client(ports["other"]) as client:
+                client.send(b"POST /500 HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5000)
+                assert client.response()[2].endswith(b"body: 5000")
+            with H2Client(ports["fixed"]) as client:
+                assert client.get("/500").body == b"sorry"
+            assert eventually(lambda: "flags=UO,FB 203" in proxy.text() and "flags=FB 200" in proxy.text()), proxy.text()
+            stats = proxy.admin("/stats?filter=fallback")
+            assert "http.fixed.fallback.response_served: 6" in stats and "http.other.fallback.cluster_tried: 6" in stats
+            assert "http.both.fallback.cluster_failed: 4" in stats and "http.both.fallback.response_served: 5" in stats

@@ -92,6 +92,12 @@ struct FilterCompiler {
         case .cors:
             let filter = CorsFilter(prefix: statPrefix, context)
             add(.cors(.passUnretained(filter)), [.request, .answer], filter)
+        case .rbac(let message):
+            let filter = AccessFilter(message, prefix: statPrefix, context)
+            add(.rbac(.passUnretained(filter)), .request, filter)
+        case .fallback(let message):
+            let rules = FallbackRules(message, prefix: statPrefix, context)
+            add(.fallback(.passUnretained(rules)), .request, rules)
         case .healthCheck(let message):
             let filter = HealthCheckFilter(message, context)
             add(.healthCheck(.passUnretained(filter)), [.request, .answer], filter)
@@ -143,6 +149,9 @@ struct FilterCompiler {
             case .disabled, nil: return RouteFilter(name: name, kind: 0, isDisabled: true, settings: .empty)
             case .buffer(let buffer): return made(.buffer, BufferRules(buffer, prefix: "", context))
             }
+        case .rbac(let message):
+            return made(.rbac, context.at("rbac") { AccessFilter(message.rbac, prefix: "", context) })
+        case .fallback(let message): return made(.fallback, FallbackRules(message, prefix: "", context))
         case .cors(let message): return made(.cors, CorsRules(message, context))
         case .headerMutation(let message): return made(.headerMutation, HeaderMutationRules(message.mutations, context))
         case .compressor(let message): return made(.compressor, CompressorRoute(message))

@@ -19,6 +19,8 @@ struct FilterStep: BitwiseCopyable, Sendable {
         case admission(Unmanaged<AdmissionSettings>)
         case concurrency(Unmanaged<ConcurrencySettings>)
         case session(Unmanaged<SessionSettings>)
+        case rbac(Unmanaged<AccessFilter>)
+        case fallback(Unmanaged<FallbackRules>)
     }
 
     /// What a step takes part in: what it does not name costs it nothing.
@@ -53,6 +55,8 @@ enum RouteFilterKind: UInt8 {
     case rateLimits = 32
     case tokens = 21
     case session = 22
+    case rbac = 5
+    case fallback = 6
 }
 
 /// The filters of a connection manager before its router, in order.
@@ -200,6 +204,8 @@ struct FilterRun {
     var bodyTime: UInt64 = .max
     /// The body of a request that a redirect made: raw, as it stands behind the head.
     var redirected = Buffer()
+    /// What stands in for an answer that does not come.
+    var fallback: FallbackState?
     /// Steps that change the bodies, in the order of their work.
     var requestTransforms: [Int] = []
     var answerTransforms: [Int] = []

@@ -23,6 +23,8 @@ extension Worker {
         case .admission(let settings): return settings._withUnsafeGuaranteedRef { admit($0, pass) }
         case .concurrency(let settings): return settings._withUnsafeGuaranteedRef { admit($0, pass) }
         case .session(let settings): return settings._withUnsafeGuaranteedRef { followSession($0, step, pass) }
+        case .rbac(let filter): return filter._withUnsafeGuaranteedRef { admit($0, step, &pass) }
+        case .fallback(let filter): return filter._withUnsafeGuaranteedRef { prepareFallback($0, step, pass) }
         }
     }
 

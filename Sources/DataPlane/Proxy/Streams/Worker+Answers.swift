@@ -22,6 +22,7 @@ extension Worker {
             closeDownstream(downstreamIndex, place, flags: exchange.pointee.responseFlags)
             return
         }
+        if reason != nil, exchange.pointee.extras != nil, fallsBack(index, exchange) { return }
         releaseUpstream(exchange)
         exchange.pointee.flags.remove(.isSuspended)
         exchange.pointee.status = status

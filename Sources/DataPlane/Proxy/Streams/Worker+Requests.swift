@@ -373,7 +373,7 @@ extension Worker {
         if exchange.pointee.method == .connect, connect == .refuse {
             return reject(exchangeIndex, exchange, body, count, status: 403, "CONNECT is not allowed on this route")
         }
-        guard let cluster = cluster(for: forward, facts, exchange) else {
+        guard var cluster = cluster(for: forward, facts, exchange) else {
             exchange.pointee.responseFlags.insert(.noCluster)
             metrics.count(.noCluster)
             return reject(
@@ -405,18 +405,22 @@ extension Worker {
             exchange.pointee.responseFlags.insert(.dropOverload)
             return reject(exchangeIndex, exchange, body, count, status: 503, "the cluster drops a share of its load")
         }
-        guard takePlaces(exchange, cluster) else {
+        if !takePlaces(exchange, cluster) {
             metrics.count(.breakerRequests)
             tick(cluster, .upstreamRqPendingOverflow)
             exchange.pointee.responseFlags.insert(.upstreamOverflow)
-            return reject(
-                exchangeIndex,
-                exchange,
-                body,
-                count,
-                status: 503,
-                "the cluster's limit of requests is reached"
-            )
+            guard exchange.pointee.extras != nil, let other = otherCluster(exchange), takePlaces(exchange, other)
+            else {
+                return reject(
+                    exchangeIndex,
+                    exchange,
+                    body,
+                    count,
+                    status: 503,
+                    "the cluster's limit of requests is reached"
+                )
+            }
+            cluster = other
         }
         if exchange.pointee.method == .connect, connect == .terminate {
             exchange.pointee.flags.insert(.terminatesConnect)

@@ -198,6 +198,9 @@ extension Worker {
         {
             return
         }
+        if status >= 400, exchange.pointee.extras != nil, fallsBack(exchangeIndex, exchange, status, index, upstream) {
+            return
+        }
         exchange.pointee.status = status
         if exchange.pointee.flags.contains(.isGRPC) { noteCallStatus(exchange, head: memory) }
         exchange.pointee.respondedAt = now

@@ -15,6 +15,8 @@ extension Envoy {
         case admissionControl(AdmissionControl)
         case adaptiveConcurrency(AdaptiveConcurrency)
         case statefulSession(StatefulSession)
+        case rbac(RBACFilter)
+        case fallback(Fallback)
 
         package static let members = AnyMembers<HttpFilterConfig>(
             "HTTP filter",
@@ -61,6 +63,12 @@ extension Envoy {
                 AnyMember(StatefulSession.self, wrap: { .statefulSession($0) }) {
                     if case .statefulSession(let value) = $0 { value } else { nil }
                 },
+                AnyMember(RBACFilter.self, wrap: { .rbac($0) }) {
+                    if case .rbac(let value) = $0 { value } else { nil }
+                },
+                AnyMember(Fallback.self, wrap: { .fallback($0) }) {
+                    if case .fallback(let value) = $0 { value } else { nil }
+                },
             ]
         )
     }
@@ -77,6 +85,8 @@ extension Envoy {
         case rateLimit(RateLimitPerRoute)
         case jwtAuthn(JwtPerRoute)
         case statefulSession(StatefulSessionPerRoute)
+        case rbac(RBACPerRoute)
+        case fallback(Fallback)
 
         package static let members = AnyMembers<RouteFilterConfig>(
             "configuration of a filter for a route",
@@ -110,6 +120,12 @@ extension Envoy {
                 },
                 AnyMember(StatefulSessionPerRoute.self, wrap: { .statefulSession($0) }) {
                     if case .statefulSession(let value) = $0 { value } else { nil }
+                },
+                AnyMember(RBACPerRoute.self, wrap: { .rbac($0) }) {
+                    if case .rbac(let value) = $0 { value } else { nil }
+                },
+                AnyMember(Fallback.self, wrap: { .fallback($0) }) {
+                    if case .fallback(let value) = $0 { value } else { nil }
                 },
             ]
         )
