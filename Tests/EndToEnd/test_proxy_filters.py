@@ -479,3 +479,64 @@ def test_a_cluster_that_fails_has_a_stand_in():
             stats = proxy.admin("/stats?filter=fallback")
             assert "http.fixed.fallback.response_served: 6" in stats and "http.other.fallback.cluster_tried: 6" in stats
             assert "http.both.fallback.cluster_failed: 4" in stats and "http.both.fallback.response_served: 5" in stats
+
+
+# --- local_ratelimit --------------------------------------------------------------------------------------------------
+
+@served("limit")
+def local_limit():
+    kind = "local_ratelimit.v3.LocalRateLimit"
+
+    def bucket(most):
+        return {"max_tokens": most, "tokens_per_fill": 1, "fill_interval": "3600s"}
+    on = {"default_value": always()}
+
+    def own(prefix, most, actions=(), **fields):
+        config = typed(kind, **{"stat_prefix": prefix[1:], "token_bucket": bucket(most), "filter_enabled": on, "filter_enforced": on, **fields})
+        action = {"cluster": "origin", "timeout": "5s"}
+        if actions:
+            action["rate_limits"] = [{"actions": list(actions)}]
+        return route(action, prefix, typed_per_filter_config={"limit": config})
+
+    def entries(**pairs):
+        return {"entries": [{"key": key, "value": value} for key, value in pairs.items()], "token_bucket": bucket(1)}
+    counted = [{"request_headers": {"header_name": "x-user", "descriptor_key": "user"}}]
+    shaped = [{"generic_key": {"descriptor_value": "all"}}, {"destination_cluster": {}}, {"source_cluster": {}}, {"remote_address": {}},
+              {"masked_remote_address": {"v4_prefix_mask_len": 8}},
+              {"header_value_match": {"descriptor_value": "get", "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]}},
+              {"query_parameters": {"query_parameter_name": "q", "descriptor_key": "query"}}]
+    return chain(step("limit", kind, stat_prefix="chain"), routes=[
+        own("/two", 2, response_headers_to_add=[{"header": {"key": "x-limited", "value": "yes"}}], enable_x_ratelimit_headers="DRAFT_VERSION_03"),
+        own("/seen", 1, filter_enforced={"default_value": always(0)},
+            request_headers_to_add_when_not_enforced=[{"header": {"key": "x-limited", "value": "seen"}}]),
+        own("/off", 1, filter_enabled={"default_value": always(0)}),
+        own("/status", 1, status={"code": "ServiceUnavailable"}, rate_limited_as_resource_exhausted=True),
+        own("/users", 100, counted, descriptors=[entries(user="one"), entries(user="two")]),
+        own("/shape", 100, shaped, descriptors=[entries(
+            generic_key="all", destination_cluster="origin", source_cluster="test", remote_address="127.0.0.1",
+            masked_remote_address="127.0.0.0/8", header_match="get", query="5")]),
+        route()], stat_prefix="limit")
+
+
+def test_so_many_requests_pass_in_a_time(run):
+    answers = [run.get("limit", "/two") for _ in range(4)]
+    assert [answer[0] for answer in answers] == [200, 200, 429, 429]
+    _, fields, body = answers[3]
+    assert (body, fields["x-limited"], "x-limited" in answers[0][1]) == (b"local_rate_limited", "yes", False)
+    assert [(answer[1]["x-ratelimit-limit"], answer[1]["x-ratelimit-remaining"]) for answer in answers] == [
+        ("2", "1"), ("2", "0"), ("2", "0"), ("2", "0")]
+    assert [run.stat(f"two.http_local_rate_limit.{name}") for name in ("enabled", "ok", "rate_limited", "enforced")] == [4, 2, 2, 2]
+    seen = [lines(run.get("limit", "/seen")[2]).get("x-limited") for _ in range(2)]
+    assert seen == [None, "seen"] and run.stat("seen.http_local_rate_limit.enforced") == 0
+    assert [run.get("limit", path)[0] for path in ("/off", "/off", "/none", "/none")] == [200] * 4
+    call = "content-type: application/grpc\r\n"
+    assert run.get("limit", "/status")[0] == 200 and run.get("limit", "/status")[0] == 503
+    status, fields, _ = run.get("limit", "/status", call, "POST", body=b"12345")
+    assert (status, fields["grpc-status"]) == (200, "8")
+
+
+def test_requests_are_counted_under_what_they_say(run):
+    def user(name):
+        return run.get("limit", "/users", f"x-user: {name}\r\n" if name else "")[0]
+    assert [user(name) for name in ("one", "one", "two", "two", "three", "three", "")] == [200, 429, 200, 429, 200, 200, 200]
+    assert [run.get("limit", path)[0] for path in ("/shape?q=5", "/shape?q=5", "/shape?q=6", "/shape")] == [200, 429, 200, 200]

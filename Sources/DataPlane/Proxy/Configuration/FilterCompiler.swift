@@ -92,6 +92,9 @@ struct FilterCompiler {
         case .cors:
             let filter = CorsFilter(prefix: statPrefix, context)
             add(.cors(.passUnretained(filter)), [.request, .answer], filter)
+        case .localRateLimit(let message):
+            let filter = LocalRateLimitFilter(message, context)
+            add(.localRateLimit(.passUnretained(filter)), [.request, .answer], filter)
         case .rbac(let message):
             let filter = AccessFilter(message, prefix: statPrefix, context)
             add(.rbac(.passUnretained(filter)), .request, filter)
@@ -149,6 +152,7 @@ struct FilterCompiler {
             case .disabled, nil: return RouteFilter(name: name, kind: 0, isDisabled: true, settings: .empty)
             case .buffer(let buffer): return made(.buffer, BufferRules(buffer, prefix: "", context))
             }
+        case .localRateLimit(let message): return made(.localRateLimit, LocalRateLimitFilter(message, context))
         case .rbac(let message):
             return made(.rbac, context.at("rbac") { AccessFilter(message.rbac, prefix: "", context) })
         case .fallback(let message): return made(.fallback, FallbackRules(message, prefix: "", context))

@@ -20,6 +20,7 @@ struct FilterStep: BitwiseCopyable, Sendable {
         case concurrency(Unmanaged<ConcurrencySettings>)
         case session(Unmanaged<SessionSettings>)
         case rbac(Unmanaged<AccessFilter>)
+        case localRateLimit(Unmanaged<LocalRateLimitFilter>)
         case fallback(Unmanaged<FallbackRules>)
     }
 
@@ -57,6 +58,7 @@ enum RouteFilterKind: UInt8 {
     case session = 22
     case rbac = 5
     case fallback = 6
+    case localRateLimit = 7
 }
 
 /// The filters of a connection manager before its router, in order.

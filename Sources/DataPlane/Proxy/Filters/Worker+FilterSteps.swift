@@ -23,6 +23,8 @@ extension Worker {
         case .admission(let settings): return settings._withUnsafeGuaranteedRef { admit($0, pass) }
         case .concurrency(let settings): return settings._withUnsafeGuaranteedRef { admit($0, pass) }
         case .session(let settings): return settings._withUnsafeGuaranteedRef { followSession($0, step, pass) }
+        case .localRateLimit(let filter):
+            return filter._withUnsafeGuaranteedRef { limitLocally($0, step, &pass) }
         case .rbac(let filter): return filter._withUnsafeGuaranteedRef { admit($0, step, &pass) }
         case .fallback(let filter): return filter._withUnsafeGuaranteedRef { prepareFallback($0, step, pass) }
         }
@@ -36,8 +38,8 @@ extension Worker {
         case .decompressor(let settings): settings._withUnsafeGuaranteedRef { decompressAnswer($0, &pass) }
         case .cors: nameOrigin(step, &pass)
         case .healthCheck(let filter): filter._withUnsafeGuaranteedRef { tellHealth($0, &pass) }
-        case .externalAuthorization, .rateLimit: showAnswerEdits(&pass)
         case .session: tellSession(&pass)
+        case .externalAuthorization, .rateLimit, .localRateLimit: showAnswerEdits(&pass)
         default: break
         }
     }

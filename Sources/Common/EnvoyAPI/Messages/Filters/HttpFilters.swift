@@ -16,6 +16,7 @@ extension Envoy {
         case adaptiveConcurrency(AdaptiveConcurrency)
         case statefulSession(StatefulSession)
         case rbac(RBACFilter)
+        case localRateLimit(LocalRateLimit)
         case fallback(Fallback)
 
         package static let members = AnyMembers<HttpFilterConfig>(
@@ -66,6 +67,9 @@ extension Envoy {
                 AnyMember(RBACFilter.self, wrap: { .rbac($0) }) {
                     if case .rbac(let value) = $0 { value } else { nil }
                 },
+                AnyMember(LocalRateLimit.self, wrap: { .localRateLimit($0) }) {
+                    if case .localRateLimit(let value) = $0 { value } else { nil }
+                },
                 AnyMember(Fallback.self, wrap: { .fallback($0) }) {
                     if case .fallback(let value) = $0 { value } else { nil }
                 },
@@ -86,6 +90,7 @@ extension Envoy {
         case jwtAuthn(JwtPerRoute)
         case statefulSession(StatefulSessionPerRoute)
         case rbac(RBACPerRoute)
+        case localRateLimit(LocalRateLimit)
         case fallback(Fallback)
 
         package static let members = AnyMembers<RouteFilterConfig>(
@@ -123,6 +128,9 @@ extension Envoy {
                 },
                 AnyMember(RBACPerRoute.self, wrap: { .rbac($0) }) {
                     if case .rbac(let value) = $0 { value } else { nil }
+                },
+                AnyMember(LocalRateLimit.self, wrap: { .localRateLimit($0) }) {
+                    if case .localRateLimit(let value) = $0 { value } else { nil }
                 },
                 AnyMember(Fallback.self, wrap: { .fallback($0) }) {
                     if case .fallback(let value) = $0 { value } else { nil }

@@ -148,6 +148,8 @@ extension Envoy {
 
         /// One of these.
         package enum Specifier: Sendable, Equatable {
+            case sourceCluster
+            case maskedRemoteAddress(RateLimitMask)
             case destinationCluster
             case requestHeaders(RateLimitField)
             case queryParameters(RateLimitParameter)
@@ -165,6 +167,16 @@ extension Envoy {
         ) { schema in
             let one = "action_specifier"
             schema.oneof(one, isRequired: true)
+            schema.choice(1, "source_cluster", of: one, \.specifier, Codec<RateLimitSource>.message) { _ in
+                .sourceCluster
+            } get: {
+                if case .sourceCluster = $0 { RateLimitSource() } else { nil }
+            }
+            schema.choice(10, "masked_remote_address", of: one, \.specifier, .message) {
+                .maskedRemoteAddress($0)
+            } get: {
+                if case .maskedRemoteAddress(let value) = $0 { value } else { nil }
+            }
             schema.choice(2, "destination_cluster", of: one, \.specifier, Codec<RateLimitCluster>.message) { _ in
                 .destinationCluster
             } get: {
@@ -201,7 +213,33 @@ extension Envoy {
                 if case .queryParameterValueMatch(let value) = $0 { value } else { nil }
             }
             schema.unsupported("dynamic_metadata=7 metadata=8", of: one, why: "there is no dynamic metadata here")
-            schema.unsupported("source_cluster=1 extension=9 masked_remote_address=10", of: one)
+            schema.unsupported("extension=9", of: one)
+        }
+    }
+
+    /// `envoy.config.route.v3.RateLimit.Action.SourceCluster`
+    package struct RateLimitSource: EnvoyMessage {
+        package init() {}
+
+        package static let schema = MessageSchema<RateLimitSource>(
+            "envoy.config.route.v3.RateLimit.Action.SourceCluster",
+            empty: RateLimitSource()
+        ) { _ in }
+    }
+
+    /// `envoy.config.route.v3.RateLimit.Action.MaskedRemoteAddress`
+    package struct RateLimitMask: EnvoyMessage {
+        package var v4PrefixMaskLen: UInt32?
+        package var v6PrefixMaskLen: UInt32?
+
+        package init() {}
+
+        package static let schema = MessageSchema<RateLimitMask>(
+            "envoy.config.route.v3.RateLimit.Action.MaskedRemoteAddress",
+            empty: RateLimitMask()
+        ) { schema in
+            schema.optional(1, "v4_prefix_mask_len", \.v4PrefixMaskLen, .uint32Value, [.atMost(32)])
+            schema.optional(2, "v6_prefix_mask_len", \.v6PrefixMaskLen, .uint32Value, [.atMost(128)])
         }
     }
 

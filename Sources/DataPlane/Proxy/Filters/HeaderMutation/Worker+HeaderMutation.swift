@@ -31,7 +31,8 @@ extension Worker {
         return rules.mostSpecificWins ? found.reversed() : found
     }
 
-    private func add(
+    /// Adds changes with the values that they have for this request.
+    func add(
         _ edits: ArenaArray<HeaderEdit>,
         _ sources: FieldSources,
         _ exchange: ExchangePlace,

@@ -17,6 +17,9 @@ extension RouteCompiler {
         func key(_ name: String, _ standard: String) -> [UInt8] { Array((name.isEmpty ? standard : name).utf8) }
         switch message.specifier {
         case .destinationCluster: return .destinationCluster
+        case .sourceCluster: return .fixed(Array("source_cluster".utf8), Array(context.nodeCluster.utf8))
+        case .maskedRemoteAddress(let mask):
+            return .maskedAddress(v4: Int(mask.v4PrefixMaskLen ?? 32), v6: Int(mask.v6PrefixMaskLen ?? 128))
         case .remoteAddress: return .remoteAddress
         case .requestHeaders(let field):
             return .header(

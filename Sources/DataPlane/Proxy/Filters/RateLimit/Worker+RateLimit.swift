@@ -38,14 +38,31 @@ extension Worker {
         if rules.isEmpty { rules = settings.rules }
         if rules.isEmpty { rules = routeRules(pass.exchange, own?.host ?? .override) }
         guard !rules.isEmpty else { return [] }
-        var facts = RateLimitFacts(request: pass.facts.view)
-        let client = client(pass.place, pass.facts.view)
-        if client.family != 0 { facts.client = Array(client.host.utf8) }
-        if let cluster = routeCluster(pass.exchange) { facts.cluster = cluster.pointee.name }
+        let facts = limitFacts(pass)
         return rules.filter { $0.stage == settings.stage }.compactMap { $0.descriptor(facts) }
     }
 
-    private func routeRules(_ exchange: ExchangePlace, _ host: Envoy.HostRateLimits) -> [RateLimitRule] {
+    /// What descriptors are made of.
+    func limitFacts(_ pass: FilterPass) -> RateLimitFacts {
+        var facts = RateLimitFacts(request: pass.facts.view)
+        let client = client(pass.place, pass.facts.view)
+        if client.family != 0 { facts.client = Array(client.host.utf8) }
+        facts.network = { v4, v6 in Self.network(client, v4, v6) }
+        if let cluster = routeCluster(pass.exchange) { facts.cluster = cluster.pointee.name }
+        return facts
+    }
+
+    private static func network(_ address: SocketAddress, _ v4: Int, _ v6: Int) -> [UInt8]? {
+        guard address.family != 0 else { return nil }
+        let length = address.isIPv6 ? v6 : v4
+        let masked = address.bytes.enumerated().map { index, byte in
+            byte & ~UInt8(truncatingIfNeeded: 0xFF >> max(0, min(8, length - index * 8)))
+        }
+        let base = masked.withUnsafeBytes { SocketAddress(bytes: $0, port: 0) }
+        return Array("\(base.host)/\(length)".utf8)
+    }
+
+    func routeRules(_ exchange: ExchangePlace, _ host: Envoy.HostRateLimits) -> [RateLimitRule] {
         let filters = routeFilters(exchange)
         var route: [RateLimitRule] = []
         var hosts: [RateLimitRule] = []

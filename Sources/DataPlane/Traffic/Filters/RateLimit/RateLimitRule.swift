@@ -25,6 +25,8 @@ public struct RateLimitFacts {
     public var request: RequestView
     /// The client's address as text; empty: it has none.
     public var client: [UInt8] = []
+    /// The client's network with so many bits as text (`10.0.0.0/8`), where it has an address of that kind.
+    public var network: (_ v4: Int, _ v6: Int) -> [UInt8]? = { _, _ in nil }
     public var cluster: ByteRun = .empty
 
     public init(request: RequestView) { self.request = request }
@@ -37,6 +39,8 @@ public struct RateLimitRule: @unchecked Sendable {
         case fixed([UInt8], [UInt8])
         case destinationCluster
         case remoteAddress
+        /// The network of the client, with so many bits.
+        case maskedAddress(v4: Int, v6: Int)
         case header(ByteRun, key: [UInt8], skipsAbsent: Bool)
         case parameter(ByteRun, key: [UInt8], skipsAbsent: Bool)
         /// With this entry, when all match, or not all.
@@ -73,6 +77,10 @@ public struct RateLimitRule: @unchecked Sendable {
             case .remoteAddress:
                 goesOn = !facts.client.isEmpty
                 entries.append(.init(Array("remote_address".utf8), facts.client))
+            case .maskedAddress(let v4, let v6):
+                let network = facts.network(v4, v6)
+                goesOn = network != nil
+                entries.append(.init(Array("masked_remote_address".utf8), network ?? []))
             case .header(let name, let key, let skips): goesOn = add(key, Self.field(name, facts.request), skips)
             case .parameter(let name, let key, let skips):
                 goesOn = add(key, QueryMatch.value(of: name, in: facts.request.query), skips)
