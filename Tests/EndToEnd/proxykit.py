@@ -40,12 +40,18 @@ def free_ports(names):
         return {name: one.getsockname()[1] for name, one in sockets.items()}
 
 
+GIVEN = set()
+
+
 def quiet_port():
-    """A free port that no outgoing connection is given: for tests that need many at once, on a machine that is busy."""
+    """A free port that no outgoing connection is given, never twice: for tests that need many, on a machine that is busy."""
     while True:
         port = random.randrange(10_000, 19_000)
+        if port in GIVEN:
+            continue
         with contextlib.suppress(OSError), socket.socket() as one:
             one.bind(("127.0.0.1", port))
+            GIVEN.add(port)
             return port
 
 
