@@ -29,6 +29,9 @@ final class ProxyProcess: EventHandler {
     private var settledGeneration: UInt64?
     /// Snapshots that are on their way to the workers, by when they were sent.
     private var onTheWay: [(generation: UInt64, sent: UInt64)] = []
+    /// With so many on their way, what changes further is gathered until workers have caught up.
+    private static let mostOnTheWay = 4
+    private var isHeld = false
     /// From a snapshot's commit until all workers use it.
     private(set) var applyTimes = LatencyHistogram()
     private(set) var health: HealthMonitor?
@@ -218,6 +221,11 @@ final class ProxyProcess: EventHandler {
     private func publish() {
         discovery.refresh()
         names.setRequests(store.nameRequests)
+        guard onTheWay.count < Self.mostOnTheWay else {
+            isHeld = true
+            return
+        }
+        isHeld = false
         let snapshot = store.commit()
         // What is not named any more is not wanted any more.
         if store.changes.wishes { discovery.refresh() }
@@ -248,6 +256,7 @@ final class ProxyProcess: EventHandler {
             applyTimes.observe(nanoseconds: cweft_monotonic() &- first.sent)
             onTheWay.removeFirst()
         }
+        if isHeld { publish() }
         if workers.appliedGeneration > 0 { keeper?.configured() }
         guard !state.isReady, ending == .no, workers.appliedGeneration > 0 else { return }
         guard let settled = settledGeneration, workers.appliedGeneration >= settled else {
