@@ -220,12 +220,12 @@ final class ProxyProcess: EventHandler {
     /// Hands the newest configuration to the workers, if there is a new one.
     private func publish() {
         discovery.refresh()
-        names.setRequests(store.nameRequests)
         guard onTheWay.count < Self.mostOnTheWay else {
             isHeld = true
             return
         }
         isHeld = false
+        names.setRequests(store.nameRequests)
         let snapshot = store.commit()
         // What is not named any more is not wanted any more.
         if store.changes.wishes { discovery.refresh() }

@@ -238,8 +238,10 @@ final class DiscoveryStream: EventHandler {
         var isOpen = true
         withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 16) { room in
             guard let start = room.baseAddress else { return }
-            // Bounded, so that the others have their turn; far above what TLS may hold inside.
-            for _ in 0..<1024 where isOpen {
+            // A storm of changes lets the others have their turn; what TLS holds inside no event tells of.
+            var rounds = 0
+            while isOpen, rounds < 4 || tls?.hasMore == true {
+                rounds += 1
                 let count = tls?.receive(start, room.count) ?? Socket.receive(fd, start, room.count)
                 if count == -Int(EAGAIN) { return }
                 guard count > 0 else {
