@@ -180,9 +180,12 @@ struct DiscoverySession: Sendable {
 
     private func deltaRequest(_ kind: ResourceKind, _ state: Subscription) -> Envoy.DeltaDiscoveryRequest {
         var request = Envoy.DeltaDiscoveryRequest(node: nodeIfDue, typeUrl: kind.typeURL)
-        let wanted = Self.wanted(state)
-        request.resourceNamesSubscribe = wanted.subtracting(state.told).sorted()
-        request.resourceNamesUnsubscribe = state.told.subtracting(wanted).sorted()
+        // An answer alone is frequent, and the names may be many.
+        if state.hasNewNames || !state.hasBegun {
+            let wanted = Self.wanted(state)
+            request.resourceNamesSubscribe = wanted.subtracting(state.told).sorted()
+            request.resourceNamesUnsubscribe = state.told.subtracting(wanted).sorted()
+        }
         if !state.hasBegun { request.initialResourceVersions = state.accepted.mapValues(\.version) }
         if state.mustAnswer {
             request.responseNonce = state.nonce
