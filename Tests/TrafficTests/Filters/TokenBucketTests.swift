@@ -34,14 +34,14 @@ struct TokenBucketTests {
             )
         }
         let both = limits(true)
-        #expect(both.judge([descriptor("a")], now: 5000 * second).isAllowed)
-        #expect(!both.judge([descriptor("a")], now: 5000 * second).isAllowed)
-        #expect(both.judge([descriptor("b")], now: 5000 * second).isAllowed)
-        #expect(!both.judge([], now: 5000 * second).isAllowed)
+        #expect(both.judge([descriptor("a")], now: 5 * second).isAllowed)
+        #expect(!both.judge([descriptor("a")], now: 5 * second).isAllowed)
+        #expect(both.judge([descriptor("b")], now: 5 * second).isAllowed)
+        #expect(!both.judge([], now: 5 * second).isAllowed)
         let apart = limits(false)
-        let verdict = apart.judge([descriptor("a")], now: 5000 * second)
+        let verdict = apart.judge([descriptor("a")], now: 5 * second)
         #expect(verdict.isAllowed && verdict.bucket?.capacity == 1)
-        #expect(apart.judge([], now: 5000 * second).isAllowed && apart.judge([], now: 5000 * second).isAllowed)
-        #expect(!apart.judge([], now: 5000 * second).isAllowed)
+        #expect(apart.judge([], now: 5 * second).isAllowed && apart.judge([], now: 5 * second).isAllowed)
+        #expect(!apart.judge([], now: 5 * second).isAllowed)
     }
 }

@@ -19,14 +19,22 @@ package final class TokenBucket: Sendable {
         interval = max(1, fillInterval / max(1, perFill))
     }
 
+    /// Nanoseconds in which an empty bucket becomes full. Moments are counted from so long before the clock's zero: it may have
+    /// begun only just.
+    private var span: UInt64 {
+        let (whole, overflows) = interval.multipliedReportingOverflow(by: capacity)
+        return overflows ? 1 << 62 : min(whole, 1 << 62)
+    }
+
     /// Takes tokens. False, and nothing is taken, when there are not so many.
     package func take(_ count: UInt64 = 1, now: UInt64) -> Bool {
         let (cost, overflows) = interval.multipliedReportingOverflow(by: count)
-        guard !overflows else { return false }
+        guard !overflows, cost <= span else { return false }
+        let moment = now &+ span
         var seen = emptyAt.load(ordering: .relaxed)
         while true {
-            let base = max(seen, whenFull(now))
-            guard base &+ cost <= now, base &+ cost >= base else { return false }
+            let base = max(seen, now)
+            guard base &+ cost <= moment else { return false }
             let (isDone, current) = emptyAt.compareExchange(
                 expected: seen,
                 desired: base &+ cost,
@@ -39,21 +47,15 @@ package final class TokenBucket: Sendable {
 
     /// Whole tokens that are there.
     package func remaining(now: UInt64) -> UInt64 {
-        let base = max(emptyAt.load(ordering: .relaxed), whenFull(now))
-        return now > base ? min(capacity, (now - base) / interval) : 0
+        let base = max(emptyAt.load(ordering: .relaxed), now)
+        let moment = now &+ span
+        return moment > base ? min(capacity, (moment - base) / interval) : 0
     }
 
     /// Seconds until the bucket is full, rounded up.
     package func secondsUntilFull(now: UInt64) -> UInt64 {
-        let base = max(emptyAt.load(ordering: .relaxed), whenFull(now))
-        let missing = base > whenFull(now) ? base - whenFull(now) : 0
-        return (missing + 999_999_999) / 1_000_000_000
-    }
-
-    /// The moment at which a bucket that is full now was empty. Clocks begin long after zero.
-    private func whenFull(_ now: UInt64) -> UInt64 {
-        let (whole, overflows) = interval.multipliedReportingOverflow(by: capacity)
-        return overflows || whole > now ? 0 : now - whole
+        let base = max(emptyAt.load(ordering: .relaxed), now)
+        return (base - now + 999_999_999) / 1_000_000_000
     }
 }
 
