@@ -60,7 +60,9 @@ struct ProblemTests {
             ("prefix: /, zzz: 1", "cluster: c", ["match.zzz: unknown field of envoy.config.route.v3.RouteMatch"]),
             (
                 "", "cluster: c",
-                ["match: one of prefix, path, path_separated_prefix, safe_regex, connect_matcher is required"]
+                [
+                    "match: one of prefix, path, path_separated_prefix, safe_regex, connect_matcher, path_match_policy is required"
+                ]
             ),
             ("prefix: /, path: /a", "cluster: c", ["match: prefix and path exclude one another"]),
             ("prefix: 1", "cluster: c", ["match.prefix: expected a string (in quotes), got 1"]),
