@@ -436,7 +436,10 @@ extension Envoy {
             "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
             empty: UuidRequestIdConfig()
         ) { schema in
-            schema.ignored("pack_trace_reason=1 use_request_id_for_trace_sampling=2", why: "a copy is part of its request's trace, and has no span")
+            schema.ignored(
+                "pack_trace_reason=1 use_request_id_for_trace_sampling=2",
+                why: "a copy is part of its request's trace, and has no span"
+            )
         }
     }
 }

@@ -125,7 +125,9 @@ struct ChainState {
         logs = !settings.accessLogs.isEmpty || settings.tracing != nil || settings.localReplies?.needsRequest ?? false
         tellsProxyStatus = settings.proxyStatus != nil
         mapsReplies = settings.localReplies != nil
-        let needs = (settings.accessLogs + (settings.tracing?.logs ?? [])).reduce(into: AccessLogFormat.Needs()) { needs, index in
+        let needs = (settings.accessLogs + (settings.tracing?.logs ?? [])).reduce(into: AccessLogFormat.Needs()) {
+            needs,
+            index in
             guard snapshot.accessLogs.indices.contains(Int(index)) else { return }
             needs.formUnion(snapshot.accessLogs[Int(index)].needs)
         }

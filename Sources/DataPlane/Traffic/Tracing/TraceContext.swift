@@ -93,9 +93,8 @@ public struct SamplingRule: BitwiseCopyable, Sendable {
 
     public init() {}
 
-    /// - Parameters:
-    ///   - isForced: a service of the house wants it (`x-envoy-force-trace`).
-    ///   - draw, second: numbers below a million, drawn evenly.
+    /// Whether a request is traced, and why. `isForced`: a service of the house wants it (`x-envoy-force-trace`); `draw` and
+    /// `second`: numbers below a million, drawn evenly.
     public func verdict(asksForIt: Bool, isForced: Bool, draw: UInt32, second: UInt32) -> Verdict {
         let verdict: Verdict =
             asksForIt && draw < client ? .client : isForced ? .service : draw < random ? .drawn : .notTraced
