@@ -104,7 +104,8 @@ def test_w03_bytes_of_a_client_wait_for_101(opens):
 
     early = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"[:34]
     with Origin(behaviour) as origin, simple_proxy(
-            origin.port, upgrade_configs=[{"upgrade_type": "websocket"}]) as (_, port), Client(port) as client:
+            origin.port, upgrade_configs=[{"upgrade_type": "websocket"}], request_headers_timeout="0.5s",
+    ) as (_, port), Client(port) as client:
         client.send(UPGRADE.encode() + early)
         assert eventually(lambda: b"/ws" in origin.bytes)
         assert b"smuggled" not in origin.bytes
@@ -113,6 +114,7 @@ def test_w03_bytes_of_a_client_wait_for_101(opens):
             assert client.response(to_head=True)[0] == 101 and client.exactly(34) == early
         else:
             assert client.response()[0] == 403
+            # What came too early is no request either, and its time is soon over.
             client.rest()
             assert b"smuggled" not in origin.bytes
 

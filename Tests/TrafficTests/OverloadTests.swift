@@ -17,24 +17,24 @@ struct OverloadTests {
     @Test("of the triggers of an action the strongest counts, and an unknown resource asks for nothing")
     func policy() {
         let policy = OverloadPolicy([
-            .init(.stopAcceptingRequests, "memory", .scaled(from: 0.9, to: 1)),
-            .init(.stopAcceptingRequests, "lag", .threshold(0.5)),
-            .init(.disableKeepAlive, "memory", .threshold(0.8)),
-            .init(.shrinkHeap, "unknown", .threshold(0)),
+            .init(.stopAcceptingRequests, 0, .scaled(from: 0.9, to: 1)),
+            .init(.stopAcceptingRequests, 1, .threshold(0.5)),
+            .init(.disableKeepAlive, 0, .threshold(0.8)),
+            .init(.shrinkHeap, 7, .threshold(0)),
         ])
-        var levels = policy.levels(["memory": 0.95, "lag": 0.1])
+        var levels = policy.levels([0.95, 0.1])
         #expect(levels[.stopAcceptingRequests] == 499 || levels[.stopAcceptingRequests] == 500)
         #expect(levels.isWhole(.disableKeepAlive) && !levels.isWhole(.shrinkHeap))
-        levels = policy.levels(["memory": 0.95, "lag": 0.5])
+        levels = policy.levels([0.95, 0.5])
         #expect(levels.isWhole(.stopAcceptingRequests))
-        #expect(policy.levels(["memory": 0.1, "lag": 0]).isCalm)
+        #expect(policy.levels([0.1, 0]).isCalm)
     }
 
     @Test("what hurts most comes last as memory runs out")
     func order() {
-        let policy = OverloadPolicy.standard(memory: "memory", loopLag: "lag")
+        let policy = OverloadPolicy.standard(memory: 0, loopLag: 1)
         func active(_ pressure: Double) -> [OverloadAction] {
-            let levels = policy.levels(["memory": pressure])
+            let levels = policy.levels([pressure])
             return OverloadAction.allCases.filter { levels.isWhole($0) }
         }
         #expect(active(0.89) == [])

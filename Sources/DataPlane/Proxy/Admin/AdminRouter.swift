@@ -376,13 +376,15 @@ final class AdminRouter {
     }
 
     private func page(_ reports: [WorkerReport]) -> StatsPage {
+        var state = process.state
+        state.overload = process.overload.report
         var page = StatsPage(
             summary: summary(reports),
             clusters: summaries(reports),
             listeners: listenerSummaries(reports),
             counts: ReportedCounts(reports, names: process.store.context.counted.values),
             changes: process.store.counts,
-            server: process.state,
+            server: state,
             filters: process.store.context.filterStats.sums(of: reports.map(\.filters))
         )
         page.addDiscovery(process.discovery, process.store, process.applyTimes)

@@ -35,7 +35,7 @@ final class ProxyProcess: EventHandler {
     /// From a snapshot's commit until all workers use it.
     private(set) var applyTimes = LatencyHistogram()
     private(set) var health: HealthMonitor?
-    private let overload: OverloadMonitor
+    let overload: OverloadMonitor
     /// The newest generation whose endpoints were all checked once.
     private var checkedGeneration: UInt64 = 0
     private let keeper: KeeperClient?
@@ -47,7 +47,8 @@ final class ProxyProcess: EventHandler {
 
     private enum Ending { case no, draining, stopping }
     private static let stopTime: UInt64 = 1_000_000_000
-    private static let quietTime: UInt64 = 500_000_000
+    /// Longer than the thread of logs looks again after its start, which would map its code anew.
+    private static let quietTime: UInt64 = 1_500_000_000
 
     /// - Throws: `StartError` with what cannot be used and why.
     init(options: ProxyOptions, bootstrap: Envoy.Bootstrap, log: ProcessLog) throws(StartError) {
@@ -181,7 +182,6 @@ final class ProxyProcess: EventHandler {
     }
 
     private func startOverload() {
-        overload.onReport = { [unowned self] in state.overload = $0 }
         overload.onChange = { [unowned self] in workers.send(.overload($0)) }
         do { try overload.start() } catch { log.error("the overload manager does not run", ["error": "\(error)"]) }
     }
@@ -357,7 +357,9 @@ final class ProxyProcess: EventHandler {
 
     func timerFired() {
         switch ending {
-        case .no: ResidentCode.release()
+        case .no:
+            cweft_trim_heap()
+            ResidentCode.release()
         case .draining: stopWorkers()
         case .stopping:
             if workers.hasStopped || Instant.read() >= stopDeadline {

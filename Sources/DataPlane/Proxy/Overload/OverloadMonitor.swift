@@ -7,15 +7,14 @@ final class OverloadMonitor: EventHandler {
     let setup: OverloadSetup
     /// Called when the levels have changed.
     var onChange: (OverloadLevels) -> Void = { _ in }
-    /// Called after every look.
-    var onReport: (OverloadReport) -> Void = { _ in }
-    private var report: OverloadReport
     private let loop: HandlerLoop
     private let log: ProcessLog
     private let lag: SharedPeak
     private var reader = ResourceReader()
     private var lasting = LastingLag()
     private var levels = OverloadLevels()
+    private var pressures: [Double]
+    private var failures: [UInt64]
     private var key: HandlerKey?
     private var trimmedAt: UInt64 = 0
     private var saidAt: [OverloadAction: UInt64] = [:]
@@ -28,7 +27,8 @@ final class OverloadMonitor: EventHandler {
         self.loop = loop
         self.lag = lag
         self.log = log
-        report = OverloadReport(setup)
+        pressures = Array(repeating: 0, count: setup.resources.count)
+        failures = Array(repeating: 0, count: setup.resources.count)
     }
 
     func start() throws(SystemError) {
@@ -43,28 +43,26 @@ final class OverloadMonitor: EventHandler {
     private func look() {
         if let key { loop.setTimer(key, Instant.read().advanced(byNanoseconds: setup.interval)) }
         let delay = lasting.take(lag.take())
-        var pressures: [String: Double] = [:]
-        for (index, one) in setup.resources.enumerated() {
-            guard let pressure = reader.pressure(one.resource, lag: delay) else {
-                report.failed(index)
+        for index in setup.resources.indices {
+            if let pressure = reader.pressure(setup.resources[index].resource, lag: delay) {
+                pressures[index] = pressure
+            } else {
                 // Unknown is not calm: what was last known holds.
-                pressures[one.name] = report.resources[index].pressure
-                continue
+                failures[index] &+= 1
             }
-            pressures[one.name] = pressure
-            report.resources[index].pressure = pressure
         }
         let now = setup.policy.levels(pressures)
         if now.isWhole(.shrinkHeap) { trim() }
-        report.levels = now
-        onReport(report)
         guard now != levels else { return }
         for action in OverloadAction.allCases where now.isWhole(action) != levels.isWhole(action) {
-            say(action, now.isWhole(action), pressures)
+            say(action, now.isWhole(action))
         }
         levels = now
         onChange(now)
     }
+
+    /// What it sees and does now.
+    var report: OverloadReport { OverloadReport(setup, pressures, failures, levels) }
 
     private func trim() {
         let now = Instant.read().nanoseconds
@@ -73,11 +71,11 @@ final class OverloadMonitor: EventHandler {
         cweft_trim_heap()
     }
 
-    private func say(_ action: OverloadAction, _ begins: Bool, _ pressures: [String: Double]) {
+    private func say(_ action: OverloadAction, _ begins: Bool) {
         let now = Instant.read().nanoseconds
         guard now &- (saidAt[action] ?? 0) > Self.silence else { return }
         saidAt[action] = now
-        let text = pressures.sorted { $0.key < $1.key }.map { "\($0.key)=\(Int($0.value * 100))%" }
+        let text = zip(setup.resources, pressures).map { "\($0.name)=\(Int(min($1, 1000) * 100))%" }
         log.warning(
             begins ? "overload: an action begins" : "overload: an action ends",
             ["action": action.name, "pressure": text.joined(separator: " ")]
@@ -86,25 +84,17 @@ final class OverloadMonitor: EventHandler {
 }
 
 /// What the overload manager sees and does, for statistics.
-struct OverloadReport: Sendable {
-    struct Resource: Sendable {
-        let name: String
-        /// 1 = used up.
-        var pressure = 0.0
-        var failures: UInt64 = 0
-    }
-
-    var resources: [Resource]
-    var levels = OverloadLevels()
+struct OverloadReport {
+    let resources: [(name: String, pressure: Double, failures: UInt64)]
+    let levels: OverloadLevels
     /// The actions that something can start.
     let actions: [OverloadAction]
 
-    init(_ setup: OverloadSetup) {
-        resources = setup.resources.map { Resource(name: $0.name) }
+    init(_ setup: OverloadSetup, _ pressures: [Double], _ failures: [UInt64], _ levels: OverloadLevels) {
+        resources = setup.resources.indices.map { (setup.resources[$0].name, pressures[$0], failures[$0]) }
         actions = OverloadAction.allCases.filter { action in setup.policy.rules.contains { $0.action == action } }
+        self.levels = levels
     }
-
-    mutating func failed(_ index: Int) { resources[index].failures &+= 1 }
 
     /// Under Envoy's names.
     func write(into stats: inout EnvoyStats) {

@@ -29,9 +29,9 @@ struct OverloadSetup: Sendable {
     /// What holds without a configuration: a budget for memory, and one for the delay of the loops.
     static func standard(memory budget: UInt64) -> OverloadSetup {
         var setup = OverloadSetup()
-        if budget > 0 { setup.resources.append((memoryName, .heap(budget))) }
-        setup.resources.append((lagName, .loopLag(usualLag)))
-        setup.policy = .standard(memory: memoryName, loopLag: lagName)
+        // Without a known budget there is nothing to compare with.
+        setup.resources = [(memoryName, .heap(budget > 0 ? budget : .max)), (lagName, .loopLag(usualLag))]
+        setup.policy = .standard(memory: 0, loopLag: 1)
         return setup
     }
 
@@ -61,15 +61,14 @@ struct OverloadSetup: Sendable {
                 problems.append("\(path).name: \"\(action.name)\" is not supported; there are \(Self.names())")
                 continue
             }
-            for (place, trigger) in action.triggers.enumerated() {
-                let path = "\(path).triggers[\(place)]"
-                guard setup.resources.contains(where: { $0.name == trigger.name }) else {
+            for (number, trigger) in action.triggers.enumerated() {
+                let path = "\(path).triggers[\(number)]"
+                guard let place = setup.resources.firstIndex(where: { $0.name == trigger.name }) else {
                     problems.append("\(path).name: no resource monitor with a pressure is named \"\(trigger.name)\"")
                     continue
                 }
                 switch compile(trigger, path) {
-                case .success(let trigger?, let name): setup.policy.rules.append(.init(known, name, trigger))
-                case .success(nil, _): break
+                case .success(let trigger): setup.policy.rules.append(.init(known, place, trigger))
                 case .failure(let problem): problems.append(problem)
                 }
             }
@@ -78,19 +77,19 @@ struct OverloadSetup: Sendable {
     }
 
     private enum Outcome {
-        case success(OverloadTrigger?, String)
+        case success(OverloadTrigger)
         case failure(String)
     }
 
     private static func compile(_ trigger: Envoy.OverloadTrigger, _ path: String) -> Outcome {
         switch trigger.triggerOneof {
-        case .threshold(let bound): return .success(.threshold(bound.value), trigger.name)
+        case .threshold(let bound): return .success(.threshold(bound.value))
         case .scaled(let scaled):
             guard scaled.scalingThreshold < scaled.saturationThreshold else {
                 return .failure("\(path).scaled: scaling_threshold must be less than saturation_threshold")
             }
-            return .success(.scaled(from: scaled.scalingThreshold, to: scaled.saturationThreshold), trigger.name)
-        case nil: return .success(nil, trigger.name)
+            return .success(.scaled(from: scaled.scalingThreshold, to: scaled.saturationThreshold))
+        case nil: return .failure("\(path): threshold or scaled is required")
         }
     }
 

@@ -6,6 +6,9 @@ struct ResourceReader {
     /// Ticks of all processors at the last look: those with work, and all.
     private var processors: (busy: UInt64, all: UInt64)?
     private var utilization = 0.0
+    /// `/proc/self/statm`, held open: it is read again and again, by little code.
+    private let memoryFile = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
+    private let pageSize = UInt64(max(4096, sysconf(Int32(_SC_PAGESIZE))))
 
     /// Bytes that this process may use: the smallest limit of its control groups, else the machine's memory; 0 = not known.
     static func memoryBudget() -> UInt64 {
@@ -16,16 +19,29 @@ struct ResourceReader {
     }
 
     /// Resident bytes of this process; nil when the system does not say.
-    static func residentBytes() -> UInt64? {
-        let words = text("/proc/self/statm").split(separator: " ")
-        guard words.count > 1, let pages = UInt64(words[1]) else { return nil }
-        return pages * UInt64(max(4096, sysconf(Int32(_SC_PAGESIZE))))
+    ///
+    /// Plain loops over plain bytes: what runs twice a second keeps its code in memory.
+    func residentBytes() -> UInt64? {
+        var buffer: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0, 0)
+        return withUnsafeMutableBytes(of: &buffer) { raw -> UInt64? in
+            guard memoryFile >= 0, let base = raw.baseAddress else { return nil }
+            let count = pread(memoryFile, base, raw.count, 0)
+            var position = 0
+            while position < count, raw[position] != 0x20 { position += 1 }
+            position += 1
+            var pages: UInt64 = 0
+            while position < count, raw[position] >= 0x30, raw[position] <= 0x39 {
+                pages = pages &* 10 &+ UInt64(raw[position] &- 0x30)
+                position += 1
+            }
+            return pages > 0 ? pages &* pageSize : nil
+        }
     }
 
     /// 1 = used up; nil when it cannot be read.
     mutating func pressure(_ resource: OverloadSetup.Resource, lag: UInt64) -> Double? {
         switch resource {
-        case .heap(let most): Self.residentBytes().map { Double($0) / Double(max(1, most)) }
+        case .heap(let most): residentBytes().map { Double($0) / Double(max(1, most)) }
         case .controlGroup(let most): Self.controlGroupPressure(most)
         case .processors: processorPressure()
         case .file(let path):

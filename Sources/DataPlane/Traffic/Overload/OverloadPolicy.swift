@@ -24,10 +24,11 @@ package enum OverloadTrigger: Sendable, Equatable {
 package struct OverloadPolicy: Sendable, Equatable {
     package struct Rule: Sendable, Equatable {
         package var action: OverloadAction
-        package var resource: String
+        /// The resource's place among those that are looked at.
+        package var resource: Int
         package var trigger: OverloadTrigger
 
-        package init(_ action: OverloadAction, _ resource: String, _ trigger: OverloadTrigger) {
+        package init(_ action: OverloadAction, _ resource: Int, _ trigger: OverloadTrigger) {
             self.action = action
             self.resource = resource
             self.trigger = trigger
@@ -38,11 +39,12 @@ package struct OverloadPolicy: Sendable, Equatable {
 
     package init(_ rules: [Rule]) { self.rules = rules }
 
-    /// The levels at pressures by the names of resources; 1 = the resource is used up.
-    package func levels(_ pressures: [String: Double]) -> OverloadLevels {
+    /// The levels at the pressures of all resources; 1 = the resource is used up.
+    package func levels(_ pressures: [Double]) -> OverloadLevels {
         var levels = OverloadLevels()
         for rule in rules {
-            guard let pressure = pressures[rule.resource] else { continue }
+            guard rule.resource >= 0, rule.resource < pressures.count else { continue }
+            let pressure = pressures[rule.resource]
             let level = UInt16(rule.trigger.level(at: pressure) * Double(OverloadLevels.whole))
             levels[rule.action] = max(levels[rule.action], level)
         }
@@ -51,7 +53,7 @@ package struct OverloadPolicy: Sendable, Equatable {
 
     /// What holds where a configuration says nothing of a resource: memory as Envoy's guide for edge proxies has it, and the
     /// delay of the workers' loops.
-    package static func standard(memory: String, loopLag: String) -> OverloadPolicy {
+    package static func standard(memory: Int, loopLag: Int) -> OverloadPolicy {
         OverloadPolicy([
             Rule(.shrinkHeap, memory, .threshold(0.9)),
             Rule(.disableKeepAlive, memory, .threshold(0.92)),
@@ -65,15 +67,13 @@ package struct OverloadPolicy: Sendable, Equatable {
 
 /// The delay of a loop that lasts: one long pause (a stopped machine, a debugger) is no overload.
 package struct LastingLag: Sendable {
-    private var recent: [UInt64] = [0, 0, 0]
-    private var position = 0
+    private var recent: (UInt64, UInt64) = (0, 0)
 
     package init() {}
 
     /// Takes the longest delay of one interval, nanoseconds; what was exceeded in each of the last three.
     package mutating func take(_ lag: UInt64) -> UInt64 {
-        recent[position] = lag
-        position = (position + 1) % recent.count
-        return recent.min() ?? 0
+        defer { recent = (recent.1, lag) }
+        return min(lag, recent.0, recent.1)
     }
 }
