@@ -15,6 +15,8 @@ import time
 from processes import ROOT, memory_of
 
 sys.path.insert(0, str(ROOT / "Tests/EndToEnd"))
+from framekit import CONTINUATION, END_HEADERS, PREFACE, block, frame, headers, ping, request, reset, settings, text
+
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 
@@ -156,8 +158,6 @@ def flood(pieces):
 
 
 def drown(port, pieces, stop, count):
-    from framekit import PREFACE, settings
-
     while time.monotonic() < stop:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as one:
             one.settimeout(2)
@@ -179,27 +179,19 @@ def drown(port, pieces, stop, count):
 
 
 def resets(first):
-    from framekit import headers, reset
-
     return b"".join(headers(stream) + reset(stream) for stream in range(first, first + 200, 2))
 
 
 def pings(_):
-    from framekit import ping
-
     return ping() * 500
 
 
 def continuations(first):
-    from framekit import CONTINUATION, block, frame, headers
-
     return headers(first, flags=1) + frame(CONTINUATION, 0, first, block([("x", "y" * 100)])) * 100
 
 
 def crumbs(first):
     """A head of few bytes that unpacks to 100,000 cookies."""
-    from framekit import CONTINUATION, END_HEADERS, block, frame, headers, request, text
-
     rest = b"\xbe" * 16_000
     return (headers(first, raw=block(request()) + b"\x60" + text("a") + b"\xbe" * 15_000, flags=1)
             + frame(CONTINUATION, 0, first, rest) * 4 + frame(CONTINUATION, END_HEADERS, first, rest))
