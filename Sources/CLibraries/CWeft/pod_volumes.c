@@ -120,8 +120,9 @@ static int freeze_root(void) {
         unescape_mount(path);
         if (is_device_or_kernel(path)) continue;
         struct mount_attr change = {.attr_set = MOUNT_ATTR_RDONLY};
-        // What lies under another mount cannot be reached, and need not be.
-        if (syscall(SYS_mount_setattr, AT_FDCWD, path, 0, &change, sizeof change) != 0 && errno != ENOENT && errno != EINVAL)
+        // What lies under another mount, or in a directory that this user may not enter, cannot be reached, and need not be.
+        if (syscall(SYS_mount_setattr, AT_FDCWD, path, 0, &change, sizeof change) != 0 && errno != ENOENT && errno != EINVAL &&
+            errno != EACCES)
             result = fail("cannot make %s read-only: %m", path);
     }
     free(line);
