@@ -275,6 +275,21 @@ struct PodSandboxTests {
         #expect(!(readFile("/proc/self/mountinfo") ?? "").contains(pod.spec.directory))
     }
 
+    @Test("what a container said at its very end stands in its log when its pod has ended")
+    func lastWords() async throws {
+        let place = Place()
+        defer { place.remove() }
+        for number in 0..<10 {
+            let pod = try await PodSandbox.create(place.spec("pod\(number)"))
+            _ = try await pod.start(program("app", "printf 'no end of line'"))
+            #expect(await pod.exit(of: "app")?.exitCode == 0)
+            await pod.end()
+            #expect(!pod.process.isAlive)
+            #expect(pod.log("app").contains("no end of line"))
+            try await pod.remove()
+        }
+    }
+
     @Test("a killed pod init is noticed at once, and everything in the pod is gone")
     func initKilled() async throws {
         let place = Place()

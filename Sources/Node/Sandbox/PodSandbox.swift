@@ -135,6 +135,12 @@ package actor PodSandbox {
         await kill()
     }
 
+    /// Ends a pod whose containers have ended, and waits until it is gone.
+    ///
+    /// An exit is told before the run's last output is written out, and the pod init obeys one thing after the other: asked to
+    /// leave, it has written everything; killed, it might not have.
+    package func end() async { await stop(grace: .zero) }
+
     /// Kills every process of the pod and waits until they are gone.
     package func kill() async {
         // Where no namespace ends the pod's processes its init does that first.

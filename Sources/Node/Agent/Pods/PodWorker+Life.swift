@@ -246,7 +246,7 @@ extension PodWorker {
             }
             // Sidecars end after the others: nothing is left for them to serve.
             if !isSandboxLost, !sidecars.isEmpty { await endSidecars() }
-            await sandbox.kill()
+            await sandbox.end()
         }
     }
 
