@@ -3,6 +3,7 @@
 import contextlib
 import re
 import threading
+import urllib.request
 
 import pytest
 
@@ -232,3 +233,44 @@ def test_failures_are_told_though_not_drawn_and_b3_is_understood(run):
     assert span.trace == PARENT[3:35] and span.parent == PARENT[36:52]
     assert seen["b3"] == f"{span.trace}-{span.id}-1" and seen["traceparent"] == f"00-{span.trace}-{span.id}-01"
     assert not [one for one in run.collector.spans if one.attributes.get("user_agent") == "fine"]
+
+
+def openmetrics(proxy):
+    """The families of the page by name, as Prometheus' own parser reads them."""
+    from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+    ask = urllib.request.Request(f"http://127.0.0.1:{proxy.admin_port}/stats/prometheus", headers={
+        "Accept": "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"})
+    with urllib.request.urlopen(ask, timeout=5) as answer:
+        assert answer.headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        return {family.name: family for family in text_string_to_metric_families(answer.read().decode())}
+
+
+def test_histograms_name_a_trace_for_each_bucket(run):
+    if run.is_envoy:
+        pytest.skip("Envoy has no exemplars")
+    parents = [f"00-{number:032x}-b7ad6b7169203331-01" for number in range(0xE0, 0xE3)]
+    for parent in parents:
+        assert run.get("grpc", fields=f"traceparent: {parent}\r\n")[0] == 200
+    # A request that is not told of leaves the page as it is.
+    unseen = f"00-{0xEF:032x}-b7ad6b7169203331-00"
+    assert run.get("grpc", fields=f"traceparent: {unseen}\r\n")[0] == 200
+    families = openmetrics(run.proxy)
+    wanted = {parent.split("-")[1] for parent in parents}
+    for name in ["response_latency_ms", "envoy_http_downstream_rq_time", "envoy_cluster_upstream_rq_time"]:
+        shown = [sample for sample in families[name].samples if sample.exemplar]
+        assert wanted & {sample.exemplar.labels["trace_id"] for sample in shown}, name
+        below = {}
+        for sample in families[name].samples:
+            series = tuple(sorted((key, value) for key, value in sample.labels.items() if key != "le"))
+            if not sample.name.endswith("_bucket"):
+                continue
+            if sample.exemplar:
+                assert below.get(series, -1) < sample.exemplar.value <= float(sample.labels["le"])
+                assert len(sample.exemplar.labels["span_id"]) == 16 and sample.exemplar.timestamp.sec > 1_700_000_000
+            below[series] = float(sample.labels["le"])
+    text = run.proxy.admin("/stats/prometheus")
+    assert unseen.split("-")[1] not in str(families) and " # {" not in text
+    # The same series in both forms, also where OpenMetrics would have a counter named otherwise.
+    names = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+    assert {sample.name for family in families.values() for sample in family.samples} == names

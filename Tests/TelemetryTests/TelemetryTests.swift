@@ -122,3 +122,92 @@ struct PrometheusTextTests {
         #expect(text { $0.sample("m", .empty, value) } == "m \(expected)\n")
     }
 }
+
+@Suite("OpenMetrics")
+struct OpenMetricsTests {
+    private func text(_ write: (inout PrometheusText) -> Void) -> String {
+        var page = PrometheusText(.openMetrics)
+        write(&page)
+        return String(decoding: page.bytes, as: UTF8.self)
+    }
+
+    @Test(
+        "names of series stay; only a counter that ends in _total is one, unless another family has the rest of its name"
+    )
+    func names() {
+        let page = text {
+            $0.family("a_total", .counter, help: "Say \"a\".")
+            $0.sample("a_total", .empty, UInt64(1))
+            $0.family("b", .counter, help: "b")
+            $0.sample("b", .empty, UInt64(2))
+            $0.family("b_total", .counter, help: "c")
+            $0.sample("b_total", .empty, UInt64(3))
+        }
+        #expect(
+            page == """
+                # HELP a Say \\"a\\".
+                # TYPE a counter
+                a_total 1
+                # HELP b b
+                # TYPE b unknown
+                b 2
+                # HELP b_total c
+                # TYPE b_total unknown
+                b_total 3
+                # EOF
+
+                """
+        )
+    }
+
+    @Test("a bucket shows the newest request whose trace is told of, where it has counted one")
+    func exemplars() {
+        var times = LatencyHistogram()
+        times.observe(nanoseconds: 1_500_000)
+        times.observe(nanoseconds: 400_000)
+        var row = ExemplarRow()
+        row.note(Exemplar(high: 1, low: 0xAB, span: 7, nanoseconds: 1_500_000, time: 2_000_000_000))
+        row.note(Exemplar(high: 2, low: 0xCD, span: 8, nanoseconds: 1_250_000, time: 3_007_000_000))
+        row.note(Exemplar(high: 3, low: 3, span: 9, nanoseconds: 1_100_000, time: 1_000_000_000))
+        row.note(Exemplar(high: 4, low: 4, span: 9, nanoseconds: 70_000_000, time: 1_000_000_000))
+        let lines = text { $0.histogram("t_ms", .empty, times, exemplars: row) }.split(separator: "\n")
+        #expect(lines[0] == "t_ms_bucket{le=\"1.0\"} 1")
+        #expect(
+            lines[1]
+                == "t_ms_bucket{le=\"2.0\"} 2 # {trace_id=\"000000000000000200000000000000cd\","
+                + "span_id=\"0000000000000008\"} 1.25 3.007"
+        )
+        #expect(lines.filter { $0.contains(" # ") }.count == 1)
+        #expect(lines.last == "# EOF")
+    }
+
+    @Test("rows of several workers: of each bucket the newer one")
+    func merging() {
+        var first = ExemplarRow()
+        first.note(Exemplar(low: 1, nanoseconds: 1, time: 5))
+        var second = ExemplarRow()
+        second.note(Exemplar(low: 2, nanoseconds: 1, time: 4))
+        second.note(Exemplar(low: 3, nanoseconds: 90_000_000_000, time: 4))
+        first.add(second)
+        #expect(first[0]?.low == 1)
+        #expect(first[LatencyHistogram.bucketCount - 1]?.low == 3)
+        #expect(first[1] == nil)
+    }
+
+    @Test(
+        "what a client accepts",
+        arguments: [
+            (nil, false), ("", false), ("*/*", false), ("text/plain", false),
+            ("application/openmetrics-text", true),
+            ("application/openmetrics-text;version=1.0.0;q=0.5, */*;q=0.1", true),
+            ("application/openmetrics-text; version=0.0.1; q=0.75,text/plain;version=0.0.4;q=0.5", true),
+            ("application/openmetrics-text;q=0.2, text/plain;q=0.5", false),
+            ("application/openmetrics-text;q=0", false), ("application/openmetrics-text;q=x", false),
+            ("application/openmetrics-text;version=9.0.0", false), ("APPLICATION/OpenMetrics-Text", true),
+            (";;,,;q=,=", false),
+        ] as [(String?, Bool)]
+    )
+    func negotiation(accept: String?, isOpen: Bool) {
+        #expect((ExpositionFormat(accept: accept) == .openMetrics) == isOpen)
+    }
+}

@@ -7,6 +7,7 @@ struct AdminRequest: Sendable {
     var host: String
     /// Which page of a browser it comes from; nil: no page's.
     var origin: String?
+    var accept: String?
 
     /// The first value of a parameter; empty for one without `=`; nil when there is none.
     func parameter(_ name: String) -> String? { query.first { $0.name == name }?.value }

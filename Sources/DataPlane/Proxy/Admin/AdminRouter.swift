@@ -406,8 +406,13 @@ final class AdminRouter {
     }
 
     private func prometheus(_ request: AdminRequest, _ reply: @escaping (AdminResponse) -> Void) {
+        let format = ExpositionFormat(accept: request.accept)
         process.workers.collect { reports in
-            var page = PrometheusPage(summary: self.summary(reports), labels: self.process.store.snapshot.labels)
+            var page = PrometheusPage(
+                summary: self.summary(reports),
+                labels: self.process.store.snapshot.labels,
+                format: format
+            )
             page.writeEdges()
             page.writeProxy()
             let process = self.process
@@ -420,7 +425,7 @@ final class AdminRouter {
             envoy.subtract(self.baseline)
             page.write(envoy.stats)
             page.writeCertificates(process.store.context.tls.holders, now: WallClock.now())
-            reply(AdminResponse(contentType: PrometheusText.contentType, body: page.text.bytes))
+            reply(AdminResponse(contentType: format.contentType, body: page.text.bytes))
         }
     }
 

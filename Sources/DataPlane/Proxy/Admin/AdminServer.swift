@@ -180,23 +180,26 @@ final class AdminConnection: EventHandler {
         case .failed:
             keepsAlive = false
             send(AdminResponse(status: 400, text: "not a valid HTTP/1.1 request\n"), isHead: false)
-        case .complete: handle(head, origin: origin(head, fields))
+        case .complete: handle(head, fields)
         }
     }
 
-    private func origin(_ head: RequestHead, _ fields: borrowing FieldTable) -> String? {
+    /// The value of a field; of several the first, or all of them one after another with commas between them.
+    private func value(of name: String, _ fields: borrowing FieldTable, joins: Bool = false) -> String? {
+        var values: [String] = []
         for index in 0..<fields.count {
             let field = fields.fields[index]
             func text(_ start: UInt32, _ length: Int) -> String {
                 String(decoding: input[Int(start)..<(Int(start) + length)], as: UTF8.self)
             }
-            guard text(field.nameStart, Int(field.nameLength)).lowercased() == "origin" else { continue }
-            return text(field.valueStart, Int(field.valueLength))
+            guard text(field.nameStart, Int(field.nameLength)).lowercased() == name else { continue }
+            values.append(text(field.valueStart, Int(field.valueLength)))
+            if !joins { break }
         }
-        return nil
+        return values.isEmpty ? nil : values.joined(separator: ",")
     }
 
-    private func handle(_ head: RequestHead, origin: String?) {
+    private func handle(_ head: RequestHead, _ fields: borrowing FieldTable) {
         var bodyLength = 0
         switch head.framing {
         case .none: break
@@ -216,7 +219,8 @@ final class AdminConnection: EventHandler {
             path: path,
             query: query,
             host: text(head.authorityStart, head.authorityLength),
-            origin: origin
+            origin: value(of: "origin", fields),
+            accept: value(of: "accept", fields, joins: true)
         )
         lastRequest = request
         input.removeFirst(head.length + bodyLength)

@@ -16,13 +16,23 @@ struct StatsPage {
         server: ServerState,
         filters: [(stat: FilterStat, value: Int64)] = []
     ) {
-        for cluster in clusters { stats.add(cluster) }
+        for cluster in clusters {
+            stats.add(cluster, exemplars: summary.exemplars[.cluster(cluster.configuration.identity)])
+        }
         for listener in listeners { stats.add(listener, answers: counts.answers) }
         for (prefix, numbers) in counts.answers.sorted(by: { $0.key < $1.key }) {
-            stats.add(connectionManager: prefix, numbers, counts.clients[prefix] ?? ClientTally())
+            stats.add(
+                connectionManager: prefix,
+                numbers,
+                counts.clients[prefix] ?? ClientTally(),
+                exemplars: summary.exemplars[.manager(prefix)]
+            )
         }
         for (prefix, relay) in counts.relays.sorted(by: { $0.key < $1.key }) { stats.add(relay, prefix: prefix) }
-        for (name, route) in counts.routes.sorted(by: { $0.key < $1.key }) { stats.add(route, name: name) }
+        for (name, route) in counts.routes.sorted(by: { $0.key < $1.key }) {
+            let number = counts.routeNumbers[name] ?? -1
+            stats.add(route, name: name, exemplars: summary.exemplars[.route(number)])
+        }
         stats.add(changes)
         for (stat, value) in filters {
             if stat.isGauge {

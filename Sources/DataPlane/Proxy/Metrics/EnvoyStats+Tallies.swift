@@ -66,7 +66,7 @@ extension EnvoyStats {
     }
 
     /// Of a name like `vhost.shop.route.cart`, or `vhost.shop.vcluster.cart`.
-    mutating func add(_ tally: RouteTally, name: String) {
+    mutating func add(_ tally: RouteTally, name: String, exemplars: ExemplarRow? = nil) {
         var scope = Scope(prefix: name + ".", family: "vhost", labels: [])
         let ends = [(".vcluster.", "vcluster", "envoy_virtual_cluster"), (".route.", "route", "envoy_route")]
         for (mark, family, label) in ends {
@@ -84,7 +84,7 @@ extension EnvoyStats {
         counter(scope, "upstream_rq_retry_success", tally.retriesSucceeded)
         counter(scope, "upstream_rq_retry_limit_exceeded", tally.numbers.count(of: .upstreamRetryLimit))
         counter(scope, "upstream_rq_timeout", tally.timeouts)
-        histogram(scope, "upstream_rq_time", tally.numbers.times.distribution)
+        histogram(scope, "upstream_rq_time", tally.numbers.times.distribution, exemplars: exemplars)
         classes(scope, "upstream_rq", tally.numbers)
         statuses(scope, "upstream_rq", tally.statuses)
     }

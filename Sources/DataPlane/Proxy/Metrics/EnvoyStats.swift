@@ -20,6 +20,7 @@ struct EnvoyStats {
         var family: String
         var labels: [(String, String)]
         var distribution: Distribution
+        var exemplars: ExemplarRow?
     }
 
     private(set) var stats: [Stat] = []
@@ -78,20 +79,26 @@ struct EnvoyStats {
         }
     }
 
-    mutating func histogram(_ scope: Scope, _ name: String, _ distribution: Distribution) {
+    mutating func histogram(
+        _ scope: Scope,
+        _ name: String,
+        _ distribution: Distribution,
+        exemplars: ExemplarRow? = nil
+    ) {
         histograms.append(
             Histogram(
                 name: scope.prefix + name,
                 family: "envoy_\(scope.family)_\(name)",
                 labels: scope.labels,
-                distribution: distribution
+                distribution: distribution,
+                exemplars: exemplars
             )
         )
     }
 
     // MARK: Scopes
 
-    mutating func add(_ cluster: ClusterSummary) {
+    mutating func add(_ cluster: ClusterSummary, exemplars: ExemplarRow? = nil) {
         let label = cluster.configuration.statName
         let scope = Scope(prefix: "cluster.\(label).", family: "cluster", labels: [("envoy_cluster_name", label)])
         let numbers = cluster.numbers
@@ -114,7 +121,7 @@ struct EnvoyStats {
         counter(scope, "upstream_rq_max_duration_reached", numbers.count(of: .upstreamMaxStreamDuration))
         counter(scope, "upstream_cx_protocol_error", numbers.count(of: .upstreamProtocolError))
         classes(scope, "upstream_rq", numbers)
-        histogram(scope, "upstream_rq_time", numbers.times.distribution)
+        histogram(scope, "upstream_rq_time", numbers.times.distribution, exemplars: exemplars)
         add(cluster.tally, scope)
         let counts = Dictionary(uniqueKeysWithValues: cluster.endpointCounts.map { ($0.state, $0.count) })
         counter(scope, "lb_healthy_panic", cluster.panicChoices)
@@ -161,7 +168,12 @@ struct EnvoyStats {
         }
     }
 
-    mutating func add(connectionManager prefix: String, _ numbers: AnswerNumbers, _ client: ClientTally) {
+    mutating func add(
+        connectionManager prefix: String,
+        _ numbers: AnswerNumbers,
+        _ client: ClientTally,
+        exemplars: ExemplarRow? = nil
+    ) {
         let scope = Scope(
             prefix: "http.\(prefix).",
             family: "http",
@@ -175,7 +187,7 @@ struct EnvoyStats {
         counter(scope, "downstream_cx_http2_total", numbers.http2Connections)
         gauge(scope, "downstream_cx_http2_active", numbers.http2Open)
         classes(scope, "downstream_rq", numbers)
-        histogram(scope, "downstream_rq_time", numbers.times.distribution)
+        histogram(scope, "downstream_rq_time", numbers.times.distribution, exemplars: exemplars)
         add(client, scope)
         counter(scope, "downstream_cx_rx_bytes_total", numbers.received)
         counter(scope, "downstream_cx_tx_bytes_total", numbers.sent)
@@ -263,7 +275,8 @@ struct EnvoyStats {
                     LabelSet(member.labels),
                     bounds: member.distribution.bounds,
                     counts: member.distribution.counts,
-                    sum: member.distribution.sum
+                    sum: member.distribution.sum,
+                    exemplars: member.exemplars
                 )
             }
         }

@@ -23,6 +23,7 @@ struct MetricsSummary {
         var tcpClosedWithError: UInt64 = 0
         var tcpRead: UInt64 = 0
         var tcpWritten: UInt64 = 0
+        var exemplars = ExemplarRow()
 
         var isHTTP: Bool { requests > 0 || latency.count > 0 }
         var isTCP: Bool { tcpOpened > 0 }
@@ -31,6 +32,7 @@ struct MetricsSummary {
             requests &+= other.requests
             statuses.merge(other.statuses) { $0 &+ $1 }
             latency.add(other.latency)
+            exemplars.add(other.exemplars)
             tcpOpened &+= other.tcpOpened
             tcpOpen &+= other.tcpOpen
             tcpClosed &+= other.tcpClosed
@@ -45,6 +47,8 @@ struct MetricsSummary {
     private(set) var gauges = [Int64](repeating: 0, count: ProxyGauge.allCases.count)
     private(set) var violations = [UInt64](repeating: 0, count: ProtocolViolation.allCases.count)
 
+    /// Of what has no edge.
+    private(set) var exemplars: [ExemplarKey: ExemplarRow] = [:]
     private(set) var http2 = [UInt64](repeating: 0, count: HTTP2Counter.allCases.count)
 
     init(_ copies: [MetricsCopy]) {
@@ -84,6 +88,13 @@ struct MetricsSummary {
         }
         for index in violations.indices where index < copy.violations.count {
             violations[index] &+= copy.violations[index]
+        }
+        for (key, row) in copy.exemplars {
+            if case .edge(let caller, let callee) = key {
+                edges[EdgeKey(caller: caller, callee: callee)]?.exemplars.add(row)
+            } else {
+                exemplars[key, default: ExemplarRow()].add(row)
+            }
         }
         for index in http2.indices where index < copy.http2.count { http2[index] &+= copy.http2[index] }
     }

@@ -7,9 +7,10 @@ import Traffic
 struct PrometheusPage {
     let summary: MetricsSummary
     let labels: [LabelSet]
-    private(set) var text = PrometheusText()
+    private(set) var text: PrometheusText
 
-    init(summary: MetricsSummary, labels: [LabelSet]) {
+    init(summary: MetricsSummary, labels: [LabelSet], format: ExpositionFormat = .prometheus) {
+        text = PrometheusText(format)
         self.summary = summary
         self.labels = labels
     }
@@ -22,7 +23,9 @@ struct PrometheusPage {
         counter("request_total", "Requests sent towards an endpoint.", http) { $0.requests }
         writeResponses(http)
         text.family("response_latency_ms", .histogram, help: "Time from a request's arrival to its response's end.")
-        for one in http { text.histogram("response_latency_ms", one.labels, one.edge.latency) }
+        for one in http {
+            text.histogram("response_latency_ms", one.labels, one.edge.latency, exemplars: one.edge.exemplars)
+        }
         counter("tcp_open_total", "Connections opened.", tcp) { $0.tcpOpened }
         text.family("tcp_open_connections", .gauge, help: "Connections open now.")
         for one in tcp { text.sample("tcp_open_connections", one.labels, UInt64(max(0, one.edge.tcpOpen))) }

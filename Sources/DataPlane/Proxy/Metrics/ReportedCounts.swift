@@ -4,10 +4,13 @@ struct ReportedCounts {
     private(set) var clients: [String: ClientTally] = [:]
     private(set) var relays: [String: RelayTally] = [:]
     private(set) var routes: [String: RouteTally] = [:]
+    /// The numbers of the names of routes.
+    private(set) var routeNumbers: [String: Int32] = [:]
 
     /// With the names of the numbers under which routes are counted.
     init(_ reports: [WorkerReport], names: [String]) {
         for name in names.dropFirst() { routes[name] = RouteTally() }
+        for (number, name) in names.enumerated() { routeNumbers[name] = Int32(number) }
         for report in reports {
             for (prefix, numbers) in report.answers { answers[prefix, default: AnswerNumbers()].add(numbers) }
             for (prefix, tally) in report.clients { clients[prefix, default: ClientTally()].add(tally) }

@@ -14,10 +14,14 @@ final class WorkerMetrics {
     private var gauges: [Int64] = [Int64](repeating: 0, count: ProxyGauge.allCases.count)
     /// What its HTTP/2 sessions count, once there are any.
     var http2: HTTP2Shared?
+    private var exemplars: [ExemplarKey: ExemplarRow] = [:]
     private var violations: [UInt64] = [UInt64](repeating: 0, count: ProtocolViolation.allCases.count)
 
     /// Edges beyond this number are counted together as edge 0, so that a flood of labels cannot eat the memory.
     static let edgeLimit = 20_000
+
+    /// Histograms beyond this number have no exemplars.
+    static let exemplarLimit = 4096
 
     init() {
         edges.append(EdgeCell())
@@ -109,6 +113,18 @@ final class WorkerMetrics {
         edges[Int(edge)].tcpWritten &+= UInt64(max(0, written))
     }
 
+    // MARK: Exemplars
+
+    func note(_ exemplar: Exemplar, edge: Int32) {
+        let cell = edges[Int(edge)]
+        note(exemplar, of: .edge(caller: cell.caller, callee: cell.callee))
+    }
+
+    func note(_ exemplar: Exemplar, of key: ExemplarKey) {
+        guard exemplars.count < Self.exemplarLimit || exemplars[key] != nil else { return }
+        exemplars[key, default: ExemplarRow()].note(exemplar)
+    }
+
     // MARK: Plain numbers
 
     func count(_ counter: ProxyCounter, _ amount: UInt64 = 1) { counters[counter.rawValue] &+= amount }
@@ -125,7 +141,8 @@ final class WorkerMetrics {
             counters: counters,
             gauges: gauges,
             violations: violations,
-            http2: HTTP2Counter.allCases.map { http2?[$0] ?? 0 }
+            http2: HTTP2Counter.allCases.map { http2?[$0] ?? 0 },
+            exemplars: exemplars
         )
     }
 }
@@ -145,4 +162,5 @@ struct MetricsCopy: Sendable {
     var violations: [UInt64]
     /// By `HTTP2Counter`.
     var http2: [UInt64]
+    var exemplars: [ExemplarKey: ExemplarRow]
 }

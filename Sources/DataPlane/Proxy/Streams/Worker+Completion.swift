@@ -103,7 +103,10 @@ extension Worker {
     func countResponse(_ exchange: ExchangePlace, flags: ResponseFlags) {
         exchange.pointee.responseFlags.formUnion(flags)
         if exchange.pointee.extras != nil, let run = exchange.filterRun { endFilters(exchange, run) }
-        if exchange.pointee.extras?.pointee.trace != nil { endTrace(exchange) }
+        if let trace = exchange.pointee.extras?.pointee.trace {
+            endTrace(exchange)
+            noteExemplar(exchange, trace)
+        }
         let isShadow = exchange.pointee.flags.contains(.isShadow)
         if !isShadow { metrics.add(.downstreamRequests, exchange.pointee.flags.contains(.isTunnelOnly) ? 0 : -1) }
         if exchange.pointee.flags.contains(.countedTCP) {

@@ -269,7 +269,7 @@ actor Daemon {
         handler.add("clusters") { _, _ in await routes.clusters() }
         handler.add("xds") { _, _ in .json(JSON.bytes(await parts.discovery.report())) }
         handler.add("shutdown") { request, _ in await routes.shutdown(request) }
-        handler.add(path: "metrics") { _, _ in await routes.metrics() }
+        handler.add(path: "metrics") { request, _ in await routes.metrics(request) }
         let answers = handler
         let server = HTTPServer { await answers.handle($0) }
         try await server.listen(unix: state.socket)
@@ -279,7 +279,7 @@ actor Daemon {
         if let xdsAddress { try await parts.discovery.listen(xdsAddress) }
         let metrics = HTTPServer { request in
             request.path == "/metrics" && request.method == "GET"
-                ? await routes.metrics() : .text("only GET /metrics is here\n", status: 404)
+                ? await routes.metrics(request) : .text("only GET /metrics is here\n", status: 404)
         }
         for port in [4191, 0] {
             guard let bound = try? await metrics.listenOnLoopback(port: port) else { continue }

@@ -21,6 +21,14 @@ struct UnixProxyAdmin: ProxyAdmin {
         )
         return (answer.status, answer.body)
     }
+
+    /// The page of metrics in the form that a client accepts.
+    func metrics(accept: String?) async throws -> HTTPAnswer {
+        let target = "/stats/prometheus"
+        var request = HTTPRequest("GET", target)
+        request.headers["Accept"] = accept
+        return try await HTTPClient.send(request, to: .unix(path), target: target, timeout: .seconds(5))
+    }
 }
 
 /// What the agent asks of the mesh: confirm that traffic left a pod, hear where pods are.

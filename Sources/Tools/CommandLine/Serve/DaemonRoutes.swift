@@ -76,14 +76,15 @@ struct DaemonRoutes: Sendable {
         return .json(JSON.bytes(value))
     }
 
-    /// The proxy's metrics, as Prometheus reads them.
-    func metrics() async -> HTTPResponse {
-        guard let answer = try? await parts.admin.get("/stats/prometheus", timeout: .seconds(5)) else {
+    /// The proxy's metrics, as Prometheus reads them, in OpenMetrics where the request accepts that.
+    func metrics(_ request: HTTPRequest) async -> HTTPResponse {
+        let accepted = request.headers.all("Accept").joined(separator: ",")
+        guard let answer = try? await parts.admin.metrics(accept: accepted.isEmpty ? nil : accepted) else {
             return .text("weft-proxy does not answer\n", status: 503)
         }
         return HTTPResponse(
             status: answer.status,
-            headers: ["Content-Type": "text/plain; version=0.0.4; charset=utf-8"],
+            headers: ["Content-Type": answer.headers["Content-Type"] ?? "text/plain; version=0.0.4; charset=utf-8"],
             body: .bytes(answer.body)
         )
     }
