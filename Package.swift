@@ -191,7 +191,13 @@ var targets: [Target] = [
     tests("TrafficTests", ["Traffic", "HTTP", "Tokens"]),
     tests("ProxyTests", ["Proxy", "EnvoyAPI", "HTTP", "Reactor", "Telemetry", "Traffic", "Wire", "Bytes"]),
     tests("ResourcesTests", ["Resources", "Wire"]),
-    tests("StoreTests", ["Store", "Resources", "Wire"]),
+    .target(
+        name: "CFaultyDisk",
+        path: "Tests/CFaultyDisk",
+        cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
+        linkerSettings: [.linkedLibrary("sqlite3")]
+    ),
+    tests("StoreTests", ["CFaultyDisk", "Store", "Resources", "Wire"]),
     tests("MeshTests", ["Mesh", "EnvoyAPI", "Resources", "Wire"]),
     tests("ControllersTests", ["Controllers", "Mesh", "Resources", "Store", "Wire"]),
     tests("ServersTests", ["Servers", "HTTP", "Mesh", "Reactor", "Resources", "Store", "Wire"]),
@@ -228,7 +234,8 @@ if let chosen = Context.environment["WEFT_TESTS"]?.split(separator: ",").map(Str
     targets.removeAll { $0.type == .test && !chosen.contains($0.name) }
 }
 targets.removeAll {
-    $0.type == .test && !FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/\($0.path ?? "")")
+    ($0.type == .test || $0.name == "CFaultyDisk")
+        && !FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/\($0.path ?? "")")
 }
 
 let package = Package(

@@ -14,7 +14,7 @@ final class TemporaryDirectory {
     }
 
     deinit {
-        for name in ["store.db", "store.db-wal", "store.db-shm", "store.db-journal"] { unlink("\(path)/\(name)") }
+        for name in ["store.db", "store.db-wal", "store.db-journal", "store.db.restoring"] { unlink("\(path)/\(name)") }
         rmdir(path)
     }
 }
@@ -77,3 +77,23 @@ extension WatchEvents {
         return lines
     }
 }
+
+struct FileFailure: Error { let path: String }
+
+func readFile(_ path: String) throws -> [UInt8] {
+    let descriptor = open(path, O_RDONLY)
+    guard descriptor >= 0 else { throw FileFailure(path: path) }
+    defer { close(descriptor) }
+    var bytes = [UInt8](repeating: 0, count: Int(lseek(descriptor, 0, SEEK_END)))
+    guard pread(descriptor, &bytes, bytes.count, 0) == bytes.count else { throw FileFailure(path: path) }
+    return bytes
+}
+
+func writeFile(_ path: String, _ bytes: [UInt8]) throws {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+    guard descriptor >= 0 else { throw FileFailure(path: path) }
+    defer { close(descriptor) }
+    guard write(descriptor, bytes, bytes.count) == bytes.count else { throw FileFailure(path: path) }
+}
+
+func size(of path: String) -> Int { (try? readFile(path).count) ?? 0 }

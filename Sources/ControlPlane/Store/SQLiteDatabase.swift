@@ -15,10 +15,27 @@ final class SQLiteDatabase {
         let name: String
         let revision: Int64
         let json: [UInt8]
+
+        /// What damage to any part of the row changes: SQLite checks its own structure, not what it was given.
+        var sum: Int64 {
+            var sum = RowSum()
+            for part in [apiVersion, kind, namespace, name] { sum.add(part) }
+            sum.add(UInt64(bitPattern: revision))
+            json.withUnsafeBytes { sum.add($0) }
+            return sum.value
+        }
     }
 
-    private let handle: OpaquePointer
-    private let path: String
+    /// What a file is to whoever opens it, for messages.
+    enum Role {
+        case store
+        /// A copy of this file, which was said to be a backup.
+        case backup(String)
+    }
+
+    let handle: OpaquePointer
+    let path: String
+    private let role: Role
     private let maximumPages: Int
     private var statements: [Statement: OpaquePointer] = [:]
 
@@ -29,24 +46,27 @@ final class SQLiteDatabase {
         case commit = "COMMIT"
         case rollback = "ROLLBACK"
         case upsert = """
-            INSERT INTO objects(api_version, kind, namespace, name, revision, uid, json) VALUES(?1,?2,?3,?4,?5,?6,?7)
-            ON CONFLICT(kind, api_version, namespace, name) DO UPDATE SET revision=?5, uid=?6, json=?7
+            INSERT INTO objects(api_version, kind, namespace, name, revision, uid, json, sum)
+            VALUES(?1,?2,?3,?4,?5,?6,?7,?8)
+            ON CONFLICT(kind, api_version, namespace, name) DO UPDATE SET revision=?5, uid=?6, json=?7, sum=?8
             """
         case delete = "DELETE FROM objects WHERE api_version=?1 AND kind=?2 AND namespace=?3 AND name=?4"
+        case sum = "UPDATE objects SET sum=?8 WHERE api_version=?1 AND kind=?2 AND namespace=?3 AND name=?4"
         case revision = "UPDATE facts SET value=?1 WHERE name='revision'"
     }
 
-    /// The layout of the tables; a newer one is refused.
-    private static let layout: Int64 = 1
+    /// The layout of the tables: 1 had no sums of rows, a newer one is refused.
+    private static let layout: Int64 = 2
 
     /// Opens or makes the file, and checks it for damage. Beyond `maximumBytes` it will not grow: writes are refused as if
     /// the disk were full.
     ///
     /// - Throws: `APIError` that names the file, what is wrong with it and what to do.
-    init(path: String, maximumBytes: Int) throws(APIError) {
+    init(path: String, maximumBytes: Int, role: Role = .store) throws(APIError) {
         self.path = path
+        self.role = role
         maximumPages = max(maximumBytes / Self.pageSize, 16)
-        Self.keepPrivate(path)
+        if path != ":memory:" { try Self.prepare(path, role) }
         var handle: OpaquePointer?
         let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE
         let code = sqlite3_open_v2(path, &handle, flags, nil)
@@ -67,13 +87,22 @@ final class SQLiteDatabase {
 
     deinit { close() }
 
-    /// Secrets are in the file: only its owner may read it. SQLite gives its log the same mode.
-    private static func keepPrivate(_ path: String) {
-        guard path != ":memory:" else { return }
+    /// Looks at what is there before SQLite does, and makes a new file private: Secrets are in it. SQLite gives its log the
+    /// same mode.
+    private static func prepare(_ path: String, _ role: Role) throws(APIError) {
+        let log = "\(path)-wal"
+        var facts = stat()
+        let isNew = stat(path, &facts) != 0 || facts.st_size == 0
+        // SQLite would throw away the log of a file that is not there.
+        if isNew, WriteAheadLog.holdsCommits(log) {
+            throw damage(path, role, "it is missing or empty, but its log \(log) holds writes")
+        }
+        if let why = WriteAheadLog.damage(ofFile: log) { throw damage(path, role, why) }
         let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { return }
         fchmod(descriptor, 0o600)
         Glibc.close(descriptor)
+        if isNew { StoreFile.syncDirectory(of: path) }
     }
 
     private var isClosed = false
@@ -105,6 +134,7 @@ final class SQLiteDatabase {
         try execute("PRAGMA locking_mode=EXCLUSIVE")
         var pages: Int64 = 0
         try query("PRAGMA page_count") { pages = sqlite3_column_int64($0, 0) }
+        if case .backup = role { return try checkBackup() }
         if pages == 0 {
             // Before the first page is written: what is deleted gives its pages back.
             try execute("PRAGMA page_size=\(Self.pageSize)")
@@ -116,29 +146,47 @@ final class SQLiteDatabase {
         try execute("PRAGMA wal_autocheckpoint=1000")
         try execute("PRAGMA journal_size_limit=4194304")
         try execute("PRAGMA cache_size=-512")
-        var problems: [String] = []
-        try query("PRAGMA quick_check(3)") { statement in
-            let text = Self.text(statement, 0)
-            if text != "ok" { problems.append(text) }
-        }
-        guard problems.isEmpty else {
-            throw Self.damage(path, problems.joined(separator: "; "))
-        }
+        try checkStructure()
         try makeTables()
         // Gives free pages back to the disk; one that is full allows not even that.
         try? execute("PRAGMA incremental_vacuum")
     }
 
+    /// A copy stays as it is, and what is no store is not made one.
+    private func checkBackup() throws(APIError) {
+        try execute("PRAGMA synchronous=FULL")
+        try checkStructure()
+        var tables = 0
+        try query("SELECT 1 FROM sqlite_master WHERE type='table' AND name IN ('facts', 'objects')") { _ in tables += 1
+        }
+        guard tables == 2 else { throw damage("it holds other things than a store") }
+        try checkLayout()
+    }
+
+    private func checkStructure() throws(APIError) {
+        var problems: [String] = []
+        try query("PRAGMA integrity_check(3)") { statement in
+            let text = Self.text(statement, 0)
+            if text != "ok" { problems.append(text) }
+        }
+        guard problems.isEmpty else {
+            throw damage(problems.joined(separator: "; "))
+        }
+    }
+
     /// What to say of a file whose content is not what was written.
-    static func damage(_ path: String, _ why: String) -> APIError {
-        APIError(
-            code: 500,
-            reason: .internalError,
-            message:
-                "the store \(path) is damaged (\(why)); nothing in it was changed. Stop what still runs with 'weft "
-                + "down --keep-state', then restore \(path) and \(path)-wal from a copy, or move both away and apply "
-                + "your manifests again"
-        )
+    func damage(_ why: String) -> APIError { Self.damage(path, role, why) }
+
+    private static func damage(_ path: String, _ role: Role, _ why: String) -> APIError {
+        let message =
+            switch role {
+            case .backup(let file): "\(file) is no whole copy of a store (\(why)); nothing was changed"
+            case .store:
+                "the store \(path) is damaged (\(why)); nothing in it was changed. Put a backup in its place with 'weft "
+                    + "restore FILE --force', or restore \(path) and \(path)-wal from a copy. Without one stop what still "
+                    + "runs with 'weft down --keep-state', move both files away and apply your manifests again"
+            }
+        return APIError(code: 500, reason: .internalError, message: message)
     }
 
     private func makeTables() throws(APIError) {
@@ -148,15 +196,29 @@ final class SQLiteDatabase {
             """
             CREATE TABLE IF NOT EXISTS objects(
                 api_version TEXT NOT NULL, kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
-                revision INTEGER NOT NULL, uid TEXT NOT NULL, json BLOB NOT NULL,
+                revision INTEGER NOT NULL, uid TEXT NOT NULL, json BLOB NOT NULL, sum INTEGER NOT NULL,
                 PRIMARY KEY(kind, api_version, namespace, name))
             """
         )
+        try checkLayout()
+    }
+
+    private func checkLayout() throws(APIError) {
         let layout = try fact("layout")
+        if layout == 1 { return try addSums() }
         guard layout == Self.layout else {
             throw APIError.unavailable(
                 "the store \(path) has layout \(layout), this version reads \(Self.layout); use the version that wrote it"
             )
+        }
+    }
+
+    /// Brings a file of layout 1 to layout 2, in one step.
+    private func addSums() throws(APIError) {
+        try transaction { () throws(APIError) in
+            try execute("ALTER TABLE objects ADD COLUMN sum INTEGER NOT NULL DEFAULT 0")
+            for (row, _) in try storedRows() { try run(.sum) { bind($0, row) } }
+            try execute("UPDATE facts SET value=2 WHERE name='layout'")
         }
     }
 
@@ -170,32 +232,52 @@ final class SQLiteDatabase {
     func revision() throws(APIError) -> Int64 { try fact("revision") }
 
     /// Every stored object.
+    ///
+    /// - Throws: `APIError` that names the row whose content is not what was written.
     func rows() throws(APIError) -> [Row] {
-        var rows: [Row] = []
-        try query("SELECT api_version, kind, namespace, name, revision, json FROM objects") { statement in
+        let newest = try revision()
+        return try storedRows().map { (row, sum) throws(APIError) in
+            let name = "\(row.kind) \(row.namespace)/\(row.name)"
+            guard row.sum == sum else { throw damage("\(name) is not as it was written") }
+            guard row.revision <= newest else {
+                throw damage("\(name) has revision \(row.revision), the store ends at \(newest)")
+            }
+            return row
+        }
+    }
+
+    private func storedRows() throws(APIError) -> [(Row, Int64)] {
+        var rows: [(Row, Int64)] = []
+        try query("SELECT api_version, kind, namespace, name, revision, json, sum FROM objects") { statement in
             let count = Int(sqlite3_column_bytes(statement, 5))
             let blob = sqlite3_column_blob(statement, 5)
-            rows.append(
-                Row(
-                    apiVersion: Self.text(statement, 0),
-                    kind: Self.text(statement, 1),
-                    namespace: Self.text(statement, 2),
-                    name: Self.text(statement, 3),
-                    revision: sqlite3_column_int64(statement, 4),
-                    json: blob.map { Array(UnsafeRawBufferPointer(start: $0, count: count)) } ?? []
-                )
+            let row = Row(
+                apiVersion: Self.text(statement, 0),
+                kind: Self.text(statement, 1),
+                namespace: Self.text(statement, 2),
+                name: Self.text(statement, 3),
+                revision: sqlite3_column_int64(statement, 4),
+                json: blob.map { Array(UnsafeRawBufferPointer(start: $0, count: count)) } ?? []
             )
+            rows.append((row, sqlite3_column_int64(statement, 6)))
         }
         return rows
     }
 
+    /// A commit failed: what it left in the log is no part of any write, and must not be there when the next one follows.
+    private var hasRest = false
+
     /// Does all of `body` or, when it throws or the disk refuses, nothing of it.
     func transaction(_ body: () throws(APIError) -> Void) throws(APIError) {
+        if hasRest, sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil) == SQLITE_OK {
+            hasRest = false
+        }
         try run(.begin) { _ in }
         do {
             try body()
             try run(.commit) { _ in }
         } catch {
+            hasRest = true
             try? run(.rollback) { _ in }
             throw error
         }
@@ -203,13 +285,19 @@ final class SQLiteDatabase {
 
     func upsert(_ row: Row, uid: String) throws(APIError) {
         try run(.upsert) { statement in
-            bindKey(statement, row.apiVersion, row.kind, row.namespace, row.name)
+            bind(statement, row)
             sqlite3_bind_int64(statement, 5, row.revision)
             Self.bind(statement, 6, uid)
             row.json.withUnsafeBytes { bytes in
                 _ = sqlite3_bind_blob(statement, 7, bytes.baseAddress, Int32(clamping: bytes.count), Self.transient)
             }
         }
+    }
+
+    /// Its key and its sum.
+    private func bind(_ statement: OpaquePointer, _ row: Row) {
+        bindKey(statement, row.apiVersion, row.kind, row.namespace, row.name)
+        sqlite3_bind_int64(statement, 8, row.sum)
     }
 
     func delete(_ key: ObjectKey) throws(APIError) {
@@ -264,9 +352,9 @@ final class SQLiteDatabase {
         guard code == SQLITE_DONE || code == SQLITE_ROW else { throw failure() }
     }
 
-    private func execute(_ sql: String) throws(APIError) { try query(sql) { _ in } }
+    func execute(_ sql: String) throws(APIError) { try query(sql) { _ in } }
 
-    private func query(_ sql: String, _ row: (OpaquePointer) -> Void) throws(APIError) {
+    func query(_ sql: String, _ row: (OpaquePointer) -> Void) throws(APIError) {
         var statement: OpaquePointer?
         guard sqlite3_prepare_v2(handle, sql, -1, &statement, nil) == SQLITE_OK, let statement else { throw failure() }
         defer { sqlite3_finalize(statement) }
@@ -279,14 +367,14 @@ final class SQLiteDatabase {
         }
     }
 
-    private func failure() -> APIError {
+    func failure() -> APIError {
         let why = String(cString: sqlite3_errmsg(handle))
         switch sqlite3_errcode(handle) & 0xff {
         case SQLITE_FULL: return full()
         case SQLITE_BUSY, SQLITE_LOCKED:
             return .unavailable("the store \(path) is in use by another process: stop that one (`weft down`) first")
         case SQLITE_CORRUPT, SQLITE_NOTADB:
-            return Self.damage(path, why)
+            return damage(why)
         case SQLITE_READONLY, SQLITE_CANTOPEN, SQLITE_PERM:
             return .unavailable("the store \(path) cannot be written (\(why)): check the rights of its directory")
         case SQLITE_IOERR:

@@ -75,14 +75,14 @@ package final class SQLiteStore: ObjectStore {
     ) throws(APIError) {
         let database = try SQLiteDatabase(path: path, maximumBytes: limits.fileBytes)
         var objects: [(ObjectKey, Object)] = []
-        for row in try database.rows() {
+        for row in try Self.rows(of: database) {
             guard let type = ResourceTypes.find(apiVersion: row.apiVersion, kind: row.kind) else { continue }
             let key = ObjectKey(type, namespace: row.namespace, name: row.name)
             do {
                 objects.append((key, Object(try JSON.parse(row.json))))
             } catch {
                 database.abandon()
-                throw SQLiteDatabase.damage(path, "\(key): \(error)")
+                throw database.damage("\(key): \(error)")
             }
         }
         state = Lock(
@@ -92,6 +92,14 @@ package final class SQLiteStore: ObjectStore {
         self.limits = limits
         self.admissions = admissions
         self.clock = clock
+    }
+
+    /// A file that cannot be read stays as it is, with its log.
+    private static func rows(of database: SQLiteDatabase) throws(APIError) -> [SQLiteDatabase.Row] {
+        do { return try database.rows() } catch {
+            database.abandon()
+            throw error
+        }
     }
 
     /// The machine's time.
@@ -114,6 +122,16 @@ package final class SQLiteStore: ObjectStore {
                 if isFirst { confined.database.close() }
                 endWatches()
                 continuation.resume()
+            }
+        }
+    }
+
+    /// Runs `work` on the writer, between two batches. What it is given throws 503 once the store is closed.
+    func onWriter(_ work: @escaping @Sendable (() throws(APIError) -> SQLiteDatabase) -> Void) {
+        writer.async { [self] in
+            work { () throws(APIError) in
+                if state.withLock({ $0.isClosed }) { throw Self.closed }
+                return confined.database
             }
         }
     }
@@ -234,7 +252,7 @@ extension SQLiteStore {
         return events.sorted { $0.revision < $1.revision }
     }
 
-    private static let closed = APIError.unavailable("the store is closed")
+    static let closed = APIError.unavailable("the store is closed")
 }
 
 // Writing.

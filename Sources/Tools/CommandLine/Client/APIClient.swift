@@ -90,11 +90,12 @@ struct APIClient: Sendable {
     func lines(_ path: String) async throws -> UnixTransport.Lines {
         let stream = try await transport.open("GET", path)
         guard (200..<300).contains(stream.status) else {
-            let body = try await stream.rest(limit: 1 << 20)
-            throw Self.failure((try? JSON.parse(body)) ?? .null, stream.status)
+            throw Self.failure(try await stream.rest(limit: 1 << 20), stream.status)
         }
         return stream
     }
+
+    static func failure(_ body: [UInt8], _ code: Int) -> APIError { failure((try? JSON.parse(body)) ?? .null, code) }
 
     private static func failure(_ status: Value, _ code: Int) -> APIError {
         APIError(status: status)

@@ -22,8 +22,9 @@ package struct StateDirectory: Sendable, Equatable {
     }
 
     /// Whether a daemon has kept objects here.
-    var holdsObjects: Bool { access("\(path)/store.db", F_OK) == 0 }
+    var holdsObjects: Bool { access(store, F_OK) == 0 }
 
+    package var store: String { path + "/store.db" }
     package var socket: String { path + "/weft.sock" }
     package var log: String { path + "/serve.log" }
     package var pidFile: String { path + "/weft.pid" }

@@ -112,7 +112,8 @@ actor Daemon {
     private func run(_ body: @escaping @Sendable () async -> Void) { tasks.append(Task { await body() }) }
 
     private func assemble() async throws -> Parts {
-        let store = try await SQLiteStore.open(path: "\(state.path)/store.db")
+        try StoreGuard.check(state)
+        let store = try await SQLiteStore.open(path: state.store)
         let first = FirstObjects(store: store, now: SQLiteStore.now(), nodeAddress: claim.nodeAddress)
         try await first.ensure()
         let cluster = Cluster(store: store, now: { SQLiteStore.now() })
@@ -268,6 +269,8 @@ actor Daemon {
         handler.add("status") { _, _ in await routes.status() }
         handler.add("clusters") { _, _ in await routes.clusters() }
         handler.add("xds") { _, _ in .json(JSON.bytes(await parts.discovery.report())) }
+        let state = state
+        handler.add("backup") { request, _ in await BackupRoute.answer(request, parts.store, state) }
         handler.add("shutdown") { request, _ in await routes.shutdown(request) }
         handler.add(path: "metrics") { request, _ in await routes.metrics(request) }
         let answers = handler

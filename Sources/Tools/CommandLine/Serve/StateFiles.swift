@@ -8,7 +8,8 @@ struct StateFiles {
 
     /// What a daemon makes; anything else in the directory belongs to somebody else and stays.
     private static let names = [
-        "store.db", "store.db-wal", "store.db-shm", "store.db-journal", "serve.log", "serve.log.1", "pods", "proxy",
+        "store.db", "store.db-wal", "store.db-shm", "store.db-journal", "store.db.restoring", "store.db.restoring-wal",
+        "store.db.restoring-journal", "replaced", "copies", "serve.log", "serve.log.1", "pods", "proxy",
         "names", "claim", "isolation", "xds", "xds-address",
     ]
 
