@@ -25,6 +25,7 @@ extension Envoy {
         package var internalRedirectPolicy: InternalRedirectPolicy?
         package var rateLimits: [RouteRateLimit] = []
         package var includeVhRateLimits: Bool?
+        package var hedgePolicy: HedgePolicy?
 
         /// One of these.
         package enum ClusterSpecifier: Sendable, Equatable {
@@ -169,6 +170,7 @@ extension Envoy {
                 "early_data_policy=40",
                 why: "early data of TLS is never accepted"
             )
+            schema.optional(27, "hedge_policy", \.hedgePolicy, .message)
             schema.repeated(13, "rate_limits", \.rateLimits, .message)
             schema.optional(14, "include_vh_rate_limits", \.includeVhRateLimits, .boolValue)
             schema.repeated(15, "hash_policy", \.hashPolicy, .message, [.maxItems(16)])
@@ -181,7 +183,6 @@ extension Envoy {
                 metadata_match=4 path_rewrite=45 flush_timeout=42
                 retry_policy_typed_config=33 cors=17
                 internal_redirect_action=26 max_internal_redirects=31
-                hedge_policy=27
                 """
             )
             schema.unsupported("host_rewrite=44", of: "host_rewrite_specifier")

@@ -97,6 +97,7 @@ extension Envoy {
         package var responseHeadersToAdd: [HeaderValueOption]
         package var responseHeadersToRemove: [String]
         package var retryPolicy: RetryPolicy?
+        package var hedgePolicy: HedgePolicy?
         package var includeRequestAttemptCount: Bool
         package var includeAttemptCountInResponse: Bool
         package var metadata: Metadata?
@@ -173,6 +174,7 @@ extension Envoy {
                 [.minLength(1), .headerName]
             )
             schema.optional(16, "retry_policy", \.retryPolicy, .message)
+            schema.optional(17, "hedge_policy", \.hedgePolicy, .message)
             schema.field(14, "include_request_attempt_count", \.includeRequestAttemptCount, .bool)
             schema.field(19, "include_attempt_count_in_response", \.includeAttemptCountInResponse, .bool)
             schema.optional(24, "metadata", \.metadata, .message)
@@ -186,8 +188,6 @@ extension Envoy {
             schema.unsupported(
                 """
                 matcher=21 cors=8 retry_policy_typed_config=20
-                hedge_policy=17 
-
                 """
             )
         }

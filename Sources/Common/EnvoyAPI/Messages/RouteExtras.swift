@@ -60,6 +60,35 @@ extension Envoy.RouteAction {
 }
 
 extension Envoy {
+    /// Tries that run beside one another.
+    ///
+    /// `envoy.config.route.v3.HedgePolicy`
+    package struct HedgePolicy: EnvoyMessage {
+        /// nil is 1.
+        package var initialRequests: UInt32?
+        package var additionalRequestChance: FractionalPercent?
+        package var hedgeOnPerTryTimeout: Bool
+
+        package init(
+            initialRequests: UInt32? = nil,
+            additionalRequestChance: FractionalPercent? = nil,
+            hedgeOnPerTryTimeout: Bool = false
+        ) {
+            self.initialRequests = initialRequests
+            self.additionalRequestChance = additionalRequestChance
+            self.hedgeOnPerTryTimeout = hedgeOnPerTryTimeout
+        }
+
+        package static let schema = MessageSchema<HedgePolicy>(
+            "envoy.config.route.v3.HedgePolicy",
+            empty: HedgePolicy()
+        ) { schema in
+            schema.optional(1, "initial_requests", \.initialRequests, .uint32Value, [.atLeast(1)])
+            schema.optional(2, "additional_request_chance", \.additionalRequestChance, .message)
+            schema.field(3, "hedge_on_per_try_timeout", \.hedgeOnPerTryTimeout, .bool)
+        }
+    }
+
     /// Redirects of endpoints that the proxy follows itself.
     ///
     /// `envoy.config.route.v3.InternalRedirectPolicy`

@@ -40,13 +40,25 @@ extension RouteCompiler {
         extras.connect = connect(message)
         extras.hashRules = builder.arena.copy(context.each("hash_policy", message.hashPolicy) { hashRule($0) })
         extras.tellsTimeoutRetries = host.includeIsTimeoutRetryHeader
+        extras.hedges = hedges(message.hedgePolicy ?? host.hedgePolicy)
         extras.callTimeout = callTimeout(message)
         isUsed =
             isUsed || !extras.mirrors.isEmpty || extras.drawHeader != nil || extras.internalRedirect != nil
-            || extras.replayLimit != nil || extras.connect != nil || extras.tellsTimeoutRetries
+            || extras.replayLimit != nil || extras.connect != nil || extras.tellsTimeoutRetries || extras.hedges
             || extras.callTimeout != nil
             || !extras.hashRules.isEmpty
         return isUsed ? builder.arena.copy([extras]).pointer(at: 0) : nil
+    }
+
+    private func hedges(_ policy: Envoy.HedgePolicy?) -> Bool {
+        guard let policy else { return false }
+        if (policy.initialRequests ?? 1) > 1 || (policy.additionalRequestChance?.numerator ?? 0) > 0 {
+            context.report(
+                "hedge_policy: one request is sent first, as with Envoy, which reads initial_requests and "
+                    + "additional_request_chance and goes by neither; leave them out"
+            )
+        }
+        return policy.hedgeOnPerTryTimeout
     }
 
     private func callTimeout(_ message: Envoy.RouteAction) -> CallTimeout? {

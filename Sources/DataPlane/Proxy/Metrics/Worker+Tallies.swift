@@ -192,7 +192,8 @@ extension Worker {
     /// The whole time of a request is over.
     func countRouteTimeout(_ exchange: ExchangePlace) {
         guard let cluster = exchange.pointee.cluster else { return }
-        tick(cluster, .upstreamRqTimeout)
+        // Every try of it was too slow.
+        for _ in 0...hedgeCount(exchange) { tick(cluster, .upstreamRqTimeout) }
         guard let (own, virtual) = exchange.pointee.extras?.pointee.counted else { return }
         for number in [own, virtual] where number >= 0 { routeTally(number) { $0.timeouts &+= 1 } }
     }

@@ -13,6 +13,10 @@ struct ExchangeExtras {
     var callDuration: UInt64?
     var callDeadline: UInt64 = .max
     var shadows: [ShadowHandle] = []
+    /// Tries that took too long and go on beside the present one.
+    var hedges: [ShadowHandle] = []
+    /// Of such a try: the request that it belongs to.
+    var hedgeOf: ShadowHandle?
     /// For the answer (`always_set_request_id_in_response`).
     var requestID: [UInt8] = []
     /// The request may tell things that only the house itself may.
@@ -49,11 +53,13 @@ struct AskedRules: BitwiseCopyable {
     /// Nanoseconds.
     var timeout: UInt64?
     var perTryTimeout: UInt64?
+    /// Whether a try that takes too long goes on beside another one.
+    var hedges: Bool?
 
     var asksForRetries: Bool { !conditions.isEmpty || retries != nil || statuses != StatusSet() }
 }
 
-/// A copy of a request that is on its way.
+/// An exchange beside a request: a copy that is on its way, or a try that was set aside.
 struct ShadowHandle: BitwiseCopyable {
     var exchange: Int32
     var generation: UInt32

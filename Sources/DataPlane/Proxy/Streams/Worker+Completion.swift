@@ -152,7 +152,10 @@ extension Worker {
     /// Gives back all that an exchange holds.
     func releaseExchange(_ index: Int32, _ exchange: ExchangePlace) {
         removePending(index, exchange)
-        if exchange.pointee.flags.contains(.isShadow) { callEnded(exchange) }
+        if exchange.pointee.flags.contains(.isShadow) {
+            callEnded(exchange)
+            if let owner = exchange.pointee.extras?.pointee.hedgeOf { forgetHedge(index, of: owner) }
+        }
         if let cluster = exchange.pointee.cluster {
             endTry(exchange, .cancelled)
             leavePending(exchange)

@@ -103,6 +103,9 @@ extension Worker {
             if isInternal { extras(exchange).pointee.asked.timeout = milliseconds() }
         } else if isNamed("x-envoy-upstream-rq-per-try-timeout-ms") {
             if isInternal { extras(exchange).pointee.asked.perTryTimeout = milliseconds() }
+        } else if isNamed("x-envoy-hedge-on-per-try-timeout") {
+            guard isInternal, value.equals(Self.run("true")) || value.equals(Self.run("false")) else { return true }
+            extras(exchange).pointee.asked.hedges = value.equals(Self.run("true"))
         } else {
             return isHouseOnly(name) || (isEdge && !isInternal && isForNextHopOnly(name))
         }
@@ -122,7 +125,7 @@ extension Worker {
 
     private static let houseOnly: [StaticString] = [
         "x-envoy-upstream-alt-stat-name", "x-envoy-upstream-rq-timeout-alt-response", "x-envoy-expected-rq-timeout-ms",
-        "x-envoy-force-trace", "x-envoy-ip-tags", "x-envoy-original-url", "x-envoy-hedge-on-per-try-timeout",
+        "x-envoy-force-trace", "x-envoy-ip-tags", "x-envoy-original-url",
         "x-envoy-is-timeout-retry", "x-envoy-internal",
     ]
 

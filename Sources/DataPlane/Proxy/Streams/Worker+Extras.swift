@@ -19,10 +19,12 @@ extension Worker {
         guard let extras = exchange.pointee.extras else { return }
         let isWhole = exchange.pointee.requestBody.isComplete
         let shadows = extras.pointee.shadows
+        let hedges = extras.pointee.hedges
         if extras.pointee.filters != nil { releaseFilters(exchange, extras) }
         exchange.pointee.extras = nil
         extras.deinitialize(count: 1)
         extras.deallocate()
+        if !hedges.isEmpty { end(hedges) }
         // A copy of half a request must not be taken for a whole one.
         if !isWhole { for shadow in shadows { giveUp(shadow) } }
     }

@@ -60,21 +60,12 @@ extension Worker {
             return nil
         }
         let shadow = exchanges.pointer(index)
-        guard let client = downstreams.take() else {
+        guard let client = makeNobody(index, like: exchange) else {
             cluster.pointee.giveBack(.requests, exchange.pointee.priority)
             exchanges.give(index)
             return nil
         }
         let place = downstreams.pointer(client)
-        let original = downstreams.pointer(exchange.pointee.downstream)
-        place.pointee.flags = [.isShadow, .closesAfterResponse, .readPaused]
-        place.pointee.exchange = index
-        place.pointee.callerLabels = original.pointee.callerLabels
-        place.pointee.peer = original.pointee.peer
-        place.pointee.destination = original.pointee.destination
-        place.pointee.timer = loop.timers.make(
-            token: Token(.downstreamTimer, client, generation: place.pointee.generation).raw
-        )
         shadow.pointee.downstream = client
         shadow.pointee.method = exchange.pointee.method
         shadow.pointee.priority = exchange.pointee.priority
@@ -91,6 +82,22 @@ extension Worker {
             return nil
         }
         return index
+    }
+
+    /// The client of an exchange that has none: what an endpoint may hear of it is what the original's endpoint hears.
+    func makeNobody(_ index: Int32, like exchange: ExchangePlace) -> Int32? {
+        guard let client = downstreams.take() else { return nil }
+        let place = downstreams.pointer(client)
+        let original = downstreams.pointer(exchange.pointee.downstream)
+        place.pointee.flags = [.isShadow, .closesAfterResponse, .readPaused]
+        place.pointee.exchange = index
+        place.pointee.callerLabels = original.pointee.callerLabels
+        place.pointee.peer = original.pointee.peer
+        place.pointee.destination = original.pointee.destination
+        place.pointee.timer = loop.timers.make(
+            token: Token(.downstreamTimer, client, generation: place.pointee.generation).raw
+        )
+        return client
     }
 
     /// Copies what was written of the request, for the host with `-shadow` behind its name.

@@ -175,6 +175,7 @@ extension Worker {
 
     /// Ends the try that brought the redirect, and makes the exchange one that has not begun.
     private func restart(_ exchange: ExchangePlace, _ upstreamIndex: Int32, _ upstream: UpstreamPlace) {
+        endHedges(exchange)
         exchange.pointee.respondedAt = now
         endTry(exchange, .success)
         exchange.pointee.upstream = -1

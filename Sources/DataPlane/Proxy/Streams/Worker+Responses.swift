@@ -194,7 +194,7 @@ extension Worker {
             return
         }
         if status >= 400 || exchange.pointee.flags.contains(.judgesEveryAnswer),
-            isRetried(exchangeIndex, exchange, status, memory, index, upstream)
+            isRetried(exchangeIndex, exchange, status, memory, count, index, upstream)
         {
             return
         }
@@ -226,10 +226,13 @@ extension Worker {
         }
         let length = responseHead.length
         var text = memory
-        if exchange.pointee.extras != nil, exchange.filterRun != nil {
-            let hasBody = responseHead.framing != .none
-            text = filterAnswer(exchange, place, memory, isLocal: false, hasBody: hasBody)
-            exchange.pointee.status = responseHead.status
+        if exchange.pointee.extras != nil {
+            endHedges(exchange)
+            if exchange.filterRun != nil {
+                let hasBody = responseHead.framing != .none
+                text = filterAnswer(exchange, place, memory, isLocal: false, hasBody: hasBody)
+                exchange.pointee.status = responseHead.status
+            }
         }
         chooseFraming(exchange, place)
         var writer = ByteWriter(out, capacity: Limits.outSize)

@@ -36,6 +36,10 @@ extension Worker {
     /// A try is over without an answer; its connection is closed.
     func tryFailed(_ index: Int32, _ exchange: ExchangePlace, _ failure: TryFailure, result: EndpointResult) {
         guard let cluster = exchange.pointee.cluster else { return }
+        if exchange.pointee.extras?.pointee.hedgeOf != nil {
+            hedgeFailed(index, exchange, failure, result)
+            return
+        }
         endTry(exchange, result)
         // A stale connection says nothing sure about its endpoint, which may just be dying: another one is better.
         if exchange.pointee.endpoint >= 0 { exchange.pointee.tried.insert(exchange.pointee.endpoint) }
@@ -51,6 +55,10 @@ extension Worker {
             if startRetry(index, exchange, cluster, isImmediate: false) { return }
             if failure == .resetBeforeResponse, awaitBudget(exchange, cluster) { return }
         case .notRetriable, .limitReached, .notReplayable: break
+        }
+        if awaitsHedges(exchange) {
+            if verdict == .limitReached { noteRetryLimit(exchange) }
+            return
         }
         answerFailure(index, exchange, failure, verdict)
     }
@@ -97,6 +105,26 @@ extension Worker {
         answerFailure(index, exchange, .resetBeforeResponse, .retry)
     }
 
+    /// Whether an answer is one that the policy would throw away for another try.
+    func wouldRetry(_ exchange: ExchangePlace, _ status: UInt16, _ answer: RequestView) -> Bool {
+        let verdict = retryVerdict(exchange, .status, status: Int(status), isCovered: decision(exchange, answer))
+        return verdict == .retry || verdict == .limitReached
+    }
+
+    /// What the fields of an answer decide; nil: its status does.
+    private func decision(_ exchange: ExchangePlace, _ answer: RequestView) -> Bool? {
+        let decision = policy(exchange)?.decision(onFieldsOf: answer)
+        if decision == nil, exchange.pointee.extras != nil, hasNamedField(exchange, answer) { return true }
+        return decision
+    }
+
+    /// All tries that the policy allows were made.
+    func noteRetryLimit(_ exchange: ExchangePlace) {
+        guard exchange.pointee.retries > 0 else { return }
+        metrics.count(.retriesLimitReached)
+        exchange.pointee.responseFlags.insert(.upstreamRetryLimit)
+    }
+
     private func retryVerdict(_ exchange: ExchangePlace, _ failure: TryFailure, status: Int, isCovered: Bool? = nil)
         -> RetryVerdict
     {
@@ -115,7 +143,7 @@ extension Worker {
     }
 
     /// Begins another try after its pause; false when the budget does not allow it.
-    private func startRetry(
+    func startRetry(
         _ index: Int32,
         _ exchange: ExchangePlace,
         _ cluster: ClusterPlace,
@@ -161,17 +189,20 @@ extension Worker {
         _ exchange: ExchangePlace,
         _ status: UInt16,
         _ memory: UnsafeMutableRawPointer,
+        _ count: Int,
         _ upstreamIndex: Int32,
         _ upstream: UpstreamPlace
     ) -> Bool {
         guard let cluster = exchange.pointee.cluster else { return false }
+        if exchange.pointee.extras?.pointee.hedgeOf != nil {
+            takeHedge(index, exchange, status, memory, count, upstreamIndex, upstream)
+            return true
+        }
         let answer = responseView(memory)
-        var decision = policy(exchange)?.decision(onFieldsOf: answer)
-        if decision == nil, exchange.pointee.extras != nil, hasNamedField(exchange, answer) { decision = true }
-        let verdict = retryVerdict(exchange, .status, status: Int(status), isCovered: decision)
-        if verdict == .limitReached, exchange.pointee.retries > 0 {
-            metrics.count(.retriesLimitReached)
-            exchange.pointee.responseFlags.insert(.upstreamRetryLimit)
+        let verdict = retryVerdict(exchange, .status, status: Int(status), isCovered: decision(exchange, answer))
+        if verdict == .limitReached {
+            noteRetryLimit(exchange)
+            return leavesToHedges(exchange, status)
         }
         guard verdict == .retry else { return false }
         exchange.pointee.respondedAt = now
@@ -180,16 +211,14 @@ extension Worker {
             metrics.count(.retriesOverBudget)
             tick(cluster, .upstreamRqRetryOverflow)
             exchange.pointee.responseFlags.insert(.upstreamOverflow)
-            return false
+            return leavesToHedges(exchange, status)
         }
         cluster.pointee.giveBack(.retries, exchange.pointee.priority)
         let pause = policy(exchange)?
             .pause(askedForBy: answer, wallClock: now &+ wallOffset, random: random.next())
         let code = CallStatus.status(in: answer).map { CallStatus.http($0) }
         let status = status == 200 ? code ?? status : status
-        let result: EndpointResult =
-            status >= 502 && status <= 504 ? .gatewayError : status >= 500 ? .serverError : .success
-        endTry(exchange, result)
+        endTry(exchange, Self.result(status))
         exchange.pointee.tried.insert(exchange.pointee.endpoint)
         exchange.pointee.upstream = -1
         upstream.pointee.exchange = -1
@@ -197,16 +226,13 @@ extension Worker {
         return startRetry(index, exchange, cluster, isImmediate: false, pause: pause)
     }
 
-    private func answerFailure(
+    func answerFailure(
         _ index: Int32,
         _ exchange: ExchangePlace,
         _ failure: TryFailure,
         _ verdict: RetryVerdict
     ) {
-        if verdict == .limitReached, exchange.pointee.retries > 0 {
-            metrics.count(.retriesLimitReached)
-            exchange.pointee.responseFlags.insert(.upstreamRetryLimit)
-        }
+        if verdict == .limitReached { noteRetryLimit(exchange) }
         switch failure {
         case .connect:
             exchange.pointee.responseFlags.insert(.upstreamConnectionFailure)
@@ -286,6 +312,10 @@ extension Worker {
         _ place: DownstreamPlace
     ) {
         exchange.pointee.failure = .timeout
+        if hedges(exchange) {
+            hedge(index, exchange)
+            return
+        }
         countTryTimeout(exchange)
         if exchange.pointee.state == .responding {
             closeDownstream(downstreamIndex, place, flags: .upstreamTimeout)

@@ -98,6 +98,7 @@ extension Worker {
     {
         exchange.pointee.responseFlags.insert(.noHealthyUpstream)
         metrics.count(.noHealthyEndpoint)
+        if awaitsHedges(exchange) { return }
         countRequest(exchange, labels: cluster.pointee.labels)
         answer(index, exchange, status: 503, reason: reason)
     }
@@ -328,6 +329,7 @@ extension Worker {
         metrics.count(.breakerPending)
         tick(cluster, .upstreamRqPendingOverflow)
         exchange.pointee.responseFlags.insert(.upstreamOverflow)
+        if awaitsHedges(exchange) { return false }
         answer(index, exchange, status: 503, reason: "the cluster's limit of waiting requests is reached")
         return false
     }

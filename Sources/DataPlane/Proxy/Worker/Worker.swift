@@ -25,6 +25,8 @@ final class Worker: @unchecked Sendable {
         static let largestReplay = 196_608
         /// Bytes of a mirrored request that wait for the mirror; one that lags behind by more is given up.
         static let shadow = 65_536
+        /// Tries of one request that took too long and go on beside the newest one.
+        static let hedges = 16
         /// Bytes that a client may send ahead while its request is in work (pipelining).
         static let pipelined = 16_384
         /// Connections taken per readiness of a listener, so that a burst does not starve the others.

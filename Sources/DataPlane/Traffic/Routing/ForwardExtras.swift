@@ -19,6 +19,8 @@ public struct ForwardExtras: BitwiseCopyable, @unchecked Sendable {
     public var connect: ConnectRule?
     /// `x-envoy-is-timeout-retry` on tries that follow a time-out.
     public var tellsTimeoutRetries = false
+    /// A try that takes too long goes on, and another one begins beside it (`hedge_on_per_try_timeout`).
+    public var hedges = false
     /// What counts of the deadlines of gRPC's clients; nil: they are passed on as they are.
     public var callTimeout: CallTimeout?
     /// What is hashed of a request, for balancers that go by hashes.

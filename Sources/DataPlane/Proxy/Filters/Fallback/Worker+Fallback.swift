@@ -119,6 +119,7 @@ extension Worker {
     /// Makes the request one of another cluster, as if it had not been tried.
     private func change(_ index: Int32, _ exchange: ExchangePlace, _ other: ClusterPlace) {
         removePending(index, exchange)
+        endHedges(exchange)
         let upstreamIndex = exchange.pointee.upstream
         if upstreamIndex >= 0 {
             let upstream = upstreams.pointer(upstreamIndex)
