@@ -32,6 +32,7 @@ package struct AnyMember<Extension: AnyExtension>: Sendable {
 
     /// `wrap` makes the case with this message; `unwrap` gives the message of that case, and nil for another case. `name` is the
     /// type's name, for messages that hold this extension point themselves: their tables must not be made while the point's is.
+    @_semantics("optimize.sil.specialize.generic.never")
     package init<Message: EnvoyMessage>(
         _: Message.Type,
         name: String? = nil,
@@ -55,6 +56,7 @@ private let typedStructs = ["xds.type.v3.TypedStruct", "udpa.type.v1.TypedStruct
 
 extension Codec where T: AnyExtension {
     /// `google.protobuf.Any` with one of the types of an extension point.
+    @_semantics("optimize.sil.specialize.generic.never")
     package static var any: Codec {
         Codec(
             zero: nil,
@@ -90,6 +92,7 @@ extension Codec where T: AnyExtension {
         )
     }
 
+    @_semantics("optimize.sil.specialize.generic.never")
     private static func read(_ value: Value, _ reader: inout SchemaReader) -> T? {
         guard let fields = value.fields else {
             reader.wrongType("an object with \"@type\"", value)
@@ -116,6 +119,7 @@ extension Codec where T: AnyExtension {
         }
     }
 
+    @_semantics("optimize.sil.specialize.generic.never")
     private static func decode(_ content: Protobuf.Content, _ reader: inout SchemaReader) -> T? {
         guard let any = reader.run(content) else { return nil }
         var url = ""
@@ -143,6 +147,7 @@ extension Codec where T: AnyExtension {
         url.lastIndex(of: "/").map { String(url[url.index(after: $0)...]) } ?? url
     }
 
+    @_semantics("optimize.sil.specialize.generic.never")
     private static func member(_ type: String, _ reader: inout SchemaReader) -> AnyMember<T>? {
         let members = T.members
         if let found = members.members.first(where: { $0.type == type }) { return found }

@@ -1,23 +1,50 @@
 import Wire
 
 /// How values of one type stand in JSON and in protobuf.
-package struct Codec<T: Sendable & Equatable>: Sendable {
-    /// proto3's zero value; nil for types whose absence is nil.
-    var zero: T?
+///
+/// A class, so that code that is not specialised for `T` holds it without asking for the layout of `T`.
+package final class Codec<T: Sendable & Equatable>: Sendable {
     /// Reports what is wrong, and gives nil then.
-    var read: @Sendable (Value, inout SchemaReader) -> T?
-    var write: @Sendable (T) -> Value
-    var decode: @Sendable (Protobuf.Content, inout SchemaReader) -> T?
-    var encode: @Sendable (T, Int, inout ProtobufWriter) -> Void
-    var subject: @Sendable (T) -> Rule.Subject = { _ in .other }
+    let read: @Sendable (Value, inout SchemaReader) -> T?
+    let write: @Sendable (T) -> Value
+    let decode: @Sendable (Protobuf.Content, inout SchemaReader) -> T?
+    let encode: @Sendable (T, Int, inout ProtobufWriter) -> Void
+    let subject: @Sendable (T) -> Rule.Subject
     /// All problems inside the value, for values that were made in memory.
-    var check: (@Sendable (T, inout SchemaReader) -> Void)?
+    let check: (@Sendable (T, inout SchemaReader) -> Void)?
     /// For numbers that a repeated field packs.
-    var varint: (@Sendable (T) -> UInt64)?
+    let varint: (@Sendable (T) -> UInt64)?
     /// Whether two occurrences of a field are one message in two parts.
-    var isMergeable = false
+    let isMergeable: Bool
     /// What stands in it, for pages about the API.
-    var outline = FieldOutline.plain
+    let outline: FieldOutline
+    /// proto3's zero value; nil for types whose absence is nil.
+    let zero: T?
+
+    @_semantics("optimize.sil.specialize.generic.never")
+    init(
+        zero: T?,
+        read: @escaping @Sendable (Value, inout SchemaReader) -> T?,
+        write: @escaping @Sendable (T) -> Value,
+        decode: @escaping @Sendable (Protobuf.Content, inout SchemaReader) -> T?,
+        encode: @escaping @Sendable (T, Int, inout ProtobufWriter) -> Void,
+        subject: @escaping @Sendable (T) -> Rule.Subject = { _ in .other },
+        check: (@Sendable (T, inout SchemaReader) -> Void)? = nil,
+        varint: (@Sendable (T) -> UInt64)? = nil,
+        isMergeable: Bool = false,
+        outline: FieldOutline = .plain
+    ) {
+        self.zero = zero
+        self.read = read
+        self.write = write
+        self.decode = decode
+        self.encode = encode
+        self.subject = subject
+        self.check = check
+        self.varint = varint
+        self.isMergeable = isMergeable
+        self.outline = outline
+    }
 }
 
 extension Codec where T == String {
@@ -162,28 +189,31 @@ extension Codec where T == Double {
 extension Codec {
     /// A message `{1: value}` in protobuf and the plain value in JSON, so that absent and zero are told apart.
     static func wrapper(_ plain: Codec) -> Codec {
-        var wrapper = plain
-        wrapper.zero = nil
-        wrapper.varint = nil
-        wrapper.isMergeable = true
-        wrapper.decode = { content, reader in
-            guard let bytes = reader.run(content) else { return nil }
-            var value = plain.zero
-            reader.fields(of: bytes) { field, reader in
-                if field.number == 1 { value = plain.decode(field.content, &reader) }
-            }
-            return value
-        }
-        wrapper.encode = { value, number, writer in
-            var inner = ProtobufWriter()
-            if value != plain.zero { plain.encode(value, 1, &inner) }
-            writer.run(number, inner.bytes)
-        }
-        return wrapper
+        Codec(
+            zero: nil,
+            read: plain.read,
+            write: plain.write,
+            decode: { content, reader in
+                guard let bytes = reader.run(content) else { return nil }
+                var value = plain.zero
+                reader.fields(of: bytes) { field, reader in
+                    if field.number == 1 { value = plain.decode(field.content, &reader) }
+                }
+                return value
+            },
+            encode: { value, number, writer in
+                var inner = ProtobufWriter()
+                if value != plain.zero { plain.encode(value, 1, &inner) }
+                writer.run(number, inner.bytes)
+            },
+            subject: plain.subject,
+            isMergeable: true
+        )
     }
 }
 
 extension Codec where T: EnvoyEnum {
+    @_semantics("optimize.sil.specialize.generic.never")
     package static var enumeration: Codec {
         Codec(
             zero: T(rawValue: 0),
@@ -214,6 +244,7 @@ extension Codec where T: EnvoyEnum {
         )
     }
 
+    @_semantics("optimize.sil.specialize.generic.never")
     private static func known(_ number: Int64, _ reader: inout SchemaReader) -> T? {
         if let small = Int32(exactly: number), let value = T(rawValue: small) { return value }
         if let name = T.names.unsupported.first(where: { Int64($0.number) == number })?.name {
@@ -226,6 +257,7 @@ extension Codec where T: EnvoyEnum {
 }
 
 extension Codec where T: EnvoyMessage {
+    @_semantics("optimize.sil.specialize.generic.never")
     package static var message: Codec {
         Codec(
             zero: nil,

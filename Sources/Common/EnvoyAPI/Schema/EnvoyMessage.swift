@@ -12,17 +12,20 @@ extension EnvoyMessage {
     package static func verify(_: Self, _: inout SchemaReader) {}
 
     /// The name of this message's type as an `Any` has it: `type.googleapis.com/envoy.config...`.
+    @_semantics("optimize.sil.specialize.generic.never")
     package static var typeURL: String { "type.googleapis.com/\(schema.name)" }
 
     /// The message that a JSON or YAML document holds.
     ///
     /// - Throws: `SchemaErrors` with all problems by path; a document with problems gives no message.
+    @_semantics("optimize.sil.specialize.generic.never")
     package static func read(_ value: Value) throws(SchemaErrors) -> Self {
         var warnings: [SchemaProblem] = []
         return try read(value, warnings: &warnings)
     }
 
     /// As `read(_:)`; `warnings` gets what is accepted without effect.
+    @_semantics("optimize.sil.specialize.generic.never")
     package static func read(_ value: Value, warnings: inout [SchemaProblem]) throws(SchemaErrors) -> Self {
         var reader = SchemaReader()
         let message = schema.read(value, &reader)
@@ -35,12 +38,14 @@ extension EnvoyMessage {
     ///
     /// Fields whose numbers Envoy does not know are skipped, as protobuf wants it; fields that Envoy knows and weft-proxy
     /// does not are errors.
+    @_semantics("optimize.sil.specialize.generic.never")
     package init(protobuf bytes: [UInt8]) throws(SchemaErrors) {
         var warnings: [SchemaProblem] = []
         try self.init(protobuf: bytes, warnings: &warnings)
     }
 
     /// As `init(protobuf:)`; `warnings` gets what is accepted without effect.
+    @_semantics("optimize.sil.specialize.generic.never")
     package init(protobuf bytes: [UInt8], warnings: inout [SchemaProblem]) throws(SchemaErrors) {
         var reader = SchemaReader()
         self = Self.schema.decode(bytes[...], &reader)
@@ -49,9 +54,11 @@ extension EnvoyMessage {
     }
 
     /// The message as JSON: names as in the proto files, zero values left out. Equal messages give equal documents.
+    @_semantics("optimize.sil.specialize.generic.never")
     package var jsonValue: Value { Self.schema.write(self) }
 
     /// The message as protobuf: fields by number, maps by key. Equal messages give equal bytes.
+    @_semantics("optimize.sil.specialize.generic.never")
     package var protobufBytes: [UInt8] {
         var writer = ProtobufWriter()
         Self.schema.encode(self, &writer)
@@ -59,6 +66,7 @@ extension EnvoyMessage {
     }
 
     /// Reports all problems of a message that was made in memory, as reading it would.
+    @_semantics("optimize.sil.specialize.generic.never")
     package func validate() throws(SchemaErrors) {
         var reader = SchemaReader()
         Self.schema.check(self, &reader)

@@ -2,10 +2,12 @@ import Wire
 
 /// Fills the table of a message.
 package struct SchemaBuilder<Message: Sendable & Equatable> {
+    private(set) var facts: [FieldFacts] = []
     private(set) var fields: [Field<Message>] = []
     private(set) var oneofs: [Oneof] = []
 
     /// A plain field: proto3's zero value when absent.
+    @_semantics("optimize.sil.specialize.generic.never")
     package mutating func field<T>(
         _ number: Int,
         _ name: String,
@@ -13,10 +15,9 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
         _ codec: Codec<T>,
         _ rules: [Rule] = []
     ) {
+        facts.append(FieldFacts(number, name, codec, rules))
         fields.append(
             Field(
-                number: number,
-                name: name,
                 read: { value, message, reader in
                     if let new = codec.read(value, &reader) { message[keyPath: path] = new }
                 },
@@ -29,13 +30,13 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
                     if value != codec.zero { codec.encode(value, number, &writer) }
                 },
                 check: { message, _, reader in reader.apply(rules, codec.subject(message[keyPath: path])) },
-                isSet: { $0[keyPath: path] != codec.zero },
-                outline: codec.outline
+                isSet: { $0[keyPath: path] != codec.zero }
             )
         )
     }
 
     /// A message, wrapper or duration, or the only supported member of a oneof: nil when absent.
+    @_semantics("optimize.sil.specialize.generic.never")
     package mutating func optional<T>(
         _ number: Int,
         _ name: String,
@@ -56,6 +57,7 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
     }
 
     /// A member of a oneof that is an enum.
+    @_semantics("optimize.sil.specialize.generic.never")
     package mutating func choice<Choice, T>(
         _ number: Int,
         _ name: String,
@@ -77,6 +79,7 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
         )
     }
 
+    @_semantics("optimize.sil.specialize.generic.never")
     private mutating func append<T>(
         _ number: Int,
         _ name: String,
@@ -86,11 +89,9 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
         get: @escaping @Sendable (Message) -> T?,
         set: @escaping @Sendable (inout Message, T) -> Void
     ) {
+        facts.append(FieldFacts(number, name, of: oneof, codec, rules))
         fields.append(
             Field(
-                number: number,
-                name: name,
-                oneof: oneof,
                 read: { value, message, reader in
                     if let new = codec.read(value, &reader) { set(&message, new) }
                 },
@@ -110,13 +111,13 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
                     reader.apply(rules, codec.subject(value))
                     if isDeep { codec.check?(value, &reader) }
                 },
-                isSet: { get($0) != nil },
-                outline: codec.outline
+                isSet: { get($0) != nil }
             )
         )
     }
 
     /// A list.
+    @_semantics("optimize.sil.specialize.generic.never")
     package mutating func repeated<T>(
         _ number: Int,
         _ name: String,
@@ -124,10 +125,9 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
         _ codec: Codec<T>,
         _ rules: [Rule] = []
     ) {
+        facts.append(FieldFacts(number, name, codec, rules))
         fields.append(
             Field(
-                number: number,
-                name: name,
                 read: { value, message, reader in
                     guard case .array(let elements) = value else { return reader.wrongType("an array", value) }
                     message[keyPath: path] = reader.elements(elements) { codec.read($0, &$1) }
@@ -160,13 +160,13 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
                         }
                     }
                 },
-                isSet: { !$0[keyPath: path].isEmpty },
-                outline: codec.outline
+                isSet: { !$0[keyPath: path].isEmpty }
             )
         )
     }
 
     /// A map from strings.
+    @_semantics("optimize.sil.specialize.generic.never")
     package mutating func map<T>(
         _ number: Int,
         _ name: String,
@@ -174,10 +174,9 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
         _ codec: Codec<T>,
         _ rules: [Rule] = []
     ) {
+        facts.append(FieldFacts(number, name, codec, rules))
         fields.append(
             Field(
-                number: number,
-                name: name,
                 read: { value, message, reader in
                     guard case .object(let entries) = value else { return reader.wrongType("an object", value) }
                     for (key, value) in entries {
@@ -210,18 +209,19 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
                         reader.within(key: key) { check(value, &$0) }
                     }
                 },
-                isSet: { !$0[keyPath: path].isEmpty },
-                outline: codec.outline
+                isSet: { !$0[keyPath: path].isEmpty }
             )
         )
     }
 
     /// Declares a group of fields of which at most one, or exactly one, is there.
+    @_semantics("optimize.sil.specialize.generic.never")
     package mutating func oneof(_ name: String, isRequired: Bool = false) {
         oneofs.append(Oneof(name: name, isRequired: isRequired))
     }
 
     /// Fields that Envoy has and weft-proxy has not, as `name=number name=number`; `why` says what to do instead.
+    @_semantics("optimize.sil.specialize.generic.never")
     package mutating func unsupported(_ table: String, of oneof: String? = nil, why: String = "") {
         let message = why.isEmpty ? "not supported by weft-proxy" : "not supported by weft-proxy: \(why)"
         for (name, number) in numbered(table) {
@@ -231,6 +231,7 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
 
     /// Fields that are accepted, with a warning, because there is nothing here that they could change; `why` says so after
     /// "has no meaning here: ".
+    @_semantics("optimize.sil.specialize.generic.never")
     package mutating func ignored(_ table: String, why: String) {
         for (name, number) in numbered(table) {
             appendEmpty(number, name, of: nil, .ignored, why) { $0.report(.ignored, "has no meaning here: \(why)") }
@@ -238,30 +239,32 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
     }
 
     /// Fields above that are read, and given on, but change nothing here; `why` says so as in `ignored`.
+    @_semantics("optimize.sil.specialize.generic.never")
     package mutating func noted(_ names: String, why: String) {
         for name in names.split(separator: " ") {
-            guard let index = fields.firstIndex(where: { $0.name == name }) else {
+            guard let index = facts.firstIndex(where: { $0.name == name }) else {
                 preconditionFailure("there is no field \(name)")
             }
-            fields[index] = fields[index].noted("has no meaning here: \(why)", why)
+            facts[index].support = .ignored
+            facts[index].why = why
+            fields[index] = fields[index].warning("has no meaning here: \(why)")
         }
     }
 
+    @_semantics("optimize.sil.specialize.generic.never")
     private mutating func appendEmpty(
         _ number: Int,
         _ name: String,
         of oneof: String?,
-        _ support: Field<Message>.Support,
+        _ support: FieldFacts.Support,
         _ why: String,
         _ report: @escaping @Sendable (inout SchemaReader) -> Void
     ) {
+        facts.append(
+            FieldFacts(number: number, name: name, oneof: oneof, support: support, why: why, isCarried: false)
+        )
         fields.append(
             Field(
-                number: number,
-                name: name,
-                oneof: oneof,
-                support: support,
-                why: why,
                 read: { value, _, reader in if value != .array([]) { report(&reader) } },
                 write: { _ in nil },
                 decode: { _, _, reader in report(&reader) },
@@ -269,6 +272,20 @@ package struct SchemaBuilder<Message: Sendable & Equatable> {
                 check: { _, _, _ in },
                 isSet: { _ in false }
             )
+        )
+    }
+}
+
+extension FieldFacts {
+    @_semantics("optimize.sil.specialize.generic.never")
+    fileprivate init<T>(_ number: Int, _ name: String, of oneof: String? = nil, _ codec: Codec<T>, _ rules: [Rule]) {
+        self.init(
+            number: number,
+            name: name,
+            oneof: oneof,
+            hasRules: !rules.isEmpty,
+            isNested: codec.check != nil,
+            outline: codec.outline
         )
     }
 }
