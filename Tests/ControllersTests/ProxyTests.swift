@@ -34,168 +34,65 @@ func text(of path: String) -> String? {
     return String(decoding: buffer[..<count], as: UTF8.self)
 }
 
-/// A Service `name` with one pod behind it.
-func meshState(_ directory: String, ports: [String: Int]) -> MeshState {
-    MeshState(
-        directory: directory,
-        admin: .pipe(path: "\(directory)/admin.sock"),
-        services: ports.keys.map { name in
-            MeshService(
-                namespace: "default",
-                name: name,
-                clusterIP: "10.96.0.\(name.utf8.first ?? 0)",
-                selector: ["app": name],
-                ports: [MeshService.Port(name: "http", port: 80, target: .number(ports[name] ?? 0))]
-            )
-        },
-        pods: ports.keys.map { name in
-            MeshPod(
-                namespace: "default",
-                name: name,
-                ip: "10.244.0.\(name.utf8.first ?? 0)",
-                networkNamespace: "/proc/1/ns/net",
-                labels: ["app": name]
-            )
-        }
-    )
-}
-
 @Suite("Proxy directory")
 struct ProxyDirectoryTests {
-    func files(_ directory: String, _ ports: [String: Int]) -> ConfigurationFiles {
-        ConfigurationFiles(ProxyConfiguration(meshState(directory, ports: ports)))
-    }
-
-    @Test("only what changed is written again, under a new revision")
-    func writesChanges() async throws {
+    @Test("what fed proxies of earlier versions is taken away, and nothing else")
+    func oldFiles() async throws {
         try await withTemporaryDirectory { path in
-            var directory = ProxyDirectory(path: path)
-            try directory.prepare()
-            let first = try directory.publish(files(path, ["a": 8080, "b": 8080]))
-            #expect(first.contains("lds.json") && first.contains("cds.json"))
-            #expect(try directory.publish(files(path, ["b": 8080, "a": 8080])) == [])
-            #expect(directory.revision == 1)
-            let changed = try directory.publish(files(path, ["a": 8080, "b": 9090]))
-            #expect(changed.count == 1 && changed[0].hasPrefix("eds/"))
-            let value = try JSON.parse(try #require(text(of: "\(path)/\(changed[0])")))
-            #expect(value["version_info"]?.stringValue == "2")
-            #expect(directory.versions[changed[0]] == 2 && directory.versions["lds.json"] == 1)
-            try directory.publish(files(path, ["a": 8080]))
-            #expect(text(of: "\(path)/\(changed[0])") == nil)
-            #expect(directory.versions[changed[0]] == nil)
+            let old = ["bootstrap.json", "lds.json", "cds.json", "eds/a.json", "rds/b.json"]
+            for name in old + ["proxy.json"] { try ProxyDirectory.replace("\(path)/\(name)", with: [0x7b]) }
+            ProxyDirectory.removeOldFiles(path)
+            for name in old { #expect(text(of: "\(path)/\(name)") == nil, "\(name)") }
+            #expect(text(of: "\(path)/proxy.json") == "{")
         }
     }
 
-    @Test("files of an earlier run are taken away")
-    func prepares() async throws {
-        try await withTemporaryDirectory { path in
-            try ProxyDirectory.replace("\(path)/eds/old.json", with: [0x7b])
-            var directory = ProxyDirectory(path: path)
-            try directory.prepare()
-            #expect(text(of: "\(path)/eds/old.json") == nil)
-        }
-    }
-
-    @Test("beside a proxy that runs, files stay until others take their place, and revisions go on")
-    func goesOn() async throws {
-        try await withTemporaryDirectory { path in
-            var before = ProxyDirectory(path: path)
-            try before.prepare()
-            let old = try before.publish(files(path, ["a": 8080, "b": 9090]))
-            try before.publish(files(path, ["a": 8081, "b": 9090]))
-            var directory = ProxyDirectory(path: path)
-            try directory.prepare(goesOn: true)
-            #expect(directory.revision == before.revision)
-            for file in old { #expect(text(of: "\(path)/\(file)") != nil, "\(file) is gone") }
-            let written = try directory.publish(files(path, ["a": 8081]))
-            #expect(written.allSatisfy { directory.versions[$0] == before.revision + 1 })
-            let rest = old.filter { text(of: "\(path)/\($0)") != nil }
-            #expect(Set(rest) == Set(written).intersection(old), "files of what is no more are removed")
-        }
-    }
-
-    @Test("a directory that cannot be written is named, and tried again")
+    @Test("a directory that cannot be written is named")
     func failure() {
-        var directory = ProxyDirectory(path: "/nonexistent")
-        for _ in 0..<2 {
-            do throws(FileFailure) {
-                try directory.publish(files("/nonexistent", ["a": 1]))
-                Issue.record("written into nothing")
-            } catch {
-                #expect(error.description.contains("/nonexistent/"))
-            }
+        do throws(FileFailure) {
+            try ProxyDirectory.prepare(MeshState(directory: "/nonexistent/proxy", admin: .pipe(path: "/a")))
+            Issue.record("written into nothing")
+        } catch {
+            #expect(error.description.contains("/nonexistent/proxy"))
         }
     }
 }
 
-@Suite("Proxy versions")
-struct ProxyVersionsTests {
-    @Test("a file has settled when its revision or a later one is applied, or was refused")
-    func settles() {
-        let versions = ProxyVersions([
-            "/p/a": ["version": "7", "applied": true, "error": ""],
-            "/p/b": ["version": "7", "applied": false, "error": ""],
-            "/p/c": ["version": "6", "applied": true, "error": "clusters[0]: unknown field"],
-        ])
-        #expect(versions.hasSettled("/p/a", at: 7))
-        #expect(versions.hasSettled("/p/a", at: 6))
-        #expect(!versions.hasSettled("/p/a", at: 8))
-        #expect(!versions.hasSettled("/p/b", at: 7))
-        #expect(versions.hasSettled("/p/c", at: 8))
-        #expect(!versions.hasSettled("/p/d", at: 1))
+/// A proxy that confirms when it may.
+actor FakeFeed: ProxyFeed {
+    private var mayConfirm = true
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+    private var asking: [CheckedContinuation<Void, Never>] = []
+
+    func hold() { mayConfirm = false }
+
+    func release() {
+        mayConfirm = true
+        for waiter in waiting { waiter.resume() }
+        waiting = []
     }
+
+    /// Suspends until somebody waits for the proxy.
+    func asked() async {
+        if waiting.isEmpty { await withCheckedContinuation { asking.append($0) } }
+    }
+
+    func confirm(silence: Duration, limit: Duration) async -> ProxyConfirmation {
+        guard !mayConfirm else { return .confirmed }
+        for one in asking { one.resume() }
+        asking = []
+        await withCheckedContinuation { waiting.append($0) }
+        return .confirmed
+    }
+
+    func refusals() -> [String: String] { [:] }
+
+    func stop() {}
 }
 
-/// A proxy that reads its files when it is asked, up to a revision.
-final class FakeAdmin: ProxyAdmin {
-    private let highest = Mutex(0)
-    let asked = Mutex(0)
-    let directory: String
-
-    init(directory: String) { self.directory = directory }
-
-    func applyEverything() { highest.withLock { $0 = .max } }
-
-    /// What is written from now on is not applied.
-    func applyNothingNew() {
-        let current = files().compactMap { Int($0.1["version_info"]?.stringValue ?? "") }.max() ?? 0
-        highest.withLock { $0 = current }
-    }
-
-    func get(_ path: String, timeout: Duration) async throws -> (status: Int, body: [UInt8]) {
-        asked.withLock { $0 += 1 }
-        let limit = highest.withLock { $0 }
-        var answer: Value = [:]
-        for (path, value) in files() {
-            let version = Int(value["version_info"]?.stringValue ?? "") ?? 0
-            answer[path] = [
-                "version": .string(String(min(version, limit))), "applied": .bool(version <= limit), "error": "",
-            ]
-        }
-        return (200, JSON.bytes(answer))
-    }
-
-    /// The text of all endpoint files.
-    func endpoints() -> String { files().filter { $0.0.contains("/eds/") }.map { JSON.write($0.1) }.joined() }
-
-    private func files() -> [(String, Value)] {
-        ["", "/eds", "/rds"].flatMap { folder -> [(String, Value)] in
-            guard let handle = opendir("\(directory)\(folder)") else { return [] }
-            defer { closedir(handle) }
-            var found: [(String, Value)] = []
-            while let entry = readdir(handle) {
-                let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-                    String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-                }
-                let path = "\(directory)\(folder)/\(name)"
-                guard name.hasSuffix(".json"), name != "bootstrap.json", let content = text(of: path),
-                    let value = try? JSON.parse(content)
-                else { continue }
-                found.append((path, value))
-            }
-            return found
-        }
-    }
+/// The page of requests that are still open is empty.
+struct QuietAdmin: ProxyAdmin {
+    func get(_ path: String, timeout: Duration) -> (status: Int, body: [UInt8]) { (200, []) }
 }
 
 @Suite("Mesh publisher", .timeLimit(.minutes(1)))
@@ -205,10 +102,17 @@ struct MeshPublisherTests {
         try await withTemporaryDirectory { directory in
             let store = try await SQLiteStore.open(path: ":memory:")
             let cluster = Cluster(store: store, now: { .systemNow() })
-            let admin = FakeAdmin(directory: directory)
             let base = MeshState(directory: directory, admin: .pipe(path: "\(directory)/admin.sock"))
-            let publisher = MeshPublisher(cluster: cluster, base: base, admin: admin) { _ in }
-            try await publisher.prepare()
+            let publisher = MeshPublisher(cluster: cluster, base: base, admin: QuietAdmin()) { _ in }
+            let feed = FakeFeed()
+            let endpoints = Mutex("")
+            await publisher.prepare()
+            await publisher.follow(feed)
+            _ = await publisher.open(.machine) { updates in
+                for resource in updates.filter({ $0.type == .endpoints }).flatMap(\.changed) {
+                    endpoints.withLock { $0 = String(decoding: resource.bytes, as: UTF8.self) }
+                }
+            }
             await publisher.attach()
             let loops = Task { await cluster.cache.run() }
             await cluster.cache.synced()
@@ -226,24 +130,21 @@ struct MeshPublisherTests {
                 "phase": "Running", "podIP": "10.244.0.1", "conditions": [["type": "Ready", "status": "True"]],
             ]
             try await cluster.updateStatus(pod, from: old)
-            admin.applyEverything()
             let uid = pod.uid
             await publisher.podPlaced(
                 PodNetwork(uid: uid, namespace: "default", name: "web", address: "10.244.0.1", namespacePath: "/x")
             )
-            func endpoints() -> String { admin.endpoints() }
-            #expect(endpoints().contains("10.244.0.1"))
-            admin.applyNothingNew()
+            #expect(endpoints.withLock { $0 }.contains("10.244.0.1"))
+            await feed.hold()
             let isGone = Mutex(false)
             async let leaving: Void = {
                 await publisher.podLeaves(uid: uid)
                 isGone.withLock { $0 = true }
             }()
-            let before = admin.asked.withLock { $0 }
-            while admin.asked.withLock({ $0 }) < before + 3 { await Task.yield() }
+            await feed.asked()
             #expect(isGone.withLock { $0 } == false)
-            #expect(!endpoints().contains("10.244.0.1"))
-            admin.applyEverything()
+            #expect(!endpoints.withLock { $0 }.contains("10.244.0.1"))
+            await feed.release()
             await leaving
             #expect(isGone.withLock { $0 })
             loops.cancel()

@@ -145,18 +145,18 @@ def test_deleted_pods_lose_no_request(site):
 
 def test_a_killed_replica_loses_only_what_it_was_working_on(site):
     """Nothing but POSTs that were on the killed process when it died; its endpoint is out at once, and it serves again when ready."""
-    endpoints = pathlib.Path(site.state, "proxy/eds/service_default_site_80.json")
-    addresses = {pod["metadata"]["name"]: f'"{pod["status"]["podIP"]}"' for pod in site.items("pods", "-l", "app=site")}
+    endpoints = lambda: site.endpoints("service/default/site/80")
+    addresses = {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in site.items("pods", "-l", "app=site")}
     load, kills = site.load(), []
     time.sleep(0.3)
     # Each once: a second end of the same container is punished with a pause of 10 s.
     for pod, process in site.processes().items():
         kills.append(time.monotonic())
         os.kill(process, signal.SIGKILL)
-        wait_until(lambda: addresses[pod] not in endpoints.read_text(), "the endpoint is out", 5)
+        wait_until(lambda: addresses[pod] not in endpoints(), "the endpoint is out", 5)
         # 20 ms are usual and 100 ms are promised; a machine that does other work must not fail the suite.
         assert time.monotonic() - kills[-1] < 2
-        wait_until(lambda: addresses[pod] in endpoints.read_text(), "the endpoint is there again")
+        wait_until(lambda: addresses[pod] in endpoints(), "the endpoint is there again")
         site.settled()
     report = load.finish()
     assert report["requests"] >= RATE / 4

@@ -1,16 +1,18 @@
 """What goes on while the proxy is killed: its listeners stay, and nobody is refused."""
 
 import http.client
+import json
 import os
 import pathlib
 import signal
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
 
-from weftkit import USERS, fetch, wait_until
+from weftkit import HOUSE, BUILD, USERS, fetch, wait_until
 
 ECHO = """\
 import http.server
@@ -196,9 +198,71 @@ def sockets(pid):
     return {name for name in found if name.startswith("socket:")}
 
 
-def metrics(weft):
+def admin(weft, path, name="proxy.sock"):
     connection = http.client.HTTPConnection("proxy")
     connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.connect(f"{weft.state}/proxy/admin.sock")
-    connection.request("GET", "/stats/prometheus")
-    return connection.getresponse().read().decode()
+    connection.sock.connect(f"{weft.state}/proxy/{name}")
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+def metrics(weft):
+    return admin(weft, "/stats/prometheus")[1]
+
+
+def write_files(weft):
+    """What the proxy has now as the files that fed proxies of earlier versions; the command line of such a proxy."""
+    folder = pathlib.Path(weft.state, "proxy")
+    dump = [entry for part in json.loads(admin(weft, "/config_dump?include_eds")[1])["configs"] for entry in part.values()
+            if isinstance(entry, list)]
+    def taken(*names):
+        found = [entry[names[0]] if len(names) == 1 else entry.get(names[0], {}).get(names[1]) for rows in dump
+                 for entry in rows if isinstance(entry, dict) and names[0] in entry]
+        return [one for one in found if one]
+    files = {
+        "lds": taken("active_state", "listener"), "cds": [one for one in taken("cluster") if one["name"] != "weft"],
+        "rds": [one for one in taken("route_config") if one["name"] != "none"], "eds": taken("endpoint_config"),
+    }
+    ads = json.dumps({"ads": {}, "resource_api_version": "V3"})
+    source = lambda name: {"path_config_source": {"path": f"{folder}/{name}.json"}, "resource_api_version": "V3"}
+    for name, resources in files.items():
+        assert resources, name
+        text = json.dumps({"version_info": "1", "resources": resources})
+        (folder / f"{name}.json").write_text(text.replace(ads, json.dumps(source("rds" if name == "lds" else "eds"))))
+    (folder / "bootstrap.json").write_text(json.dumps({
+        "node": {"id": "weft", "cluster": "weft"}, "admin": {"address": {"pipe": {"path": f"{folder}/admin.sock"}}},
+        "dynamic_resources": {"lds_config": source("lds"), "cds_config": source("cds")}}))
+    return [str(HOUSE / BUILD / "weft-proxy"), "-c", f"{folder}/bootstrap.json", "--listener-keeper", f"{folder}/listeners.sock"]
+
+
+def test_a_proxy_that_was_fed_by_files_is_replaced_and_nobody_notices(mesh):
+    """As after an update of weft: the daemon of the version before is gone, its proxy is not."""
+    address = mesh.balancer_address("echo")
+    outside = Visitor(address, address.port)
+    wait_until(lambda: [what for what, _ in visits(mesh)[-3:]] == ["200"] * 3, "the visitor in a pod is answered")
+    command = write_files(mesh)
+    inside = len(visits(mesh))
+    os.kill(mesh.daemon_pid(), signal.SIGKILL)
+    os.kill(proxy_pid(mesh), signal.SIGTERM)
+    wait_until(lambda: not pathlib.Path(mesh.state, "proxy/proxy.sock").exists(), "the proxy has drained")
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as old:
+        try:
+            wait_until(lambda: pathlib.Path(mesh.state, "proxy/admin.sock").exists(), "the old proxy runs")
+            wait_until(lambda: admin(mesh, "/ready", "admin.sock")[0] == 200, "the old proxy serves")
+            outside.start()
+            wait_until(lambda: len(outside.seen) > 20, "requests from outside are answered")
+            mesh.run("up", "--detach", str(pathlib.Path(mesh.state).parent / "all.yaml"), timeout=60)
+            wait_until(lambda: old.poll() is not None, "the old proxy has ended", 60)
+            assert proxy_pid(mesh) not in (None, old.pid)
+            last = len(outside.seen), len(visits(mesh))
+            wait_until(lambda: len(outside.seen) > last[0] + 20, "requests from outside are answered")
+            wait_until(lambda: len(visits(mesh)) > last[1] + 10, "requests from a pod are answered")
+        finally:
+            outside.finish()
+            if old.poll() is None:
+                old.kill()
+    assert {what for what, _ in outside.seen} == {"200"}
+    assert {what for what, _ in visits(mesh)[inside:]} == {"200"}
+    assert "proxy=replaced" in pathlib.Path(mesh.state, "serve.log").read_text()
+    wait_until(lambda: not pathlib.Path(mesh.state, "proxy/lds.json").exists(), "the files are gone")

@@ -230,6 +230,7 @@ def test_every_client_shares_requests_by_weight_and_follows_every_change(mesh, g
                 assert after[kind]["acceptances"] == types[kind]["acceptances"], f"{node}: a pod is no matter of {kind}"
             assert not any(entry["refusals"] for entry in after.values()), after
         kinds = {node: (client["kind"], client["protocol"]) for node, client in mesh.clients().items()}
+        assert kinds.pop("weft") == ("machine", "delta")
         assert kinds == {"grpc": ("proxyless", "sotw"), **{node: ("gateway", node.split("-")[-1]) for node in gateways}}
 
 

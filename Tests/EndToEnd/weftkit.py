@@ -112,6 +112,12 @@ class Weft:
         connection.request("GET", path)
         return json.load(connection.getresponse())
 
+    def endpoints(self, cluster):
+        """Addresses of a cluster's endpoints, as the proxy has them."""
+        status = self.api("/apis/weft.dev/v1alpha1/clusters")["cluster_statuses"]
+        found = next((one for one in status if one["name"] == cluster), {})
+        return {host["address"]["socket_address"]["address"] for host in found.get("host_statuses", [])}
+
     def balancer_address(self, service):
         """The address of a LoadBalancer Service, with the port at which its first port is served."""
         status = self.json("get", "service", service)["status"]["loadBalancer"]["ingress"][0]

@@ -16,11 +16,11 @@ struct ConfigurationTests {
         state.accessLogPath = "/run/proxy/access.log"
         state.pods[0].ports[0].hostPort = 8081
         let configuration = ProxyConfiguration(state)
-        try configuration.bootstrap.validate()
+        try ProxyBootstrap.make(state).validate()
         for listener in configuration.listeners { try listener.validate() }
         for cluster in configuration.clusters { try cluster.validate() }
         for routes in configuration.routes.values { try routes.validate() }
-        for endpoints in configuration.endpoints.values { try endpoints.validate() }
+        for endpoints in try endpoints(of: state).values { try endpoints.validate() }
         #expect(configuration.warnings.isEmpty)
     }
 
@@ -45,9 +45,9 @@ struct ConfigurationTests {
     }
 
     @Test("endpoints are the ready pods at their own target ports, dialled in their namespaces")
-    func endpoints() throws {
-        let configuration = ProxyConfiguration(shop())
-        let web = try #require(configuration.endpoints["service/shop/web/80"]?.endpoints.first?.lbEndpoints)
+    func readyPods() throws {
+        let all = try endpoints(of: shop())
+        let web = try #require(all["service/shop/web/80"]?.endpoints.first?.lbEndpoints)
         #expect(
             web.map(\.endpoint?.address?.kind) == [
                 .socket(
@@ -69,24 +69,23 @@ struct ConfigurationTests {
         #expect(
             web[0].metadata?.filterMetadata["weft.dev/labels"] == ["dst_deployment": "web", "dst_pod": "web-1"]
         )
-        #expect(configuration.endpoints["service/shop/users/9000"]?.endpoints.isEmpty == true)
+        #expect(all["service/shop/users/9000"]?.endpoints.isEmpty == true)
     }
 
     @Test("a pod that ends loses its traffic and keeps its own listener")
     func terminatingPod() throws {
         var state = shop()
         state.pods[0].isTerminating = true
-        let configuration = ProxyConfiguration(state)
-        let web = try #require(configuration.endpoints["service/shop/web/80"]?.endpoints.first?.lbEndpoints)
+        let web = try #require(try endpoints(of: state)["service/shop/web/80"]?.endpoints.first?.lbEndpoints)
         #expect(web.map(\.endpoint?.hostname) == ["web-1"])
-        _ = try configuration.listener("outbound/shop/web-2")
+        _ = try ProxyConfiguration(state).listener("outbound/shop/web-2")
     }
 
     @Test("a Service may publish pods that are not ready")
     func publishNotReady() throws {
         var state = shop()
         state.services[1].publishesNotReady = true
-        let users = ProxyConfiguration(state).endpoints["service/shop/users/9000"]
+        let users = try endpoints(of: state)["service/shop/users/9000"]
         #expect(users?.endpoints.first?.lbEndpoints.map(\.endpoint?.hostname) == ["users-1"])
     }
 
@@ -135,16 +134,15 @@ struct ConfigurationTests {
             Issue.record("no routes")
             return
         }
-        #expect(rds.configSource?.pathConfigSource?.path == "/run/proxy/rds/service_shop_web_80.json")
+        #expect(rds.configSource?.configSourceSpecifier == .ads(.init()))
+        #expect(rds.routeConfigName == "service/shop/web/80")
     }
 
     @Test("a Service's cluster is safe by default")
     func clusterDefaults() throws {
         let cluster = try ProxyConfiguration(shop()).cluster("service/shop/web/80")
         #expect(cluster.type == .eds)
-        #expect(
-            cluster.edsClusterConfig?.edsConfig?.pathConfigSource?.path == "/run/proxy/eds/service_shop_web_80.json"
-        )
+        #expect(cluster.edsClusterConfig?.edsConfig?.configSourceSpecifier == .ads(.init()))
         #expect(cluster.connectTimeout == .seconds(1))
         #expect(cluster.outlierDetection != nil)
         #expect(cluster.circuitBreakers?.thresholds.first?.retryBudget?.budgetPercent?.value == 20)
@@ -220,12 +218,12 @@ struct ConfigurationTests {
     }
 
     @Test("a headless Service has endpoints and no listener")
-    func headless() {
+    func headless() throws {
         var state = shop()
         state.services[1].clusterIP = nil
         let configuration = ProxyConfiguration(state)
         #expect(!configuration.listeners.contains { $0.name.hasPrefix("service/shop/users") })
-        #expect(configuration.endpoints["service/shop/users/9000"] != nil)
+        #expect(try endpoints(of: state)["service/shop/users/9000"] != nil)
     }
 
     @Test("a Service without selector leads where its slices say")
@@ -235,7 +233,7 @@ struct ConfigurationTests {
         state.services[1].manualEndpoints = [
             .init(address: "192.0.2.7", ports: ["": 5000]), .init(address: "10.244.0.2", ports: ["": 8080]),
         ]
-        let users = try #require(ProxyConfiguration(state).endpoints["service/shop/users/9000"]?.endpoints.first)
+        let users = try #require(try endpoints(of: state)["service/shop/users/9000"]?.endpoints.first)
         #expect(
             users.lbEndpoints.map(\.endpoint?.address?.kind) == [
                 .socket(

@@ -16,7 +16,8 @@ struct HostileStateTests {
         for listener in configuration.listeners { try listener.validate() }
         for cluster in configuration.clusters { try cluster.validate() }
         for routes in configuration.routes.values { try routes.validate() }
-        for endpoints in configuration.endpoints.values { try endpoints.validate() }
+        let endpoints = try endpoints(of: state)
+        for assignment in endpoints.values { try assignment.validate() }
         let listeners = configuration.listeners.map(\.name)
         let clusters = configuration.clusters.map(\.name)
         #expect(Set(listeners).count == listeners.count)
@@ -24,11 +25,9 @@ struct HostileStateTests {
         let sockets = configuration.listeners.filter { !$0.name.hasPrefix("outbound/") && !$0.name.hasPrefix("pod/") }
             .map { "\($0.address.map { "\($0)" } ?? "")" }
         #expect(Set(sockets).count == sockets.count)
-        for (name, assignment) in configuration.endpoints {
+        for (name, assignment) in endpoints {
             #expect(clusters.contains(name) && assignment.clusterName == name)
         }
-        let files = ConfigurationFiles(configuration)
-        #expect(files.paths.count == 2 + configuration.routes.count + configuration.endpoints.count)
     }
 }
 

@@ -103,20 +103,6 @@ struct IncrementalTests {
         #expect(tables[.listener].resources.keys.sorted() == ["web.shop", "web.shop:80"])
     }
 
-    @Test("the endpoints of the proxy are followed alike")
-    func proxyEndpoints() throws {
-        var state = shop()
-        var index = MeshIndex(state)
-        _ = index.takeDelta()
-        var configuration = ProxyConfiguration(state)
-        state.pods[0].isReady = false
-        index.set(pod: "shop/web-2", state.pods[0])
-        let delta = index.takeDelta()
-        #expect(!delta.isStructural)
-        configuration.updateEndpoints(of: Array(delta.members.keys), in: index)
-        #expect(configuration == ProxyConfiguration(state))
-    }
-
     @Test("a pod with a port on the host is more than an endpoint when it ends")
     func hostPort() {
         var state = shop()
@@ -138,18 +124,18 @@ struct IncrementalTests {
         state.services[1].manualEndpoints = [.init(address: "192.0.2.1", ports: ["": 9000])]
         var index = MeshIndex(state)
         _ = index.takeDelta()
-        var configuration = ProxyConfiguration(state)
         var cache = DiscoveryCache()
-        _ = try unwrapped(cache.open(DiscoveryAudience(.gateway), index))
+        for audience in [DiscoveryAudience(.gateway), .machine] { _ = try unwrapped(cache.open(audience, index)) }
         state.services[1].manualEndpoints.append(.init(address: "192.0.2.2", ports: ["": 9000]))
         index.set(service: "shop/users", state.services[1])
         let delta = index.takeDelta()
         #expect(!delta.isStructural && delta.services.isEmpty)
-        configuration.updateEndpoints(of: Array(delta.members.keys), in: index)
-        #expect(configuration == ProxyConfiguration(state))
         let told = cache.update(index, delta)
-        #expect(told.first?.1.map(\.type) == [.endpoints])
-        #expect(told.first?.1.first?.changed.map(\.name) == ["service/shop/users/9000"])
+        #expect(told.count == 2)
+        for (_, updates) in told {
+            #expect(updates.map(\.type) == [.endpoints])
+            #expect(updates.first?.changed.map(\.name) == ["service/shop/users/9000"])
+        }
     }
 
     @Test("a gateway's entrance with TLS has a chain for each certificate that is there")

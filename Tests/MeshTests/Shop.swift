@@ -56,6 +56,23 @@ func pod(
     )
 }
 
+/// The endpoints that the machine's own proxy is served, by cluster.
+func endpoints(of state: MeshState) throws -> [String: Envoy.ClusterLoadAssignment] {
+    // Of several with one name the first counts: the index keeps the last.
+    var unique = state
+    unique.services.reverse()
+    unique.pods.reverse()
+    var cache = DiscoveryCache()
+    let updates = cache.open(.machine, MeshIndex(unique), ProxyConfiguration(state))
+    var found: [String: Envoy.ClusterLoadAssignment] = [:]
+    for update in try #require(updates) where update.type == .endpoints {
+        for resource in update.changed {
+            found[resource.name] = try Envoy.ClusterLoadAssignment(protobuf: resource.bytes)
+        }
+    }
+    return found
+}
+
 extension ProxyConfiguration {
     func listener(_ name: String) throws -> Envoy.Listener {
         try #require(listeners.first { $0.name == name }, "no listener \(name)")

@@ -350,4 +350,78 @@ struct MessageFramesTests {
         delay.reset()
         #expect(delay.next(0) == 250_000_000)
     }
+
+    @Test("a control plane on the same machine is looked for sooner, and never seldom")
+    func localDelays() {
+        var delay = ReconnectDelay()
+        var waits: [UInt64] = []
+        for _ in 0..<10 { waits.append(delay.next(0, isLocal: true)) }
+        #expect(Array(waits.prefix(3)) == [10_000_000, 20_000_000, 40_000_000])
+        #expect(waits.last == 125_000_000 && delay.next(125_000_000, isLocal: true) == 250_000_000)
+    }
+}
+
+@Suite("Discovery session, answers that wait for the workers")
+struct HeldAnswerTests {
+    private func begun(_ variant: DiscoveryVariant) throws -> Exchange {
+        var one = Exchange(variant)
+        one.session.wantAll(.cluster, wait: 0, now: 0)
+        _ = one.session.nextRequest()
+        return one
+    }
+
+    private func hear(_ one: inout Exchange, _ nonce: String, faults: [ResourceFault] = []) throws {
+        let response = Envoy.DeltaDiscoveryResponse(
+            resources: [resource("web", nonce, cluster("web"))],
+            typeUrl: ResourceKind.cluster.typeURL,
+            nonce: nonce
+        )
+        guard case .update(let update) = one.session.received(response.protobufBytes) else {
+            throw Envoy.SchemaMiss.noUpdate
+        }
+        one.session.settle(update, faults, now: 0, holds: true)
+    }
+
+    @Test("an acceptance is due when the snapshot with it is in use, new names are told before it")
+    func waits() throws {
+        var one = try begun(.incremental)
+        try hear(&one, "n1")
+        #expect(one.session.nextRequest() == nil)
+        one.session.want(.endpoints, ["web": 0], now: 0)
+        let names = try one.askDelta()
+        #expect(names.typeUrl == ResourceKind.endpoints.typeURL && names.resourceNamesSubscribe == ["web"])
+        let isEarly = one.session.applied(7)
+        #expect(!isEarly && one.session.nextRequest() == nil, "nothing was committed")
+        one.session.committed(8)
+        let isOld = one.session.applied(7)
+        #expect(!isOld && one.session.nextRequest() == nil)
+        let isDue = one.session.applied(8)
+        #expect(isDue)
+        let answer = try one.askDelta()
+        #expect(answer.responseNonce == "n1" && answer.errorDetail == nil)
+        #expect(one.session.nextRequest() == nil)
+    }
+
+    @Test("names that are added meanwhile do not answer, a refusal waits for nobody")
+    func names() throws {
+        var one = try begun(.incremental)
+        try hear(&one, "n1")
+        one.session.want(.cluster, ["more": 0], now: 0)
+        let names = try one.askDelta()
+        #expect(names.responseNonce.isEmpty && names.resourceNamesSubscribe.contains("more"))
+        try hear(&one, "n2", faults: [ResourceFault(name: "web", text: "no")])
+        #expect(try one.askDelta().responseNonce == "n2")
+    }
+
+    @Test("what waits does not outlive its stream")
+    func reconnect() throws {
+        var one = try begun(.incremental)
+        try hear(&one, "n1")
+        one.session.disconnected()
+        one.session.connected()
+        _ = one.session.nextRequest()
+        one.session.committed(1)
+        let isDue = one.session.applied(1)
+        #expect(!isDue && one.session.nextRequest() == nil)
+    }
 }

@@ -178,6 +178,26 @@ struct DiscoveryStoreTests {
         #expect(store.wishes(of: 0)[.routes]?.isEmpty == true)
     }
 
+    @Test("the first listeners open together, later ones each for itself")
+    func firstListeners() throws {
+        let store = try makeDynamicStore()
+        let filter = "{name: t, typed_config: {\"@type\": \(tcpProxy), stat_prefix: t, cluster: web}}"
+        _ = try store.give(.cluster, ["{name: web, type: STATIC, connect_timeout: 1s}"])
+        _ = try store.give(.listener, [listener("l", rds("r")), listener("plain", filter, port: 81)], isWhole: false)
+        _ = store.commit()
+        #expect(store.snapshot.listeners.compactMap { $0 }.isEmpty && !store.isSettled)
+        _ = try store.give(.routes, [table("r", "web")], isWhole: false)
+        _ = store.commit()
+        #expect(store.snapshot.listeners.compactMap { $0 }.count == 2 && store.isSettled)
+        _ = try store.give(
+            .listener,
+            [listener("m", rds("s"), port: 82), listener("other", filter, port: 83)],
+            isWhole: false
+        )
+        _ = store.commit()
+        #expect(store.snapshot.listeners.compactMap { $0 }.count == 3)
+    }
+
     @Test("what does not come in time, or is unknown to the control plane, is gone on without")
     func absent() throws {
         let store = try makeDynamicStore()

@@ -258,24 +258,94 @@ struct StateOfTheWorldTests {
         exchange.remove(.cluster, "old")
         exchange.put(.route, ["r": "new"])
         let due = exchange.changed()
-        #expect(due.outline == ["CDS new old", "RDS r"])
-        #expect(try exchange.accept(due[0]).isEmpty)
-        #expect(try exchange.accept(due[1], ["r"]).outline == ["CDS new"])
+        #expect(due.outline == ["CDS new old"])
+        let routes = try exchange.accept(due[0])
+        #expect(routes.outline == ["RDS r"])
+        #expect(try exchange.accept(try #require(routes.first), ["r"]).outline == ["CDS new"])
+    }
+
+    @Test(
+        "routes wait for the endpoints of new clusters, which the client asks for before it accepts them",
+        arguments: [
+            DiscoveryVariant.stateOfTheWorld, .delta,
+        ]
+    )
+    func makeBeforeBreak(variant: DiscoveryVariant) throws {
+        var exchange = Exchange(variant)
+        exchange.put(.cluster, ["old": "1"])
+        exchange.put(.endpoints, ["old": "1"])
+        exchange.put(.listener, ["l": "1"])
+        exchange.put(.route, ["r": "old"])
+        for (type, names) in [
+            (DiscoveryType.cluster, []), (.endpoints, ["old"]), (.listener, []), (.route, ["r"]),
+        ] {
+            let response = try #require(try exchange.ask(type, names).first)
+            _ = try exchange.accept(response, variant == .delta ? [] : names)
+        }
+        let revisions = DiscoveryType.allCases.map { exchange.tables[$0].revision }
+        #expect(exchange.stream.hasAnswered(revisions))
+        exchange.put(.cluster, ["new": "1"])
+        exchange.put(.endpoints, ["new": "1"])
+        exchange.put(.route, ["r": "new"])
+        let wanted = DiscoveryType.allCases.map { exchange.tables[$0].revision }
+        let clusters = exchange.changed()
+        #expect(clusters.map(\.type) == [.cluster])
+        // The subscription to the new cluster's endpoints comes before the answer.
+        let names = variant == .delta ? ["new"] : ["new", "old"]
+        var request = DiscoveryRequest(.endpoints, names: names)
+        if variant == .stateOfTheWorld { request.nonce = exchange.stream.nonce(.endpoints) }
+        let endpoints = try exchange.send(request)
+        #expect(endpoints.outline == ["EDS new"])
+        #expect(try exchange.accept(try #require(clusters.first)).isEmpty, "routes before endpoints")
+        #expect(!exchange.stream.hasAnswered(wanted))
+        let routes = try exchange.accept(try #require(endpoints.first), variant == .delta ? [] : names)
+        #expect(routes.outline == ["RDS r"])
+        #expect(!exchange.stream.hasAnswered(wanted) && exchange.stream.hasAnswered(revisions))
+        _ = try exchange.accept(try #require(routes.first), variant == .delta ? [] : ["r"])
+        #expect(exchange.stream.hasAnswered(wanted))
+    }
+
+    @Test("an answer counts for what was in the response, also when it refuses")
+    func answers() throws {
+        var exchange = Exchange(.delta)
+        exchange.put(.cluster, ["a": "1"])
+        let first = try exchange.ask(.cluster)
+        let listeners = try exchange.ask(.listener)
+        func revisions() -> [UInt64] { DiscoveryType.allCases.map { exchange.tables[$0].revision } }
+        #expect(!exchange.stream.hasAnswered(revisions()))
+        _ = try exchange.accept(try #require(listeners.first))
+        let before = revisions()
+        exchange.put(.cluster, ["a": "2", "b": "2"])
+        let second = try exchange.accept(first[0])
+        #expect(second.outline == ["CDS a b"])
+        #expect(exchange.stream.hasAnswered(before) && !exchange.stream.hasAnswered(revisions()))
+        var refusal = DiscoveryRequest(.cluster, nonce: try #require(second.first).nonce)
+        refusal.refusal = .init(message: "resources[0] (cluster \"a\"): no")
+        #expect(try exchange.send(refusal).isEmpty)
+        #expect(exchange.stream.hasAnswered(revisions()))
+        #expect(exchange.stream.refusals == ["a": "resources[0] (cluster \"a\"): no"])
+        exchange.put(.cluster, ["a": "3"])
+        _ = try exchange.accept(try #require(exchange.changed().first))
+        #expect(exchange.stream.refusals.isEmpty)
+        // A change of what the client does not ask for is answered at once.
+        exchange.put(.route, ["r": "1"])
+        exchange.put(.endpoints, ["e": "1"])
+        #expect(exchange.changed().isEmpty && exchange.stream.hasAnswered(revisions()))
     }
 
     @Test("types are answered each for itself, with nonces that never come twice")
     func interleaved() throws {
         var exchange = Exchange(.stateOfTheWorld)
         exchange.put(.cluster, ["a": "1"])
-        exchange.put(.listener, ["l": "1"])
+        exchange.put(.secret, ["s": "1"])
         let clusters = try exchange.ask(.cluster)
-        let listeners = try exchange.ask(.listener)
-        #expect(clusters.outline == ["CDS a"] && listeners.outline == ["LDS l"])
-        #expect(clusters[0].nonce != listeners[0].nonce)
+        let secrets = try exchange.ask(.secret, ["s"])
+        #expect(clusters.outline == ["CDS a"] && secrets.outline == ["SDS s"])
+        #expect(clusters[0].nonce != secrets[0].nonce)
         exchange.put(.cluster, ["a": "2"])
-        exchange.put(.listener, ["l": "2"])
-        let second = try exchange.accept(listeners[0])
-        #expect(second.outline == ["LDS l"])
+        exchange.put(.secret, ["s": "2"])
+        let second = try exchange.accept(secrets[0], ["s"])
+        #expect(second.outline == ["SDS s"])
         #expect(try exchange.accept(clusters[0]).outline == ["CDS a"])
     }
 
@@ -446,10 +516,11 @@ struct DeltaTests {
         exchange.remove(.cluster, "old")
         exchange.put(.route, ["r": "new"])
         let due = exchange.changed()
-        #expect(due.outline == ["CDS new other", "EDS other", "RDS r"])
-        _ = try exchange.accept(due[0])
+        #expect(due.outline == ["CDS new other", "EDS other"])
         _ = try exchange.accept(due[1])
-        #expect(try exchange.accept(due[2]).outline == ["CDS  -old"])
+        let routes = try exchange.accept(due[0])
+        #expect(routes.outline == ["RDS r"])
+        #expect(try exchange.accept(try #require(routes.first)).outline == ["CDS  -old"])
     }
 }
 

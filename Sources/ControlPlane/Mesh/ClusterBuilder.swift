@@ -4,26 +4,26 @@ import Wire
 
 /// Makes clusters and their endpoints.
 struct ClusterBuilder {
-    let directory: String
-
     static let labelsKey = "weft.dev/labels"
 
     static func labels(_ labels: [(String, String)]) -> Envoy.Metadata {
         Envoy.Metadata(filterMetadata: [labelsKey: .object(Fields(labels.map { ($0.0, .string($0.1)) }))])
     }
 
-    static func fileSource(_ path: String) -> Envoy.ConfigSource {
-        Envoy.ConfigSource(pathConfigSource: .init(path: path), resourceApiVersion: .v3)
-    }
+    /// What is referred to comes on the stream on which the reference came.
+    static let ads: Envoy.ConfigSource = {
+        var source = Envoy.ConfigSource(resourceApiVersion: .v3)
+        source.configSourceSpecifier = .ads(.init())
+        return source
+    }()
 
-    /// The cluster of a Service's port; its endpoints come from a file of their own.
+    /// The cluster of a Service's port; its endpoints come by EDS.
     func service(_ service: MeshService, _ port: MeshService.Port, _ policy: ServicePolicy) -> Envoy.Cluster {
         let name = MeshNames.service(service.namespace, service.name, port.port)
-        let path = "\(directory)/\(MeshNames.endpointFile(name))"
         var cluster = Envoy.Cluster(
             name: name,
             type: .eds,
-            edsClusterConfig: .init(edsConfig: Self.fileSource(path)),
+            edsClusterConfig: .init(edsConfig: Self.ads),
             connectTimeout: policy.connectTimeout,
             circuitBreakers: breakers(policy),
             outlierDetection: policy.detectsOutliers ? Self.outliers : nil,
@@ -36,8 +36,8 @@ struct ClusterBuilder {
         return cluster
     }
 
-    private static let httpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-    private static let http2 = Envoy.UpstreamHttpProtocolOptions(
+    static let httpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    static let http2 = Envoy.UpstreamHttpProtocolOptions(
         explicitHttpConfig: .init(http2ProtocolOptions: .init())
     )
 
@@ -90,44 +90,6 @@ struct ClusterBuilder {
         return Envoy.LoadBalancingPolicy(policies: [.init(typedExtensionConfig: config)])
     }
 
-    /// The pods and hand-written addresses behind a Service's port, in the order of their names.
-    func endpoints(
-        _ service: MeshService,
-        _ port: MeshService.Port,
-        pods: [MeshPod],
-        podsByAddress: [String: MeshPod]
-    ) -> Envoy.ClusterLoadAssignment {
-        var endpoints: [Envoy.LbEndpoint] = []
-        for pod in pods where service.publishesNotReady || (pod.isReady && !pod.isTerminating) {
-            guard let number = Self.resolve(port, pod), (1...65535).contains(number),
-                let address = Self.address(pod, number)
-            else { continue }
-            endpoints.append(Self.endpoint(pod, at: address))
-        }
-        for manual in service.manualEndpoints.sorted(by: { $0.address < $1.address }) where isIPv4(manual.address) {
-            guard let number = manual.ports[port.name] ?? (manual.ports.count == 1 ? manual.ports.values.first : nil),
-                (1...65535).contains(number)
-            else {
-                continue
-            }
-            if let pod = podsByAddress[manual.address], let address = Self.address(pod, number) {
-                endpoints.append(Self.endpoint(pod, at: address))
-            } else {
-                endpoints.append(
-                    Envoy.LbEndpoint(
-                        endpoint: .init(address: .socket(manual.address, number), hostname: manual.address),
-                        healthStatus: .healthy,
-                        metadata: Self.labels([("dst_workload", manual.address)])
-                    )
-                )
-            }
-        }
-        return Envoy.ClusterLoadAssignment(
-            clusterName: MeshNames.service(service.namespace, service.name, port.port),
-            endpoints: endpoints.isEmpty ? [] : [.init(lbEndpoints: endpoints)]
-        )
-    }
-
     /// Where the proxy dials a port of a pod: inside its network, or what stands for it on the machine's; nil while nothing
     /// does.
     static func address(_ pod: MeshPod, _ port: Int) -> Envoy.Address? {
@@ -135,11 +97,21 @@ struct ClusterBuilder {
         return sockets.place(of: port).map { .socket($0.address, $0.port) }
     }
 
-    private static func endpoint(_ pod: MeshPod, at address: Envoy.Address) -> Envoy.LbEndpoint {
+    /// A pod behind a Service's port, as the machine's proxy has it.
+    static func endpoint(_ pod: MeshPod, at address: Envoy.Address) -> Envoy.LbEndpoint {
         Envoy.LbEndpoint(
             endpoint: .init(address: address, hostname: pod.name),
             healthStatus: .healthy,
             metadata: labels([("dst_\(pod.workload.label)", pod.workload.name), ("dst_pod", pod.name)])
+        )
+    }
+
+    /// An address that was written by hand.
+    static func endpoint(_ address: String, _ port: Int) -> Envoy.LbEndpoint {
+        Envoy.LbEndpoint(
+            endpoint: .init(address: .socket(address, port), hostname: address),
+            healthStatus: .healthy,
+            metadata: labels([("dst_workload", address)])
         )
     }
 

@@ -5,12 +5,10 @@ struct ListenerBuilder {
     /// Where the listener inside a pod is: the pod's nftables rules redirect to it.
     static let podPort = 15001
 
-    let directory: String
     let accessLog: [Envoy.AccessLog]
     let clusterRanges: [Envoy.CidrRange]
 
     init(_ state: MeshState) {
-        directory = state.directory
         accessLog =
             state.accessLogPath.map {
                 [.init(name: "envoy.access_loggers.file", typedConfig: .file(.init(path: $0)))]
@@ -170,10 +168,7 @@ struct ListenerBuilder {
     }
 
     private func routeSource(_ name: String) -> Envoy.Rds {
-        Envoy.Rds(
-            configSource: ClusterBuilder.fileSource("\(directory)/\(MeshNames.routeFile(name))"),
-            routeConfigName: name
-        )
+        Envoy.Rds(configSource: ClusterBuilder.ads, routeConfigName: name)
     }
 
     private func tcp(_ name: String, to cluster: String, idleTimeout: Duration? = nil) -> Envoy.Filter {

@@ -1,4 +1,4 @@
-/// The names of listeners, clusters, routes and files.
+/// The names of listeners, clusters and routes.
 package enum MeshNames {
     /// The cluster that dials where a pod wanted to go.
     package static let passthrough = "passthrough"
@@ -38,16 +38,5 @@ package enum MeshNames {
     /// The listener and cluster of a container's host port.
     package static func hostPort(_ namespace: String, _ pod: String, _ port: Int) -> String {
         "hostport/\(namespace)/\(pod)/\(port)"
-    }
-
-    /// The file of a route configuration, below the proxy's directory.
-    package static func routeFile(_ name: String) -> String { "rds/\(fileName(name))" }
-
-    /// The file of a cluster's endpoints, below the proxy's directory.
-    package static func endpointFile(_ name: String) -> String { "eds/\(fileName(name))" }
-
-    /// No name of Kubernetes holds `_`, so different names give different files.
-    private static func fileName(_ name: String) -> String {
-        name.split(separator: "/", omittingEmptySubsequences: false).joined(separator: "_") + ".json"
     }
 }

@@ -3,7 +3,7 @@ import Wire
 
 /// Everything that the proxy's configuration is made from, as plain values. Order does not matter.
 package struct MeshState: Sendable, Equatable {
-    /// The directory of the proxy's configuration files: an absolute path without trailing slash.
+    /// The directory of the proxy's bootstrap and sockets: an absolute path without trailing slash.
     package var directory: String
     /// Where the proxy's admin interface listens.
     package var admin: AdminAddress

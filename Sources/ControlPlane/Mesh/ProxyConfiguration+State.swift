@@ -2,79 +2,39 @@ import EnvoyAPI
 import Resources
 
 extension ProxyConfiguration {
-    /// Makes the configuration of a state. Pure and cheap: it is made anew after every change, and the files compared.
+    /// Makes the configuration of a state. Pure and cheap: it is made anew after every change but of endpoints, and compared.
     package init(_ state: MeshState) {
-        self.init(bootstrap: Self.bootstrap(state))
+        self.init()
         var assembly = Assembly(state)
         assembly.run()
         listeners = assembly.listeners.sorted { $0.name < $1.name }
         clusters = assembly.clusters.sorted { $0.name < $1.name }
         routes = assembly.routes
-        endpoints = assembly.endpoints
         warnings = assembly.warnings
-    }
-
-    /// Takes over who the endpoints of some Services (`namespace/name`) are; all else stays as it is.
-    package mutating func updateEndpoints(of services: [String], in index: MeshIndex) {
-        let builder = ClusterBuilder(directory: "")
-        for key in services {
-            guard let service = index.services[key], service.type != "ExternalName" else { continue }
-            let pods = index.members(of: service).compactMap { index.pods[$0] }.filter { isIPv4($0.ip) }
-            let addresses = Dictionary(
-                service.manualEndpoints.compactMap { manual in
-                    index.pod(at: manual.address).map { (manual.address, $0) }
-                },
-                uniquingKeysWith: { first, _ in first }
-            )
-            for port in service.carriedPorts {
-                let name = MeshNames.service(service.namespace, service.name, port.port)
-                endpoints[name] = builder.endpoints(service, port, pods: pods, podsByAddress: addresses)
-            }
-        }
-    }
-
-    private static func bootstrap(_ state: MeshState) -> Envoy.Bootstrap {
-        let address: Envoy.Address =
-            switch state.admin {
-            case .socket(let address, let port): .socket(address, port)
-            case .pipe(let path): .init(kind: .pipe(.init(path: path)))
-            }
-        return Envoy.Bootstrap(
-            node: .init(id: "weft", cluster: "weft"),
-            dynamicResources: .init(
-                ldsConfig: ClusterBuilder.fileSource("\(state.directory)/\(ConfigurationFiles.listeners)"),
-                cdsConfig: ClusterBuilder.fileSource("\(state.directory)/\(ConfigurationFiles.clusters)")
-            ),
-            admin: .init(address: address)
-        )
     }
 }
 
 /// The walk over a state.
 private struct Assembly {
     let state: MeshState
-    let clusterBuilder: ClusterBuilder
+    let clusterBuilder = ClusterBuilder()
     let listenerBuilder: ListenerBuilder
     let routeBuilder = RouteBuilder()
     let pods: [MeshPod]
-    let podsOfNamespace: [String: [MeshPod]]
     let podsByAddress: [String: MeshPod]
     var listeners: [Envoy.Listener] = []
     var clusters: [Envoy.Cluster] = []
     var routes: [String: Envoy.RouteConfiguration] = [:]
-    var endpoints: [String: Envoy.ClusterLoadAssignment] = [:]
     var warnings: [MeshWarning] = []
     /// Who listens where, on the host and inside pods.
     var taken: [String: String] = [:]
 
     init(_ state: MeshState) {
         self.state = state
-        clusterBuilder = ClusterBuilder(directory: state.directory)
         listenerBuilder = ListenerBuilder(state)
         pods = unique(state.pods.filter { isIPv4($0.ip) }) { "\($0.namespace)/\($0.name)" }.sorted {
             ($0.namespace, $0.name) < ($1.namespace, $1.name)
         }
-        podsOfNamespace = Dictionary(grouping: pods, by: \.namespace)
         podsByAddress = Dictionary(pods.map { ($0.ip, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
@@ -111,9 +71,6 @@ private struct Assembly {
     }
 
     private mutating func add(_ service: MeshService, _ policy: ServicePolicy) {
-        let chosen =
-            service.selector.isEmpty
-            ? [] : (podsOfNamespace[service.namespace] ?? []).filter { $0.isChosen(by: service.selector) }
         if let address = service.clusterIP, !isIPv4(address) {
             warn(service, "AddressNotCarried", "clusterIP \(address.prefix(64)) is no IPv4 address")
         }
@@ -131,7 +88,6 @@ private struct Assembly {
             guard seen.insert(port.port).inserted else { continue }
             let name = MeshNames.service(service.namespace, service.name, port.port)
             clusters.append(clusterBuilder.service(service, port, policy))
-            endpoints[name] = clusterBuilder.endpoints(service, port, pods: chosen, podsByAddress: podsByAddress)
             if let address = service.loopbackAddress {
                 addLoopback(
                     service,

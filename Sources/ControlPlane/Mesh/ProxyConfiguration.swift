@@ -1,18 +1,18 @@
 package import EnvoyAPI
 
-/// What the proxy has to run on, made from a `MeshState`. Equal states give equal configurations, whatever their order.
+/// What the proxy has to run on, made from a `MeshState`, but for endpoints, which `EndpointTable` keeps. Equal states give equal
+/// configurations, whatever their order.
 package struct ProxyConfiguration: Sendable, Equatable {
-    package internal(set) var bootstrap: Envoy.Bootstrap
     /// By name.
     package internal(set) var listeners: [Envoy.Listener] = []
     /// By name.
     package internal(set) var clusters: [Envoy.Cluster] = []
     /// By the name of the route configuration.
     package internal(set) var routes: [String: Envoy.RouteConfiguration] = [:]
-    /// By the name of the cluster.
-    package internal(set) var endpoints: [String: Envoy.ClusterLoadAssignment] = [:]
     /// What of the objects could not be done, in the order of the objects.
     package internal(set) var warnings: [MeshWarning] = []
+
+    package init() {}
 }
 
 /// Something that an object asks for and does not get: what the control plane tells in an event.

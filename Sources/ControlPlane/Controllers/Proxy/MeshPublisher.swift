@@ -17,9 +17,10 @@ package struct MeshSurroundings: Sendable, Equatable {
 /// Takes what changed for a kind of xDS client. Quick; must not call back.
 package typealias DiscoverySink = @Sendable ([DiscoveryUpdate]) -> Void
 
-/// Turns the cluster's objects into the proxy's configuration files whenever they change, and knows what the proxy uses.
+/// Turns the cluster's objects into what the proxy and other xDS clients are served whenever they change, and knows what the
+/// proxy uses.
 ///
-/// Bursts of changes are gathered for `gathering`; a pod that leaves does not wait for that.
+/// A change goes out at once; those that come within `gathering` of it go together. A pod that leaves does not wait for that.
 package actor MeshPublisher {
     /// Types whose changes reach the proxy.
     private static let relevantTypes: Set<ResourceType> = [
@@ -27,7 +28,7 @@ package actor MeshPublisher {
         ResourceTypes.secrets,
     ]
     private static let gathering = Duration.milliseconds(3)
-    /// Between attempts to write files, and between looks at listeners that are closed.
+    /// Between looks at listeners that are closed.
     private static let repetition = Duration.seconds(1)
     private static let confirmationLimit = Duration.seconds(4)
     private static let drainLimit = Duration.seconds(2)
@@ -39,7 +40,6 @@ package actor MeshPublisher {
     private let base: MeshState
     private let log: @Sendable (String) -> Void
     private let clock = ContinuousClock()
-    private var directory: ProxyDirectory
     private let inbox = MeshInbox()
     private var objects: MeshObjects
     private var configuration: ProxyConfiguration
@@ -48,13 +48,13 @@ package actor MeshPublisher {
     private var audiences: [DiscoveryAudience: DiscoverySink] = [:]
     private let changes: AsyncStream<Void>
     private nonisolated let changed: AsyncStream<Void>.Continuation
-    /// Revisions with changed listeners, to be looked at when the proxy has them.
-    private let checks: AsyncStream<Int>
-    private let check: AsyncStream<Int>.Continuation
-    private var reported: [String: String] = [:]
+    /// Listeners have changed: to be looked at when the proxy has them.
+    private let checks: AsyncStream<Void>
+    private let check: AsyncStream<Void>.Continuation
+    /// Who knows what the proxy uses; nil: nothing is waited for.
+    private var feed: (any ProxyFeed)?
     /// Listeners that the proxy could not open, with the reason.
     package private(set) var closedListeners: [String: String] = [:]
-    private var lastFailure = ""
     /// Nobody confirms any more: the proxy is being stopped.
     private var isStopping = false
     /// What objects ask for and do not get.
@@ -82,31 +82,21 @@ package actor MeshPublisher {
         configuration = ProxyConfiguration(base)
         discovery = DiscoveryCache(ingressAddress: base.ingressAddress, nodeAddress: base.nodeAddress)
         self.log = log
-        directory = ProxyDirectory(path: base.directory)
         (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         (checks, check) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// Writes the file that the proxy is started with, and the first files that it reads; call before it starts, with a
-    /// complete cache.
+    /// Takes over what is there; call before the proxy can ask, with a complete cache: a proxy that runs must never see fewer
+    /// objects than there are.
     ///
-    /// - Parameters:
-    ///   - inherited: networks of pods that run already.
-    ///   - goesOn: a proxy runs with the files that are there. It must never see fewer objects than there are.
-    /// - Throws: `FileFailure`.
-    package func prepare(inheriting inherited: [PodNetwork] = [], goesOn: Bool = false) async throws(FileFailure) {
+    /// - Parameter inherited: networks of pods that run already.
+    package func prepare(inheriting inherited: [PodNetwork] = []) async {
         for network in inherited { objects.place(network.uid, network) }
-        try directory.prepare(goesOn: goesOn)
-        let files = ConfigurationFiles(ProxyConfiguration(base))
-        do throws(FileFailure) {
-            try ProxyDirectory.replace("\(base.directory)/\(ConfigurationFiles.bootstrapFile)", with: files.bootstrap)
-        } catch {
-            // A proxy that runs has read its file; on a full disk it goes on with that.
-            guard goesOn else { throw error }
-        }
-        if !goesOn { try directory.publish(files) }
         await publish()
     }
+
+    /// Waits for the proxy from now on.
+    package func follow(_ feed: any ProxyFeed) { self.feed = feed }
 
     /// Listens to the cache; call before the cache runs.
     package func attach() async {
@@ -131,13 +121,8 @@ package actor MeshPublisher {
     package func run() async {
         async let looking: Void = lookAtListeners()
         for await _ in changes {
-            try? await Task.sleep(for: Self.gathering)
             await publish()
-            // Files that could not be written (the disk is full) are tried again until they can.
-            while !lastFailure.isEmpty, !Task.isCancelled {
-                try? await Task.sleep(for: Self.repetition)
-                await publish()
-            }
+            try? await Task.sleep(for: Self.gathering)
         }
         await looking
     }
@@ -145,8 +130,8 @@ package actor MeshPublisher {
     /// After a change of listeners: which could the proxy not open? A port may be taken, or not be allowed. The proxy tries
     /// them again and again, so they are looked at until all are open.
     private func lookAtListeners() async {
-        for await revision in checks {
-            await applied(revision)
+        for await _ in checks {
+            await applied()
             await look()
             while !closedListeners.isEmpty, !Task.isCancelled {
                 try? await Task.sleep(for: Self.repetition)
@@ -182,42 +167,30 @@ package actor MeshPublisher {
         )
     }
 
-    /// Brings the files up to date with the objects as they are now.
-    ///
-    /// - Returns: the revision that holds them.
-    @discardableResult
-    package func publish() async -> Int {
-        // Nothing waits between here and the end of the writing: what is written is never older than what was.
+    /// Tells everybody of the objects as they are now.
+    package func publish() async {
+        // Nothing waits between here and the end of the telling: what is told is never older than what was.
         update()
-        do {
-            let written = try directory.publish(ConfigurationFiles(configuration, last: directory.last))
-            lastFailure = ""
-            if written.contains(ConfigurationFiles.listeners) { check.yield(directory.revision) }
-        } catch {
-            if lastFailure != error.description { log("mesh=failed error=\"\(error)\"") }
-            lastFailure = error.description
-            changed.yield()
-        }
-        let revision = directory.revision
         await tell(configuration.warnings)
-        return revision
     }
 
-    /// Takes over what changed, for the proxy and for every kind of xDS client.
+    /// Takes over what changed, for every kind of xDS client.
     private func update() {
         objects.take(inbox.take())
         let delta = objects.takeDelta()
         guard !delta.isEmpty else { return }
+        var changed: ProxyConfiguration?
         if delta.isStructural {
             var state = base
             state.services = Array(objects.index.services.values)
             state.pods = Array(objects.index.pods.values)
             state.ingresses = Array(objects.index.ingresses.values)
+            let old = configuration.listeners
             configuration = ProxyConfiguration(state)
-        } else if !delta.members.isEmpty {
-            configuration.updateEndpoints(of: Array(delta.members.keys), in: objects.index)
+            changed = configuration
+            if configuration.listeners != old { check.yield() }
         }
-        for (audience, updates) in discovery.update(objects.index, delta) { audiences[audience]?(updates) }
+        for (audience, updates) in discovery.update(objects.index, delta, changed) { audiences[audience]?(updates) }
     }
 
     // MARK: xDS
@@ -227,7 +200,7 @@ package actor MeshPublisher {
     /// - Returns: false when there are too many kinds already.
     package func open(_ audience: DiscoveryAudience, _ sink: @escaping DiscoverySink) -> Bool {
         update()
-        guard let updates = discovery.open(audience, objects.index) else { return false }
+        guard let updates = discovery.open(audience, objects.index, configuration) else { return false }
         audiences[audience] = sink
         sink(updates)
         return true
@@ -262,7 +235,8 @@ package actor MeshPublisher {
     /// A pod's network exists; returns when the proxy listens in it, so that its first connection is not refused.
     package func podPlaced(_ network: PodNetwork) async {
         objects.place(network.uid, network)
-        await applied(await publish())
+        await publish()
+        await applied()
     }
 
     /// A pod's network is gone.
@@ -275,7 +249,8 @@ package actor MeshPublisher {
     /// answered, or after a bounded time.
     package func podLeaves(uid: String) async {
         objects.leave(uid)
-        guard await applied(await publish()), let address = objects.surroundings.networks[uid]?.address else { return }
+        await publish()
+        guard await applied(), let address = objects.surroundings.networks[uid]?.address else { return }
         await drained(address)
     }
 
@@ -294,59 +269,28 @@ package actor MeshPublisher {
     }
 
     /// Nothing waits for the proxy from now on.
-    package func stop() { isStopping = true }
+    package func stop() async {
+        isStopping = true
+        await feed?.stop()
+    }
 
     // MARK: Confirmation
 
-    /// Suspends until the proxy uses this revision of every file, or refused it, or is silent, or too slow.
+    /// Suspends until the proxy uses what was told so far, or refused it, or is not there, or is too slow.
     ///
     /// - Returns: whether the proxy confirmed.
     @discardableResult
-    package func applied(_ revision: Int) async -> Bool {
-        guard !isStopping else { return false }
-        let start = clock.now
-        // A file that another change has written since counts too: its present content holds this revision's, which the proxy may
-        // never have read.
-        let wanted = directory.versions
-        var wait = Duration.milliseconds(1)
-        var hasAnswered = false
-        while !Task.isCancelled, !isStopping {
-            let elapsed = start.duration(to: clock.now)
-            if let versions = await proxyVersions() {
-                hasAnswered = true
-                reportErrors(versions)
-                let hasSettled = wanted.allSatisfy { path, version in
-                    directory.versions[path] == nil
-                        || versions.hasSettled("\(base.directory)/\(path)", at: version)
-                }
-                if hasSettled { return true }
-            } else if !hasAnswered, elapsed > Self.silenceLimit {
-                return false
-            }
-            guard elapsed < Self.confirmationLimit else {
-                log("mesh=unconfirmed revision=\(revision) after=\(elapsed)")
-                return false
-            }
-            try? await Task.sleep(for: wait)
-            wait = min(wait * 2, .milliseconds(20))
-        }
-        return false
-    }
-
-    private func proxyVersions() async -> ProxyVersions? {
-        guard let answer = try? await admin.get("/config_versions", timeout: .seconds(1)), answer.status == 200,
-            let value = try? JSON.parse(answer.body)
-        else { return nil }
-        return ProxyVersions(value)
-    }
-
-    private func reportErrors(_ versions: ProxyVersions) {
-        for (path, entry) in versions.entries where (reported[path] ?? "") != entry.error {
-            reported[path] = entry.error
-            if !entry.error.isEmpty { log("mesh=refused file=\(path) error=\"\(entry.error)\"") }
+    package func applied() async -> Bool {
+        guard !isStopping, let feed else { return false }
+        switch await feed.confirm(silence: Self.silenceLimit, limit: Self.confirmationLimit) {
+        case .confirmed: return true
+        case .silent: return false
+        case .late:
+            log("mesh=unconfirmed after=\(Self.confirmationLimit)")
+            return false
         }
     }
 
-    /// What the proxy refused, by file: for `weft check` and the status page.
-    package var refusals: [String: String] { reported.filter { !$0.value.isEmpty } }
+    /// What the proxy refused, by resource: for `weft check` and the status page.
+    package func refusals() async -> [String: String] { await feed?.refusals() ?? [:] }
 }

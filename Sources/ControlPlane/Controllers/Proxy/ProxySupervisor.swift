@@ -3,7 +3,8 @@ import Dispatch
 import Glibc
 import Mesh
 
-/// Starts the proxy, starts it again when it dies, and ends it. One that an earlier weft left running is taken over.
+/// Starts the proxy, starts it again when it dies, and ends it. One that an earlier weft left running is taken over; one that
+/// was started otherwise than this weft would (with files for its configuration) serves until a new one does.
 package actor ProxySupervisor {
     /// How to start it.
     package struct Settings: Sendable {
@@ -15,6 +16,10 @@ package actor ProxySupervisor {
         package var pidFile: String
         /// A descriptor that the proxy holds as its third, without knowing what for; negative: none.
         package var inherited: @Sendable () -> Int32 = { -1 }
+        /// Whether the proxy that was started last serves: then the one before it may end.
+        package var isReady: @Sendable () async -> Bool = { true }
+        /// The last proxy of an earlier kind has ended.
+        package var replaced: @Sendable () -> Void = {}
         package var firstBackOff: Duration = .milliseconds(100)
         package var longestBackOff: Duration = .seconds(10)
         /// One that ran this long was well: its death is answered at once, as is the first of all.
@@ -33,6 +38,8 @@ package actor ProxySupervisor {
         case started(pid: Int32)
         /// It ran already.
         case adopted(pid: Int32)
+        /// The one before it, which was started otherwise, is told to end.
+        case replaced(pid: Int32)
         /// `status` as people say it: `exit code 1`, `signal 9`.
         case ended(pid: Int32, status: String)
         case failed(String)
@@ -43,6 +50,8 @@ package actor ProxySupervisor {
     private let clock = ContinuousClock()
     private var task: Task<Void, Never>?
     private var isStopping = false
+    /// Of an earlier kind: serves until the new one does.
+    private var predecessor: Int32?
     package private(set) var pid: Int32?
     /// How often it was started again.
     package private(set) var restarts = 0
@@ -62,6 +71,7 @@ package actor ProxySupervisor {
     package func shutdown(grace: Duration) async {
         isStopping = true
         task?.cancel()
+        if let predecessor { kill(predecessor, SIGTERM) }
         if let pid {
             kill(pid, SIGTERM)
             let killer = Task {
@@ -84,9 +94,10 @@ package actor ProxySupervisor {
 
     private func supervise() async {
         var backOff = Duration.zero
+        async let retiring: Void = retirePredecessor()
         while !isStopping {
             let begun = clock.now
-            let running = Self.running(pidFile: settings.pidFile)
+            let running = Self.running(pidFile: settings.pidFile).flatMap { isOfOurKind($0) ? $0 : nil }
             if let pid = running ?? launch() {
                 self.pid = pid
                 tell(running == nil ? .started(pid: pid) : .adopted(pid: pid))
@@ -95,7 +106,7 @@ package actor ProxySupervisor {
                 unlink(settings.pidFile)
                 tell(.ended(pid: pid, status: status))
             }
-            guard !isStopping else { return }
+            guard !isStopping else { break }
             restarts += 1
             if begun.duration(to: clock.now) >= settings.wellAfter {
                 backOff = .zero
@@ -104,6 +115,35 @@ package actor ProxySupervisor {
             if backOff > .zero { try? await Task.sleep(for: backOff) }
             backOff = min(max(backOff * 2, settings.firstBackOff), settings.longestBackOff)
         }
+        await retiring
+    }
+
+    /// Whether a proxy was started with the file that this weft starts it with.
+    private func isOfOurKind(_ pid: Int32) -> Bool {
+        let words = Self.read("/proc/\(pid)/cmdline", limit: 4096).split(separator: 0)
+        let wished = settings.arguments.filter { $0.hasSuffix("/\(ProxyBootstrap.file)") }
+        return wished.allSatisfy { wish in words.contains { $0.elementsEqual(wish.utf8) } }
+    }
+
+    /// Lets a proxy of an earlier kind serve until the new one does, and ends it then: it drains.
+    private func retirePredecessor() async {
+        guard let old = Self.search("\(Self.folder(of: settings.pidFile))/\(Self.oldBootstrap)") else {
+            return settings.replaced()
+        }
+        predecessor = old
+        while !isStopping, kill(old, 0) == 0 {
+            if pid != nil, await settings.isReady() {
+                kill(old, SIGTERM)
+                tell(.replaced(pid: old))
+                break
+            }
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+        // It drains as long as its connections last; nobody has to wait for that.
+        guard !isStopping else { return }
+        _ = await Self.waitForStranger(old)
+        predecessor = nil
+        settings.replaced()
     }
 
     private func launch() -> Int32? {
@@ -193,13 +233,17 @@ package actor ProxySupervisor {
         {
             return pid
         }
-        let directory = pidFile.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" }
-        guard let pid = search("\(directory)/\(ConfigurationFiles.bootstrapFile)"), let start = startTime(of: pid)
-        else {
-            return nil
-        }
+        let found = [ProxyBootstrap.file, oldBootstrap].lazy.compactMap { search("\(folder(of: pidFile))/\($0)") }.first
+        guard let pid = found, let start = startTime(of: pid) else { return nil }
         try? ProxyDirectory.replace(pidFile, with: Array("\(pid) \(start)\n".utf8))
         return pid
+    }
+
+    /// What proxies that were fed by files were started with.
+    private static let oldBootstrap = "bootstrap.json"
+
+    private static func folder(of pidFile: String) -> String {
+        pidFile.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" }
     }
 
     private static func isProxy(_ pid: Int32) -> Bool { read("/proc/\(pid)/comm") == Array("weft-proxy\n".utf8) }

@@ -5,6 +5,8 @@ package struct DiscoveryAudience: Sendable, Hashable {
         case proxyless
         /// A proxy at the edge: listeners for load balancers and Ingresses, clusters for all Services.
         case gateway
+        /// The machine's own proxy: listeners inside of pods, endpoints dialled there. On a socket of its own.
+        case machine
     }
 
     /// Where the client dials from.
@@ -14,12 +16,17 @@ package struct DiscoveryAudience: Sendable, Hashable {
         case host
         /// The inside of a pod, where every pod has its address.
         case pod
+        /// Any network namespace of the machine: for its own proxy alone.
+        case machine
     }
 
     package var kind: Kind
     package var place: Place
     /// Gateways: how far above the Services' own ports theirs are, which weft-proxy has.
     package var portOffset: Int
+
+    /// The machine's own proxy.
+    package static let machine = DiscoveryAudience(.machine, at: .machine)
 
     /// The offset of gateways that name none.
     package static let defaultPortOffset = 10_000

@@ -5,7 +5,7 @@ struct AudienceBuilder {
     let audience: DiscoveryAudience
     let ingressAddress: HostAddress?
     private let listeners = ListenerBuilder(MeshState(directory: "", admin: .pipe(path: "")))
-    private let clusters = ClusterBuilder(directory: "")
+    private let clusters = ClusterBuilder()
     private let routes = RouteBuilder()
 
     init(_ audience: DiscoveryAudience, ingressAddress: HostAddress?) {
@@ -21,6 +21,7 @@ struct AudienceBuilder {
         return switch audience.kind {
         case .proxyless: proxyless(service, policy)
         case .gateway: gateway(service, policy)
+        case .machine: [:]
         }
     }
 
@@ -52,7 +53,7 @@ struct AudienceBuilder {
         return Envoy.Cluster(
             name: name,
             type: .eds,
-            edsClusterConfig: .init(),
+            edsClusterConfig: .init(edsConfig: ClusterBuilder.ads),
             connectTimeout: policy.connectTimeout,
             circuitBreakers: .init(thresholds: [limits])
         )

@@ -3,6 +3,8 @@
 package struct DiscoveryCache: Sendable {
     private struct View: Sendable {
         var builder: AudienceBuilder
+        /// Of the machine's own proxy.
+        var machine = MachineView()
         /// Digests of what was told, by its owner: a Service, or "" for the Ingresses.
         var told: [String: [DiscoveryType: [String: UInt64]]] = [:]
     }
@@ -28,15 +30,23 @@ package struct DiscoveryCache: Sendable {
 
     /// Begins to keep what a kind of client is served.
     ///
+    /// - Parameters:
+    ///   - audience: the kind.
+    ///   - index: the objects.
+    ///   - configuration: of the machine's own proxy.
     /// - Returns: everything; nil when there are too many kinds already.
-    package mutating func open(_ audience: DiscoveryAudience, _ index: MeshIndex) -> [DiscoveryUpdate]? {
+    package mutating func open(
+        _ audience: DiscoveryAudience,
+        _ index: MeshIndex,
+        _ configuration: ProxyConfiguration = ProxyConfiguration()
+    ) -> [DiscoveryUpdate]? {
         close(audience)
         guard views.count < Self.viewLimit else { return nil }
         var whole = MeshDelta()
         whole.services = Set(index.services.keys)
         whole.hasIngresses = true
         var view = View(builder: AudienceBuilder(audience, ingressAddress: ingressAddress))
-        var updates = update(&view, index, whole)
+        var updates = update(&view, index, whole, configuration)
         views[audience] = view
         var table = endpoints[audience.place] ?? EndpointTable(audience.place, nodeAddress: nodeAddress)
         if endpoints[audience.place] == nil { _ = table.update(index, whole) }
@@ -55,15 +65,24 @@ package struct DiscoveryCache: Sendable {
 
     /// Takes over what changed in the index.
     ///
+    /// - Parameters:
+    ///   - index: the objects as they are now.
+    ///   - delta: what of them is different.
+    ///   - configuration: of the machine's own proxy, when it is another one.
     /// - Returns: what is different for each kind of client.
-    package mutating func update(_ index: MeshIndex, _ delta: MeshDelta) -> [(DiscoveryAudience, [DiscoveryUpdate])] {
+    package mutating func update(
+        _ index: MeshIndex,
+        _ delta: MeshDelta,
+        _ configuration: ProxyConfiguration? = nil
+    ) -> [(DiscoveryAudience, [DiscoveryUpdate])] {
         guard !delta.isEmpty, !views.isEmpty else { return [] }
         var changed: [DiscoveryAudience.Place: DiscoveryUpdate] = [:]
-        for place in endpoints.keys { changed[place] = endpoints[place]?.update(index, delta) }
+        // Copies of the keys: a view of them would hold the dictionary, and every change would copy it.
+        for place in Array(endpoints.keys) { changed[place] = endpoints[place]?.update(index, delta) }
         var result: [(DiscoveryAudience, [DiscoveryUpdate])] = []
-        for audience in views.keys {
+        for audience in Array(views.keys) {
             guard var view = views.removeValue(forKey: audience) else { continue }
-            var updates = update(&view, index, delta)
+            var updates = update(&view, index, delta, configuration)
             views[audience] = view
             if let endpoints = changed[audience.place], !endpoints.isEmpty { updates.append(endpoints) }
             if !updates.isEmpty { result.append((audience, updates)) }
@@ -71,7 +90,18 @@ package struct DiscoveryCache: Sendable {
         return result
     }
 
-    private mutating func update(_ view: inout View, _ index: MeshIndex, _ delta: MeshDelta) -> [DiscoveryUpdate] {
+    private mutating func update(
+        _ view: inout View,
+        _ index: MeshIndex,
+        _ delta: MeshDelta,
+        _ configuration: ProxyConfiguration?
+    ) -> [DiscoveryUpdate] {
+        guard view.builder.audience.kind != .machine else {
+            guard let configuration else { return [] }
+            let updates = view.machine.update(configuration)
+            builtBefore += updates.reduce(0) { $0 + $1.changed.count }
+            return updates
+        }
         var updates: [DiscoveryType: DiscoveryUpdate] = [:]
         for key in delta.services.sorted() {
             let made = index.services[key].map { view.builder.resources($0) } ?? [:]

@@ -40,18 +40,18 @@ struct EndpointList: Sendable {
         return low
     }
 
-    /// The `ClusterLoadAssignment`: one locality of weight 1, without which gRPC looks at no endpoint.
-    func assignment(_ cluster: String) -> DiscoveryResource {
+    /// The `ClusterLoadAssignment`; `isWeighted`: with a locality of weight 1, without which gRPC looks at no endpoint.
+    func assignment(_ cluster: String, isWeighted: Bool) -> DiscoveryResource {
         var message = ProtobufWriter()
         message.text(1, cluster)
         guard !encoded.isEmpty || !fixed.isEmpty else { return DiscoveryResource(name: cluster, bytes: message.bytes) }
         var locality = ProtobufWriter()
-        locality.run(1, Self.place)
+        if isWeighted { locality.run(1, Self.place) }
         var group = locality.bytes
-        group.reserveCapacity((encoded + fixed).reduce(64) { $0 + $1.count + 8 })
+        group.reserveCapacity(encoded.reduce(64 + 96 * fixed.count) { $0 + $1.count + 8 })
         for endpoint in encoded { Self.append(endpoint, to: &group) }
         for endpoint in fixed { Self.append(endpoint, to: &group) }
-        group += Self.weight
+        if isWeighted { group += Self.weight }
         message.run(2, group)
         return DiscoveryResource(name: cluster, bytes: message.bytes)
     }

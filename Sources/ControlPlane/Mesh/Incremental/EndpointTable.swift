@@ -1,3 +1,4 @@
+import EnvoyAPI
 import Resources
 
 /// The endpoints of all Services for clients at one place. Only those of which something changed are made anew.
@@ -68,7 +69,7 @@ struct EndpointTable: Sendable {
     }
 
     private mutating func publish(_ name: String, of key: String, _ update: inout DiscoveryUpdate) {
-        guard let resource = lists[name]?.assignment(name) else { return }
+        guard let resource = lists[name]?.assignment(name, isWeighted: place != .machine) else { return }
         built += 1
         guard known[key]?[name] != resource.digest else { return }
         known[key, default: [:]][name] = resource.digest
@@ -84,7 +85,14 @@ struct EndpointTable: Sendable {
             service.publishesNotReady || (pod.isReady && !pod.isTerminating),
             let number = ClusterBuilder.resolve(port, pod), (1...65535).contains(number)
         else { return nil }
-        return address(pod, number).map { EndpointList.endpoint($0.address, $0.port) }
+        return encoded(pod, number)
+    }
+
+    private func encoded(_ pod: MeshPod, _ port: Int) -> [UInt8]? {
+        guard place == .machine else {
+            return address(pod, port).map { EndpointList.endpoint($0.address, $0.port) }
+        }
+        return ClusterBuilder.address(pod, port).map { ClusterBuilder.endpoint(pod, at: $0).protobufBytes }
     }
 
     private func address(_ pod: MeshPod, _ port: Int) -> HostAddress? {
@@ -100,11 +108,13 @@ struct EndpointTable: Sendable {
         for manual in service.manualEndpoints.sorted(by: { $0.address < $1.address }) where isIPv4(manual.address) {
             let only = manual.ports.count == 1 ? manual.ports.values.first : nil
             guard let number = manual.ports[port.name] ?? only, (1...65535).contains(number) else { continue }
-            guard let pod = index.pod(at: manual.address) else {
+            if let pod = index.pod(at: manual.address) {
+                if let found = encoded(pod, number) { endpoints.append(found) }
+            } else if place == .machine {
+                endpoints.append(ClusterBuilder.endpoint(manual.address, number).protobufBytes)
+            } else {
                 endpoints.append(EndpointList.endpoint(manual.address, number))
-                continue
             }
-            if let found = address(pod, number) { endpoints.append(EndpointList.endpoint(found.address, found.port)) }
         }
         if place == .host, service.loopbackAddress == nil, !service.selector.isEmpty,
             let front = service.hostAddress(of: port, nodeAddress: nodeAddress)

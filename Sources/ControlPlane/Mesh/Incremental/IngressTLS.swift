@@ -83,10 +83,8 @@ struct IngressTLS {
     }
 
     private static func socket(_ secret: MeshSecret) -> Envoy.TransportSocket {
-        var source = Envoy.ConfigSource(resourceApiVersion: .v3)
-        source.configSourceSpecifier = .ads(.init())
         let common = Envoy.CommonTlsContext(
-            tlsCertificateSdsSecretConfigs: [.init(name: name(of: secret), sdsConfig: source)],
+            tlsCertificateSdsSecretConfigs: [.init(name: name(of: secret), sdsConfig: ClusterBuilder.ads)],
             alpnProtocols: ["h2", "http/1.1"]
         )
         return Envoy.TransportSocket(

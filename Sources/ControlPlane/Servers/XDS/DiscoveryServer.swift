@@ -31,6 +31,8 @@ package struct DiscoveryRefusal: Sendable, Equatable {
 /// The xDS server: aggregated discovery, both protocols, for any client.
 package actor DiscoveryServer {
     private let source: DiscoverySource
+    /// The kind of all clients; nil: each says what it is.
+    private let audience: DiscoveryAudience?
     private let now: @Sendable () -> Timestamp
     private let refused: @Sendable (DiscoveryRefusal) -> Void
     private var views: [DiscoveryAudience: DiscoveryView] = [:]
@@ -40,6 +42,7 @@ package actor DiscoveryServer {
     private var users: [DiscoveryAudience: Int] = [:]
     private var count: UInt64 = 0
     private var server: GRPCServer?
+    private var isStopping = false
     /// Where it listens.
     package private(set) var addresses: [String] = []
 
@@ -48,14 +51,17 @@ package actor DiscoveryServer {
 
     /// - Parameters:
     ///   - source: where resources come from.
+    ///   - audience: the kind of all clients; nil: each says what it is.
     ///   - now: the time of day.
     ///   - refused: called for every response that a client refuses.
     package init(
         source: DiscoverySource,
+        audience: DiscoveryAudience? = nil,
         now: @escaping @Sendable () -> Timestamp,
         refused: @escaping @Sendable (DiscoveryRefusal) -> Void
     ) {
         self.source = source
+        self.audience = audience
         self.now = now
         self.refused = refused
     }
@@ -87,8 +93,62 @@ package actor DiscoveryServer {
         return made
     }
 
+    /// Makes the view of the one kind of clients, and keeps it when none is there.
+    package func keepView() async {
+        guard let audience else { return }
+        users[audience, default: 0] += 1
+        _ = await view(of: audience)
+    }
+
+    // MARK: confirmation
+
+    /// What came of the wait for the clients.
+    package enum Confirmation: Sendable, Equatable {
+        case confirmed, silent, late
+    }
+
+    /// Suspends until every client has answered all that the view of their one kind holds now. A weft-proxy answers when its
+    /// workers use it.
+    ///
+    /// - Parameters:
+    ///   - silence: after so long without a client nothing is waited for.
+    ///   - limit: the longest wait for clients that are there.
+    /// - Returns: how the wait ended.
+    package func confirm(silence: Duration, limit: Duration) async -> Confirmation {
+        guard let audience, let wanted = views[audience]?.revisions else { return .silent }
+        let clock = ContinuousClock()
+        let end = clock.now + limit
+        var quietSince = clock.now
+        while !isStopping, !Task.isCancelled {
+            let present = Array(clients.values)
+            var isConfirmed = !present.isEmpty
+            for session in present where await !session.answers(wanted, until: end) { isConfirmed = false }
+            if isConfirmed { return .confirmed }
+            if clock.now >= end { return .late }
+            if !present.isEmpty { quietSince = clock.now }
+            guard clock.now - quietSince < silence else { return .silent }
+            // Nobody is there, or the one that was there has just gone: the next one is started now.
+            try? await Task.sleep(for: .milliseconds(2))
+        }
+        return .silent
+    }
+
+    /// Nothing is waited for from now on.
+    package func stopWaiting() async {
+        isStopping = true
+        for session in clients.values { await session.expire() }
+    }
+
+    /// What clients refused, by name: why.
+    package func refusals() async -> [String: String] {
+        var found: [String: String] = [:]
+        for session in clients.values { found.merge(await session.refusals) { first, _ in first } }
+        return found
+    }
+
     /// Closes every stream and stops to listen.
     package func shutdown() async {
+        await stopWaiting()
         await server?.shutdown()
         server = nil
     }
@@ -113,7 +173,8 @@ package actor DiscoveryServer {
             guard let node = request.node else {
                 return GRPCStatus(.invalidArgument, "the first request of a stream must have a node")
             }
-            let audience = try node.audience()
+            let told = try node.audience()
+            let audience = self.audience ?? told
             users[audience, default: 0] += 1
             guard let view = await view(of: audience) else {
                 await leave(audience)
@@ -184,7 +245,7 @@ extension DiscoveryNode {
     func audience() throws(GRPCStatus) -> DiscoveryAudience {
         var place = DiscoveryAudience.Place.host
         if let text = metadata["weft.dev/network"] {
-            guard let found = DiscoveryAudience.Place(rawValue: text) else {
+            guard let found = DiscoveryAudience.Place(rawValue: text), found != .machine else {
                 throw GRPCStatus(
                     .invalidArgument,
                     "node.metadata[weft.dev/network] is host or pod, not \"\(text.prefix(64))\""

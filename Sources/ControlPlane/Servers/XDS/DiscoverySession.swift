@@ -16,6 +16,10 @@ actor DiscoverySession {
     private var outbox: [DiscoveryResponse] = []
     private var isSending = false
     private var lastAnswer: [DiscoveryType: Timestamp] = [:]
+    /// Who waits for the client's answers, with the revisions of the tables.
+    private var waiters: [UInt64: (wanted: [UInt64], resume: CheckedContinuation<Bool, Never>)] = [:]
+    private var waiterCount: UInt64 = 0
+    private var hasEnded = false
 
     init(
         _ number: UInt64,
@@ -35,8 +39,16 @@ actor DiscoverySession {
         self.now = now
         self.refused = refused
         since = now()
-        stream = DiscoveryStream(variant, namespace: node.metadata["weft.dev/namespace"] ?? "default")
+        stream = DiscoveryStream(
+            variant,
+            namespace: node.metadata["weft.dev/namespace"] ?? "default",
+            responseBytes: audience == .machine ? Self.machineResponse : DiscoveryStream.responseBytes
+        )
     }
+
+    /// The machine's proxy takes its listeners over from the one before it when the first response of them is in force: it is to
+    /// have all of them.
+    private static let machineResponse = 16 << 20
 
     /// Serves the stream until the client ends it.
     func run(first: DiscoveryRequest) async -> GRPCStatus {
@@ -50,8 +62,44 @@ actor DiscoverySession {
         changed.finish()
         telling.cancel()
         await telling.value
+        hasEnded = true
+        expire()
         return status
     }
+
+    // MARK: confirmation
+
+    /// Suspends until the client has answered all that the tables held at these revisions.
+    ///
+    /// - Returns: false when the stream ended or `expire` was called before.
+    func answers(_ wanted: [UInt64], until end: ContinuousClock.Instant) async -> Bool {
+        if stream.hasAnswered(wanted) { return true }
+        guard !hasEnded else { return false }
+        waiterCount += 1
+        let number = waiterCount
+        let timer = Task {
+            try? await Task.sleep(until: end, clock: .continuous)
+            if !Task.isCancelled { self.expire(number) }
+        }
+        defer { timer.cancel() }
+        return await withCheckedContinuation { waiters[number] = (wanted, $0) }
+    }
+
+    /// Those who wait need not wait any more.
+    func expire() {
+        for number in Array(waiters.keys) { expire(number) }
+    }
+
+    private func expire(_ number: UInt64) { waiters.removeValue(forKey: number)?.resume.resume(returning: false) }
+
+    private func tellWaiters() {
+        for (number, waiter) in waiters where stream.hasAnswered(waiter.wanted) {
+            waiters.removeValue(forKey: number)?.resume.resume(returning: true)
+        }
+    }
+
+    /// What the client refused, by name: why.
+    var refusals: [String: String] { stream.refusals }
 
     private func read(_ first: DiscoveryRequest) async -> GRPCStatus {
         do throws(GRPCStatus) {
@@ -78,6 +126,7 @@ actor DiscoverySession {
     /// Sends what is due, one after the other.
     private func advance() async {
         outbox += view.advance(&stream)
+        tellWaiters()
         guard !isSending else { return }
         isSending = true
         while !outbox.isEmpty {

@@ -5,9 +5,23 @@ extension DiscoveryStream {
     /// The responses that are due, in the order in which they have to go.
     package mutating func advance(_ tables: DiscoveryTables) -> [DiscoveryResponse] {
         DiscoveryType.allCases.compactMap { type in
-            guard subscriptions[type.rawValue].hasBegun, !subscriptions[type.rawValue].isInFlight else { return nil }
+            guard subscriptions[type.rawValue].hasBegun, !subscriptions[type.rawValue].isInFlight,
+                !waits(type, tables)
+            else { return nil }
             return type.isComplete && variant == .stateOfTheWorld ? whole(type, tables) : pieces(type, tables)
         }
+    }
+
+    /// A change of what leads to clusters goes when the client has answered the newest ones, with the endpoints that it asked for:
+    /// it may take routes into use at once, while a cluster waits for its endpoints. Clients that ask for clusters by name do so
+    /// after routes.
+    private func waits(_ type: DiscoveryType, _ tables: DiscoveryTables) -> Bool {
+        guard type == .listener || type == .route, !subscriptions[type.rawValue].nonce.isEmpty else { return false }
+        let clusters = subscriptions[DiscoveryType.cluster.rawValue]
+        let endpoints = subscriptions[DiscoveryType.endpoints.rawValue]
+        guard clusters.hasBegun, clusters.isWildcard else { return false }
+        guard let answered = clusters.answered, answered >= tables[.cluster].revision else { return true }
+        return endpoints.hasBegun && endpoints.answered == nil
     }
 
     /// The whole set, when it is another one than the client has.
@@ -31,8 +45,12 @@ extension DiscoveryStream {
         for name in changed { subscription.setSent(name, set[name]?.digest) }
         let isHeld = subscription.held == subscription.digest
         subscription.held = nil
-        guard subscription.owesAnswer || (!isHeld && !(changed.isEmpty && gone.isEmpty)) else { return nil }
+        guard subscription.owesAnswer || (!isHeld && !(changed.isEmpty && gone.isEmpty)) else {
+            subscription.answered = subscription.seen
+            return nil
+        }
         if type == .cluster { renewEndpoints(changed) }
+        subscription.covers = subscription.seen
         return respond(type, set.values.sorted { $0.name < $1.name }, [], &subscription)
     }
 
@@ -76,7 +94,8 @@ extension DiscoveryStream {
         gather(type, tables, &subscription)
         var resources: [DiscoveryResource] = []
         var removed: [String] = []
-        var room = Self.responseBytes
+        var room = responseBytes
+        var kept = 0
         let isPart = !subscription.parts.isEmpty
         let names = isPart ? subscription.parts.removeFirst() : subscription.pending.sorted()
         let keepsClusters = type == .cluster && !areRoutesSettled(tables)
@@ -86,6 +105,7 @@ extension DiscoveryStream {
             let current = isSubscribed ? tables.resource(type, name, namespace: namespace) : nil
             guard let current else {
                 if keepsClusters, subscription.sent[name].map({ $0 > DiscoverySubscription.unknown }) == true {
+                    kept += 1
                     continue
                 }
                 subscription.pending.remove(name)
@@ -104,9 +124,12 @@ extension DiscoveryStream {
             resources.append(current)
             room -= current.bytes.count + name.utf8.count + 64
         }
+        let isAll = subscription.pending.count == kept && subscription.parts.isEmpty
         guard !resources.isEmpty || !removed.isEmpty || subscription.owesAnswer else {
+            if isAll { subscription.answered = subscription.seen }
             return isPart ? again(type, tables, &subscription) : nil
         }
+        subscription.covers = isAll ? subscription.seen : nil
         return respond(type, resources, removed, &subscription)
     }
 

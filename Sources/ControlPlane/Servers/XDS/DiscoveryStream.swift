@@ -15,20 +15,27 @@ package struct DiscoveryStream: Sendable {
 
     /// Names of one type that a stream may ask for.
     package static let nameLimit = 100_000
-    /// Bytes of resources in one response, where it may be split.
+    /// Where clients do not say more.
     package static let responseBytes = 1 << 20
 
     package let variant: DiscoveryVariant
     /// Completes names of Services without a namespace.
     let namespace: String
+    /// Bytes of resources in one response, where it may be split.
+    let responseBytes: Int
     var subscriptions = DiscoveryType.allCases.map { _ in DiscoverySubscription() }
     var count = 0
     /// The clusters of the newest set: those that are gone are repeated while routes may name them.
     var lastClusters: [String: DiscoveryResource] = [:]
 
-    package init(_ variant: DiscoveryVariant, namespace: String = "default") {
+    package init(
+        _ variant: DiscoveryVariant,
+        namespace: String = "default",
+        responseBytes: Int = DiscoveryStream.responseBytes
+    ) {
         self.variant = variant
         self.namespace = namespace
+        self.responseBytes = responseBytes
     }
 
     /// How the client stands with each type that it asked for.
@@ -40,6 +47,27 @@ package struct DiscoveryStream: Sendable {
             report.subscribed = subscription.isWildcard ? nil : subscription.names.count
             return (type, report)
         }
+    }
+
+    /// Whether the client has answered all that the tables held at these revisions, by accepting or refusing it.
+    package func hasAnswered(_ revisions: [UInt64]) -> Bool {
+        zip(DiscoveryType.allCases, revisions).allSatisfy { type, revision in
+            let subscription = subscriptions[type.rawValue]
+            guard subscription.hasBegun else { return !type.isComplete }
+            return subscription.answered.map { $0 >= revision } ?? false
+        }
+    }
+
+    /// The nonce of the newest response of a type.
+    package func nonce(_ type: DiscoveryType) -> String { subscriptions[type.rawValue].nonce }
+
+    /// What the client refused in the versions that there are, by name: why.
+    package var refusals: [String: String] {
+        var found: [String: String] = [:]
+        for subscription in subscriptions {
+            for name in subscription.refused.keys { found[name] = subscription.reasons[name] }
+        }
+        return found
     }
 
     // MARK: requests
@@ -82,6 +110,7 @@ package struct DiscoveryStream: Sendable {
         let names = subscription.lastNames
         guard let refusal = request.refusal else {
             for name in names { subscription.refused[name] = nil }
+            subscription.answered = subscription.covers ?? subscription.answered
             subscription.report.accepted = subscription.report.sent
             subscription.report.acceptances += 1
             subscription.report.error = ""
@@ -94,10 +123,15 @@ package struct DiscoveryStream: Sendable {
                 subscription.parts = [Array(names[..<half]), Array(names[half...])] + subscription.parts
             } else {
                 for name in names { subscription.refused[name] = subscription.sent[name] }
+                // A client that takes the good ones of a response says which are not.
+                let bad = names.filter { refusal.message.contains("\"\($0)\"") }
+                for name in bad.isEmpty ? names : bad { subscription.reasons[name] = refusal.message }
+                for name in names where !bad.isEmpty && !bad.contains(name) { subscription.reasons[name] = nil }
             }
             // What the client has now is what it had before, which is not known here.
             for name in names { subscription.setSent(name, DiscoverySubscription.unknown) }
         }
+        if subscription.parts.isEmpty { subscription.answered = subscription.covers ?? subscription.answered }
         subscription.report.error = refusal.message.isEmpty ? "code \(refusal.code)" : refusal.message
         subscription.report.refusedNames = Array(names.prefix(16))
         subscription.report.refusals += 1
@@ -120,6 +154,7 @@ package struct DiscoveryStream: Sendable {
         let wasWildcard = subscription.isWildcard
         subscription.names = wanted
         subscription.isWildcard = isWildcard
+        if hasGrown { subscription.grows() }
         // A client that comes again with the set as it is needs no answer: `advance` compares.
         if isFirst, type.isComplete { subscription.held = DiscoveryDigest.parse(request.version) }
         if hasGrown, type.isComplete {
@@ -149,6 +184,7 @@ package struct DiscoveryStream: Sendable {
             if type.isComplete, request.names.isEmpty { subscription.isWildcard = true }
             subscription.owesAnswer = subscription.isWildcard
         }
+        if isFirst || !request.names.isEmpty { subscription.grows() }
         for name in request.names {
             guard name != "*" || !type.isComplete else {
                 if !subscription.isWildcard { subscription.looksAtAll = true }

@@ -18,6 +18,10 @@ struct DiscoverySubscription: Sendable {
     var nonce = ""
     /// The newest response waits for its answer.
     var isInFlight = false
+    /// The revision of the table with which the newest response makes the client equal; nil: more is to come.
+    var covers: UInt64?
+    /// The revision of the table that the client has answered in full; nil: none, or it has asked for more since.
+    var answered: UInt64?
     /// Names of the newest response.
     var lastNames: [String] = []
     /// Digests of what the client was sent, by name.
@@ -44,6 +48,8 @@ struct DiscoverySubscription: Sendable {
     /// Clusters that are gone, but that routes of the client may still name.
     var lingering: [String: DiscoveryResource] = [:]
 
+    /// Why resources were refused that are in `refused`.
+    var reasons: [String: String] = [:]
     /// What the client thinks of the newest versions.
     var report = DiscoveryReport()
 
@@ -53,6 +59,12 @@ struct DiscoverySubscription: Sendable {
         let old = digest.map { sent.updateValue($0, forKey: name) } ?? sent.removeValue(forKey: name)
         if let old, old > Self.unknown { self.digest &-= DiscoveryDigest.part(name, old) }
         if let digest, digest > Self.unknown { self.digest &+= DiscoveryDigest.part(name, digest) }
+    }
+
+    /// The client has asked for more: what it answered is not all it wants.
+    mutating func grows() {
+        covers = nil
+        answered = nil
     }
 
     /// Everything that the client asked for has come and was accepted.

@@ -29,6 +29,11 @@ package final class DiscoveryView: Sendable {
 
     var listenerCount: Int { state.withLock { $0.listeners.count } }
 
+    /// The revisions of the tables, in the order of the types.
+    var revisions: [UInt64] {
+        state.withLock { state in DiscoveryType.allCases.map { state.tables[$0].revision } }
+    }
+
     /// The responses that a stream is due.
     func advance(_ stream: inout DiscoveryStream) -> [DiscoveryResponse] {
         let tables = state.withLock { $0.tables }

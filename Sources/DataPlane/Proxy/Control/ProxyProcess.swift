@@ -236,7 +236,8 @@ final class ProxyProcess: EventHandler {
             watchedVersion = version
             watch.setFiles(store.files.values.map { ($0.state.path, $0.directory) } + store.context.tls.files)
         }
-        guard let snapshot else { return }
+        discovery.committed(store.snapshot.generation)
+        guard let snapshot else { return discovery.applied(workers.appliedGeneration) }
         accessLogs.setLogs(snapshot.accessLogs)
         onTheWay.append((snapshot.generation, cweft_monotonic()))
         workers.send(.apply(snapshot))
@@ -256,8 +257,10 @@ final class ProxyProcess: EventHandler {
             applyTimes.observe(nanoseconds: cweft_monotonic() &- first.sent)
             onTheWay.removeFirst()
         }
+        discovery.applied(workers.appliedGeneration)
         if isHeld { publish() }
-        if workers.appliedGeneration > 0 { keeper?.configured() }
+        // Sockets of the proxy before are for what control planes are still to name, too.
+        if let settled = settledGeneration, workers.appliedGeneration >= settled { keeper?.configured() }
         guard !state.isReady, ending == .no, workers.appliedGeneration > 0 else { return }
         guard let settled = settledGeneration, workers.appliedGeneration >= settled else {
             state.reason = discovery.reason

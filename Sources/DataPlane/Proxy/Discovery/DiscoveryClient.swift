@@ -31,6 +31,8 @@ final class DiscoveryClient: EventHandler, DiscoveryStreamOwner {
     private var retryAt: UInt64?
     /// A stream that has not opened by then is given up.
     private var openBy: UInt64?
+    /// The control plane was last looked for at a Unix socket.
+    private var isLocal = false
     private var isTaking = false
     private var isShutDown = false
 
@@ -72,8 +74,22 @@ final class DiscoveryClient: EventHandler, DiscoveryStreamOwner {
     private func pump() {
         guard !isTaking, !isShutDown else { return }
         if stream == nil, retryAt == nil, session.subscriptions.contains(where: \.isWanted) { connect() }
-        while session.isConnected, let stream, let request = session.nextRequest() { stream.send(request) }
+        send()
         arm()
+    }
+
+    private func send() {
+        while session.isConnected, let stream, let request = session.nextRequest() { stream.send(request) }
+    }
+
+    // MARK: The workers
+
+    /// What was taken so far is in the snapshot of this generation.
+    func committed(_ generation: UInt64) { session.committed(generation) }
+
+    /// All workers use the snapshot of this generation.
+    func applied(_ generation: UInt64) {
+        if session.applied(generation) { pump() }
     }
 
     private func arm() {
@@ -91,6 +107,7 @@ final class DiscoveryClient: EventHandler, DiscoveryStreamOwner {
         case .failure(let why): lost(why.text)
         case .success(let target):
             openBy = cweft_monotonic() &+ target.connectTimeout
+            if case .pipe = target.address.host { isLocal = true } else { isLocal = false }
             stream = DiscoveryStream(target, owner: self, loop: loop)
             if stream == nil { lost("cannot connect to \(target.address.display)") }
         }
@@ -100,7 +117,7 @@ final class DiscoveryClient: EventHandler, DiscoveryStreamOwner {
         stream = nil
         openBy = nil
         session.disconnected()
-        let wait = delay.next(random.next())
+        let wait = delay.next(random.next(), isLocal: isLocal)
         retryAt = cweft_monotonic() &+ wait
         if trouble != reason {
             log.warning(
@@ -135,7 +152,12 @@ final class DiscoveryClient: EventHandler, DiscoveryStreamOwner {
         isTaking = true
         let isRefused = update.isWhole && !update.faults.isEmpty
         let faults = isRefused ? [] : onUpdate(update)
-        session.settle(update, faults, now: cweft_monotonic())
+        // A server that does not wait for answers gets the one before first.
+        if session[update.kind].held != nil {
+            session.release(update.kind)
+            send()
+        }
+        session.settle(update, faults, now: cweft_monotonic(), holds: true)
         isTaking = false
         let all = update.faults + faults
         if !all.isEmpty {

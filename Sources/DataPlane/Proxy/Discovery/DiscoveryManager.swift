@@ -98,6 +98,18 @@ final class DiscoveryManager {
         return Array((text + "\r\n").utf8)
     }
 
+    // MARK: The workers
+
+    /// What was taken so far is in the snapshot of this generation.
+    func committed(_ generation: UInt64) {
+        for client in clients.values { client.committed(generation) }
+    }
+
+    /// All workers use the snapshot of this generation: control planes are told that what they sent is in force.
+    func applied(_ generation: UInt64) {
+        for client in clients.values { client.applied(generation) }
+    }
+
     // MARK: What is told
 
     /// Why the proxy waits, with the control plane's trouble if it has one.

@@ -11,6 +11,14 @@ struct DiscoverySession: Sendable {
         var bytes: [UInt8]
     }
 
+    /// What an answer waits for.
+    enum Held: Sendable, Equatable {
+        /// The next snapshot, which is to hold what was taken.
+        case nextSnapshot
+        /// That all workers use the snapshot of this generation.
+        case generation(UInt64)
+    }
+
     /// What stands of one kind.
     struct Subscription: Sendable {
         var isWildcard = false
@@ -34,6 +42,8 @@ struct DiscoverySession: Sendable {
         /// Incremental: names that the server was told of.
         var told: Set<String> = []
         var mustAnswer = false
+        /// The answer waits until the workers use what was taken.
+        var held: Held?
         var refusal: String?
         var hasNewNames = false
 
@@ -44,6 +54,7 @@ struct DiscoverySession: Sendable {
             hasBegun = false
             told = []
             mustAnswer = false
+            held = nil
             refusal = nil
         }
     }
@@ -133,21 +144,26 @@ struct DiscoverySession: Sendable {
         guard isConnected else { return nil }
         for kind in ResourceKind.allCases {
             let state = self[kind]
-            guard state.isWanted, state.mustAnswer || state.hasNewNames || !state.hasBegun else { continue }
+            // In the state of the world every request is an answer, too: new names cannot wait for the workers.
+            let answers = state.mustAnswer && (state.held == nil || (variant == .whole && state.hasNewNames))
+            guard state.isWanted, answers || state.hasNewNames || !state.hasBegun else { continue }
             defer {
                 self[kind].hasBegun = true
-                self[kind].mustAnswer = false
                 self[kind].hasNewNames = false
-                self[kind].refusal = nil
+                if answers {
+                    self[kind].mustAnswer = false
+                    self[kind].held = nil
+                    self[kind].refusal = nil
+                }
                 self[kind].numbers.attempts += 1
                 hasSaidNode = true
             }
             switch variant {
             case .whole: return wholeRequest(kind, state).protobufBytes
             case .incremental:
-                let request = deltaRequest(kind, state)
+                let request = deltaRequest(kind, state, answers: answers)
                 let isNeeded =
-                    !state.hasBegun || state.mustAnswer || !request.resourceNamesSubscribe.isEmpty
+                    !state.hasBegun || answers || !request.resourceNamesSubscribe.isEmpty
                     || !request.resourceNamesUnsubscribe.isEmpty
                 self[kind].told = Self.wanted(state)
                 if isNeeded { return request.protobufBytes }
@@ -178,7 +194,11 @@ struct DiscoverySession: Sendable {
         return state.names.isEmpty && !state.told.contains("*") ? [] : state.names.union(["*"])
     }
 
-    private func deltaRequest(_ kind: ResourceKind, _ state: Subscription) -> Envoy.DeltaDiscoveryRequest {
+    private func deltaRequest(
+        _ kind: ResourceKind,
+        _ state: Subscription,
+        answers: Bool
+    ) -> Envoy.DeltaDiscoveryRequest {
         var request = Envoy.DeltaDiscoveryRequest(node: nodeIfDue, typeUrl: kind.typeURL)
         // An answer alone is frequent, and the names may be many.
         if state.hasNewNames || !state.hasBegun {
@@ -187,7 +207,7 @@ struct DiscoverySession: Sendable {
             request.resourceNamesUnsubscribe = state.told.subtracting(wanted).sorted()
         }
         if !state.hasBegun { request.initialResourceVersions = state.accepted.mapValues(\.version) }
-        if state.mustAnswer {
+        if answers {
             request.responseNonce = state.nonce
             request.errorDetail = state.refusal.map { Envoy.Status(code: 3, message: $0) }
         }
@@ -197,7 +217,8 @@ struct DiscoverySession: Sendable {
     // MARK: Verdicts
 
     /// Takes the verdict over what `received` said: the answer to the server becomes due.
-    mutating func settle(_ update: DiscoveryUpdate, _ faults: [ResourceFault], now: UInt64) {
+    /// With `holds` an acceptance waits for the workers: see `committed` and `applied`.
+    mutating func settle(_ update: DiscoveryUpdate, _ faults: [ResourceFault], now: UInt64, holds: Bool = false) {
         let kind = update.kind
         let faults = update.faults + faults
         let refused = Set(faults.map(\.name))
@@ -230,8 +251,30 @@ struct DiscoverySession: Sendable {
         guard isConnected else { return }
         self[kind].nonce = update.nonce
         self[kind].mustAnswer = true
+        self[kind].held = holds && faults.isEmpty ? .nextSnapshot : nil
         self[kind].refusal = faults.isEmpty ? nil : Self.text(faults)
     }
+
+    /// What was taken so far is in the snapshot of this generation.
+    mutating func committed(_ generation: UInt64) {
+        for kind in ResourceKind.allCases where self[kind].held == .nextSnapshot {
+            self[kind].held = .generation(generation)
+        }
+    }
+
+    /// All workers use the snapshot of this generation; whether an answer became due by that.
+    mutating func applied(_ generation: UInt64) -> Bool {
+        var isDue = false
+        for kind in ResourceKind.allCases {
+            guard case .generation(let wanted) = self[kind].held, wanted <= generation else { continue }
+            self[kind].held = nil
+            isDue = true
+        }
+        return isDue
+    }
+
+    /// The answer of a kind waits for nothing any more.
+    mutating func release(_ kind: ResourceKind) { self[kind].held = nil }
 
     /// All faults by path; as much as fits where trailers and logs are to carry it.
     static func text(_ faults: [ResourceFault]) -> String {

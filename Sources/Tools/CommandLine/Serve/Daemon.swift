@@ -35,6 +35,8 @@ actor Daemon {
         let admin: UnixProxyAdmin
         let ingressPort: Int
         let discovery: DiscoveryServer
+        /// Serves the machine's proxy.
+        let feed: DiscoveryServer
     }
 
     nonisolated let state: StateDirectory
@@ -69,7 +71,8 @@ actor Daemon {
     }
 
     nonisolated var proxyDirectory: String { "\(state.path)/proxy" }
-    nonisolated var adminSocket: String { "\(proxyDirectory)/admin.sock" }
+    /// Not the path that it had when the proxy was fed by files: for a moment both are there.
+    nonisolated var adminSocket: String { "\(proxyDirectory)/proxy.sock" }
     nonisolated var keeperSocket: String { "\(proxyDirectory)/listeners.sock" }
 
     // MARK: Start
@@ -85,7 +88,8 @@ actor Daemon {
         try await parts.names.start()
         let networks = try await inherit(parts)
         await parts.manager.start()
-        try await parts.publisher.prepare(inheriting: networks, goesOn: isServed)
+        await parts.publisher.prepare(inheriting: networks)
+        try await feedProxy(parts)
         await parts.supervisor.start()
         run { await names.run() }
         run { await parts.publisher.run() }
@@ -107,6 +111,29 @@ actor Daemon {
         }
         let ports = MeshPorts(publisher: parts.publisher, entersNamespaces: geteuid() == 0)
         return inheritance.places.map(ports.network)
+    }
+
+    /// Serves the proxy its configuration: not before all that there is is known.
+    private func feedProxy(_ parts: Parts) async throws {
+        do throws(FileFailure) {
+            try ProxyDirectory.prepare(meshState(ingressPort: parts.ingressPort))
+        } catch {
+            // A proxy that runs has read its file; on a full disk it goes on with that.
+            guard isServed else { throw error }
+        }
+        await parts.feed.keepView()
+        try await parts.feed.listen(unix: ProxyBootstrap.socket(proxyDirectory))
+        await parts.publisher.follow(ProxyPorts(server: parts.feed))
+    }
+
+    private func meshState(ingressPort: Int) -> MeshState {
+        MeshState(
+            directory: proxyDirectory,
+            admin: .pipe(path: adminSocket),
+            ingressAddress: HostAddress(address: "127.0.0.1", port: ingressPort),
+            nodeAddress: claim.nodeAddress,
+            accessLogPath: "\(proxyDirectory)/access.log"
+        )
     }
 
     private func run(_ body: @escaping @Sendable () async -> Void) { tasks.append(Task { await body() }) }
@@ -144,13 +171,7 @@ actor Daemon {
         }
         let publisher = MeshPublisher(
             cluster: cluster,
-            base: MeshState(
-                directory: proxyDirectory,
-                admin: .pipe(path: adminSocket),
-                ingressAddress: HostAddress(address: "127.0.0.1", port: ingressPort),
-                nodeAddress: claim.nodeAddress,
-                accessLogPath: "\(proxyDirectory)/access.log"
-            ),
+            base: meshState(ingressPort: ingressPort),
             ports: rules,
             loopback: isolation == .none ? loopback : nil,
             admin: admin,
@@ -190,12 +211,13 @@ actor Daemon {
             ),
             publisher: publisher,
             names: names,
-            supervisor: makeSupervisor(cluster),
+            supervisor: makeSupervisor(cluster, admin),
             collector: StatCollector(admin: admin),
             agent: agent,
             admin: admin,
             ingressPort: ingressPort,
-            discovery: DiscoveryPorts.server(publisher, cluster, log)
+            discovery: DiscoveryPorts.server(publisher, cluster, log),
+            feed: DiscoveryPorts.feed(publisher, log)
         )
     }
 
@@ -214,22 +236,26 @@ actor Daemon {
         }
     }
 
-    private func makeSupervisor(_ cluster: Cluster) -> ProxySupervisor {
+    private func makeSupervisor(_ cluster: Cluster, _ admin: UnixProxyAdmin) -> ProxySupervisor {
         var settings = ProxySupervisor.Settings(
             program: Self.proxyProgram,
             arguments: [
-                "-c", "\(proxyDirectory)/\(ConfigurationFiles.bootstrapFile)", "--listener-keeper", keeperSocket,
+                "-c", "\(proxyDirectory)/\(ProxyBootstrap.file)", "--listener-keeper", keeperSocket,
             ],
             logFile: "\(proxyDirectory)/proxy.log",
             pidFile: "\(proxyDirectory)/weft-proxy.pid"
         )
         let claim = claim
         settings.inherited = { claim.held() }
+        let directory = proxyDirectory
+        settings.isReady = { (try? await admin.get("/ready", timeout: .seconds(1)))?.status == 200 }
+        settings.replaced = { ProxyDirectory.removeOldFiles(directory) }
         let log = log
         let progress = progress
         return ProxySupervisor(settings) { event in
             switch event {
             case .adopted(let pid): log.write("proxy=adopted", ["pid": "\(pid)"])
+            case .replaced(let pid): log.write("proxy=replaced", ["pid": "\(pid)"])
             case .started(let pid): log.write("proxy=started", ["pid": "\(pid)"])
             case .failed(let why): log.write("proxy=failed", ["error": why])
             case .ended(let pid, let status):
@@ -268,7 +294,7 @@ actor Daemon {
         handler.add("stat") { request, _ in await routes.stat(request) }
         handler.add("status") { _, _ in await routes.status() }
         handler.add("clusters") { _, _ in await routes.clusters() }
-        handler.add("xds") { _, _ in .json(JSON.bytes(await parts.discovery.report())) }
+        handler.add("xds") { _, _ in .json(JSON.bytes(await routes.clients())) }
         let state = state
         handler.add("backup") { request, _ in await BackupRoute.answer(request, parts.store, state) }
         handler.add("shutdown") { request, _ in await routes.shutdown(request) }
@@ -389,6 +415,7 @@ actor Daemon {
     private func finish(removesState: Bool, _ released: @Sendable () -> Void) async {
         await metrics?.shutdown(grace: .zero)
         await parts?.discovery.shutdown()
+        await parts?.feed.shutdown()
         await parts?.store.shutdown()
         log.write("daemon=stopped")
         if removesState {

@@ -57,8 +57,44 @@ struct MeshPorts: TrafficGate, PodPlaceListener {
     func podGone(uid: String) async { await publisher.podGone(uid: uid) }
 }
 
+/// The machine's proxy as the mesh waits for it.
+struct ProxyPorts: ProxyFeed {
+    let server: DiscoveryServer
+
+    func confirm(silence: Duration, limit: Duration) async -> ProxyConfirmation {
+        switch await server.confirm(silence: silence, limit: limit) {
+        case .confirmed: .confirmed
+        case .silent: .silent
+        case .late: .late
+        }
+    }
+
+    func refusals() async -> [String: String] { await server.refusals() }
+
+    func stop() async { await server.stopWaiting() }
+}
+
 /// What the xDS server asks of the mesh, and tells people.
 enum DiscoveryPorts {
+    /// The server of the machine's own proxy.
+    static func feed(_ publisher: MeshPublisher, _ log: ServeLog) -> DiscoveryServer {
+        DiscoveryServer(
+            source: DiscoverySource(
+                open: { await publisher.open($0, $1) },
+                close: { await publisher.close($0) }
+            ),
+            audience: .machine,
+            now: { SQLiteStore.now() },
+            refused: { refusal in
+                let names = refusal.names.prefix(8).joined(separator: ",")
+                log.write(
+                    "mesh=refused",
+                    ["type": refusal.type.shortName, "resources": names, "error": refusal.error]
+                )
+            }
+        )
+    }
+
     static func server(_ publisher: MeshPublisher, _ cluster: Cluster, _ log: ServeLog) -> DiscoveryServer {
         DiscoveryServer(
             source: DiscoverySource(

@@ -46,7 +46,7 @@ struct DaemonRoutes: Sendable {
     /// `status`: what runs, where, and what is not as it should be.
     func status() async -> HTTPResponse {
         let pid = await parts.supervisor.pid
-        let refusals = await parts.publisher.refusals
+        let refusals = await parts.publisher.refusals()
         let warnings = await parts.publisher.warnings
         var messages = await daemon.problems
         messages += refusals.sorted { $0.key < $1.key }.map { "the proxy refused \($0.key): \($0.value)" }
@@ -87,6 +87,14 @@ struct DaemonRoutes: Sendable {
             headers: ["Content-Type": answer.headers["Content-Type"] ?? "text/plain; version=0.0.4; charset=utf-8"],
             body: .bytes(answer.body)
         )
+    }
+
+    /// `xds`: who is served over xDS, the machine's own proxy first.
+    func clients() async -> Value {
+        var report = await parts.discovery.report()
+        let own = await parts.feed.report()["clients"]?.arrayValue ?? []
+        report["clients"] = .array(own + (report["clients"]?.arrayValue ?? []))
+        return report
     }
 
     /// `clusters`: the proxy's clusters and endpoints as it sees them, in the shape of Envoy's admin.

@@ -30,6 +30,8 @@ struct DiscoveredState {
     /// Their first response came, or was waited for long enough.
     var hasClusters = false
     var hasListeners = false
+    /// The first listeners are in use. They come together: one that hands connections over must not open before the others.
+    fileprivate(set) var hasFirstListeners = false
     /// Endpoints stay in protobuf: most of them are never looked at again.
     var assignments: [ResourceKey: Assignment] = [:]
     /// The clusters in use by the assignment that they have their endpoints from.
@@ -192,7 +194,7 @@ extension ConfigurationStore {
     func admit(_ draft: ListenerDraft) {
         let name = draft.entry.compiled.name
         for (key, table) in draft.tables where table.source != nil { register(table, key) }
-        guard !isWarm(draft.entry) else {
+        guard !discovered.hasFirstListeners || !isWarm(draft.entry) else {
             discovered.warmingListeners[name] = nil
             return put(draft)
         }
@@ -228,6 +230,12 @@ extension ConfigurationStore {
             return
         }
         for entry in discovered.warmingClusters.values { activate(entry) }
+        if !discovered.hasFirstListeners {
+            guard discovered.hasListeners, discovered.warmingListeners.values.allSatisfy({ isWarm($0.entry) }) else {
+                return
+            }
+            discovered.hasFirstListeners = true
+        }
         for (name, draft) in discovered.warmingListeners where isWarm(draft.entry) {
             discovered.warmingListeners[name] = nil
             put(draft)
