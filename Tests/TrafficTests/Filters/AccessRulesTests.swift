@@ -50,6 +50,19 @@ struct AccessRulesTests {
         }
     }
 
+    @Test("rules that look at requests are known, however deep they do")
+    func requests() {
+        let path = AccessCondition.path(text("/"))
+        for (condition, expected) in [
+            (AccessCondition.any, false), (.destinationPort(1, 2), false), (path, true),
+            (.not(.all([.any, path])), true),
+            (.oneOf([.any, .not(.any)]), false),
+        ] {
+            #expect(rules(.allow, [("x", condition, .any)]).readsRequests == expected)
+            #expect(rules(.deny, [("x", .any, condition)]).readsRequests == expected)
+        }
+    }
+
     @Test("conditions look at what they name, and what is not known meets none")
     func conditions() {
         func holds(_ condition: AccessCondition, _ change: (inout AccessFacts) -> Void = { _ in }) -> Bool {

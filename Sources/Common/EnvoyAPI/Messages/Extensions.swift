@@ -60,6 +60,8 @@ extension Envoy {
         case httpConnectionManager(HttpConnectionManager)
         case tcpProxy(TcpProxy)
         case connectionLimit(ConnectionLimit)
+        case connectionRateLimit(ConnectionRateLimit)
+        case rbac(NetworkRBAC)
         case directResponse(NetworkDirectResponse)
         case echo(Echo)
 
@@ -74,6 +76,12 @@ extension Envoy {
                 },
                 AnyMember(ConnectionLimit.self, wrap: { .connectionLimit($0) }) {
                     if case .connectionLimit(let value) = $0 { value } else { nil }
+                },
+                AnyMember(ConnectionRateLimit.self, wrap: { .connectionRateLimit($0) }) {
+                    if case .connectionRateLimit(let value) = $0 { value } else { nil }
+                },
+                AnyMember(NetworkRBAC.self, wrap: { .rbac($0) }) {
+                    if case .rbac(let value) = $0 { value } else { nil }
                 },
                 AnyMember(NetworkDirectResponse.self, wrap: { .directResponse($0) }) {
                     if case .directResponse(let value) = $0 { value } else { nil }

@@ -1,4 +1,5 @@
 import Synchronization
+import Traffic
 
 /// A number that all workers count together.
 final class SharedCount: Sendable {
@@ -16,25 +17,42 @@ final class SharedCount: Sendable {
     var number: Int { count.load(ordering: .relaxed) }
 }
 
-/// A bound on connections that all workers keep together.
+/// A bound on connections that all workers keep together: on those that are open, or on those that begin in a time.
 final class ConnectionLimit: Sendable {
+    /// Of open ones; 0 where a bucket bounds those that begin.
     let most: Int
+    private let bucket: TokenBucket?
+    /// Places of `FilterStatBook`; -1: not counted there.
+    let refused: Int32
+    let active: Int32
     /// How long a connection beyond the bound is held before it is closed, nanoseconds.
     let delay: UInt64
     /// It holds for a whole listener.
     let isOfListener: Bool
     private let count = SharedCount()
 
-    init(most: Int, delay: UInt64 = 0, isOfListener: Bool = false) {
+    init(most: Int, delay: UInt64 = 0, isOfListener: Bool = false, refused: Int32 = -1, active: Int32 = -1) {
         self.isOfListener = isOfListener
         self.most = most
         self.delay = delay
+        self.refused = refused
+        self.active = active
+        bucket = nil
+    }
+
+    init(_ bucket: TokenBucket, refused: Int32) {
+        self.bucket = bucket
+        self.refused = refused
+        most = 0
+        delay = 0
+        isOfListener = false
+        active = -1
     }
 
     /// Takes a place; false when there is none.
-    func take() -> Bool { count.take(most: most) }
+    func take(now: UInt64) -> Bool { bucket?.take(now: now) ?? count.take(most: most) }
 
-    func giveBack() { count.giveBack() }
+    func giveBack() { if bucket == nil { count.giveBack() } }
 }
 
 /// The bounds of whole listeners, which their chains share.

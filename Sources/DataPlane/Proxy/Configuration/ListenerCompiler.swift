@@ -176,13 +176,13 @@ struct ListenerCompiler {
     func chain(_ message: Envoy.FilterChain, _ owner: String) -> FilterChainConfiguration? {
         guard let filter = message.filters.last else { return nil }
         var limits: [ConnectionLimit] = []
+        var access: [AccessFilter] = []
         if let most = context.runtime.number(RuntimeKey.connections(ofListener: context.listenerLimits.listener)) {
             limits.append(context.listenerLimits.limit(Int(clamping: most)))
         }
         for (index, filter) in message.filters.dropLast().enumerated() {
-            let limit = context.at("filters[\(index)].typed_config") { self.limit(filter) }
-            guard let limit else { return nil }
-            limits.append(limit)
+            let isGood = context.at("filters[\(index)].typed_config") { bound(filter, &limits, &access) }
+            guard isGood else { return nil }
         }
         let place = "filters[\(message.filters.count - 1)].typed_config"
         let match = context.at("filter_chain_match") { self.match(message.filterChainMatch) }
@@ -193,7 +193,7 @@ struct ListenerCompiler {
             case .tcpProxy(let proxy): return .tcp(tcp(proxy))
             case .directResponse(let answer): return text(answer.response).map { .text($0) }
             case .echo: return .echo
-            case .connectionLimit:
+            case .connectionLimit, .connectionRateLimit, .rbac:
                 context.report("a filter has to follow that ends the chain: http_connection_manager or tcp_proxy")
                 return nil
             case nil:
@@ -214,23 +214,48 @@ struct ListenerCompiler {
                 isHTTP1: isHTTP1
             ),
             handshakeTimeout: nanoseconds(message.transportSocketConnectTimeout) ?? 15_000_000_000,
-            limits: limits
+            limits: limits,
+            access: access
         )
     }
 
-    private func limit(_ filter: Envoy.Filter) -> ConnectionLimit? {
-        guard case .connectionLimit(let limit) = filter.typedConfig else {
-            context.report(
-                "before the last filter of a chain only connection_limit may stand: http_connection_manager, tcp_proxy, "
-                    + "direct_response and echo end a chain"
+    /// A filter that looks at connections before the last one gets them. False: it cannot stand there.
+    private func bound(_ filter: Envoy.Filter, _ limits: inout [ConnectionLimit], _ access: inout [AccessFilter])
+        -> Bool
+    {
+        func scope(_ family: String, _ prefix: String, _ label: String) -> EnvoyStats.Scope {
+            EnvoyStats.Scope(prefix: "\(family).\(prefix).", family: family, labels: [(label, prefix)])
+        }
+        switch filter.typedConfig {
+        case .connectionLimit(let message):
+            guard let most = message.maxConnections else {
+                context.report("max_connections: is required")
+                return false
+            }
+            guard context.isOn(message.runtimeEnabled) else { return true }
+            let scope = scope("connection_limit", message.statPrefix, "envoy_connection_limit_prefix")
+            limits.append(
+                ConnectionLimit(
+                    most: Int(clamping: most),
+                    delay: nanoseconds(message.delay) ?? 0,
+                    refused: context.filterStats.place(scope, "limited_connections"),
+                    active: context.filterStats.place(scope, "active_connections", isGauge: true)
+                )
             )
-            return nil
+        case .connectionRateLimit(let message):
+            guard context.isOn(message.runtimeEnabled), let bucket = message.tokenBucket else { return true }
+            let scope = scope("local_rate_limit", message.statPrefix, "envoy_local_network_ratelimit_prefix")
+            let refused = context.filterStats.place(scope, "rate_limited")
+            limits.append(ConnectionLimit(LocalRateLimitFilter.bucket(bucket), refused: refused))
+        case .rbac(let message): access.append(AccessFilter(message, context))
+        case .httpConnectionManager, .tcpProxy, .directResponse, .echo, nil:
+            context.report(
+                "before the last filter of a chain only connection_limit, local_ratelimit and rbac may stand: "
+                    + "http_connection_manager, tcp_proxy, direct_response and echo end a chain"
+            )
+            return false
         }
-        guard let most = limit.maxConnections else {
-            context.report("max_connections: is required")
-            return nil
-        }
-        return ConnectionLimit(most: Int(clamping: most), delay: nanoseconds(limit.delay) ?? 0)
+        return true
     }
 
     /// The bytes of a fixed answer.

@@ -110,6 +110,8 @@ final class FilterChainConfiguration: Sendable {
     let handshakeTimeout: UInt64
     /// Bounds that stand before the filter.
     let limits: [ConnectionLimit]
+    /// Who is let in, once it is known who comes: behind TLS, before the first byte.
+    let access: [AccessFilter]
 
     init(
         name: String,
@@ -117,9 +119,11 @@ final class FilterChainConfiguration: Sendable {
         filter: Filter,
         tls: TLSHolder? = nil,
         handshakeTimeout: UInt64 = 15_000_000_000,
-        limits: [ConnectionLimit] = []
+        limits: [ConnectionLimit] = [],
+        access: [AccessFilter] = []
     ) {
         self.limits = limits
+        self.access = access
         self.name = name
         self.match = match
         self.filter = filter

@@ -33,7 +33,14 @@ extension Worker {
     /// The connection is closed.
     func forgetNotes(_ place: DownstreamPlace) {
         guard let known = notes.removeValue(forKey: place.pointee.id) else { return }
-        for limit in known.limits { limit.giveBack() }
+        giveBack(known.limits)
+    }
+
+    private func giveBack(_ limits: [ConnectionLimit]) {
+        for limit in limits {
+            limit.giveBack()
+            countFilter(limit.active, -1)
+        }
     }
 
     /// The name that a client asked for with TLS, whoever ends the TLS; nil: none.
@@ -46,24 +53,31 @@ extension Worker {
         guard !chain.limits.isEmpty else { return true }
         var taken: [ConnectionLimit] = []
         for limit in chain.limits {
-            if limit.take() {
+            if limit.take(now: now) {
+                countFilter(limit.active)
                 taken.append(limit)
                 continue
             }
-            for limit in taken { limit.giveBack() }
+            giveBack(taken)
             metrics.count(.connectionsLimited)
+            countFilter(limit.refused)
             if limit.isOfListener { tallyListener(place) { $0.limited &+= 1 } }
-            guard limit.delay > 0 else {
-                closeDownstream(index, place, flags: [])
-                return false
-            }
-            // Whoever comes again and again is slowed down by waiting for the end.
-            place.pointee.state = .lingering
-            place.pointee.since = now &+ limit.delay &- Limits.lingerTime
-            armDownstream(index, place)
+            turnAway(index, place, after: limit.delay)
             return false
         }
         note(place) { $0.limits = taken }
         return true
+    }
+
+    /// Closes a connection that is not let in, after a while where there is a delay: whoever comes again and again is slowed
+    /// down by waiting for the end.
+    func turnAway(_ index: Int32, _ place: DownstreamPlace, after delay: UInt64) {
+        guard delay > 0 else {
+            closeDownstream(index, place, flags: [])
+            return
+        }
+        place.pointee.state = .lingering
+        place.pointee.since = now &+ delay &- Limits.lingerTime
+        armDownstream(index, place)
     }
 }

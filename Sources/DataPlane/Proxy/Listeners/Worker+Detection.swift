@@ -69,7 +69,7 @@ extension Worker {
         }
         place.pointee.flags.remove(.isSpeculating)
         if let chain, case .tcp = chain.filter, chain.tls == nil, isSpeculated(place, chain) {
-            guard takePlaces(index, place, chain) else { return }
+            guard takePlaces(index, place, chain), admit(index, place, chain) else { return }
             commitSpeculation(index, place)
         } else {
             abandonSpeculation(place)
@@ -88,7 +88,7 @@ extension Worker {
         place.pointee.flags.insert(.isQuietOver)
         guard let configuration = detecting[place.pointee.id],
             let chain = configuration.chainWithoutProtocol(for: facts(place)), case .tcp(let tcp) = chain.filter,
-            chain.tls == nil, tcp.connectHead.isEmpty
+            chain.tls == nil, tcp.connectHead.isEmpty, isAdmitted(place, chain, counts: false)
         else {
             armDownstream(index, place)
             return
@@ -99,9 +99,12 @@ extension Worker {
 
     /// The endpoint spoke first: it is no HTTP.
     func endpointSpokeFirst(_ index: Int32, _ place: DownstreamPlace) {
-        detecting[place.pointee.id] = nil
+        let chain = detecting.removeValue(forKey: place.pointee.id)?.chainWithoutProtocol(for: facts(place))
         metrics.count(.detectedOther)
         place.pointee.flags.remove(.isSpeculating)
+        if let chain {
+            guard takePlaces(index, place, chain), admit(index, place, chain) else { return }
+        }
         commitSpeculation(index, place)
     }
 

@@ -320,6 +320,7 @@ extension Worker {
 
     /// Starts the chain's filter on bytes that can be read.
     func start(_ index: Int32, _ place: DownstreamPlace, _ chain: FilterChainConfiguration?) {
+        if let chain, !admit(index, place, chain) { return }
         switch chain?.filter {
         case .http(let configuration):
             let chain = chainPlace(configuration)

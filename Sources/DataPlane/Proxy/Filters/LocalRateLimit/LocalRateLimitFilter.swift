@@ -78,7 +78,7 @@ final class LocalRateLimitFilter: Sendable {
         )
     }
 
-    private static func bucket(_ message: Envoy.TokenBucket) -> TokenBucket {
+    static func bucket(_ message: Envoy.TokenBucket) -> TokenBucket {
         TokenBucket(
             capacity: UInt64(message.maxTokens),
             perFill: UInt64(message.tokensPerFill ?? 1),

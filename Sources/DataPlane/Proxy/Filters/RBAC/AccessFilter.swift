@@ -8,6 +8,8 @@ final class AccessFilter: Sendable {
     /// Only counted.
     let shadow: AccessRules?
     let numbers: Numbers
+    /// How long a connection that is not let in is held before it is closed, nanoseconds.
+    let delay: UInt64
     /// Owns what the matchers point to.
     private let arena: Arena
 
@@ -37,6 +39,40 @@ final class AccessFilter: Sendable {
             numbers.shadowDenied = place(shadowOwn, "shadow_denied")
         }
         self.numbers = numbers
+        delay = 0
+    }
+
+    /// For connections.
+    init(_ message: Envoy.NetworkRBAC, _ context: CompileContext) {
+        let compiler = AccessCompiler(context: context)
+        arena = compiler.matches.builder.arena
+        func compiled(_ step: String, _ rules: Envoy.RBACRules?) -> AccessRules? {
+            rules.map { rules in
+                context.at(step) {
+                    let made = compiler.rules(rules)
+                    if made.readsRequests {
+                        context.report(
+                            "header and url_path: a connection has neither; use the HTTP filter rbac "
+                                + "(envoy.extensions.filters.http.rbac.v3.RBAC) for them"
+                        )
+                    }
+                    return made
+                }
+            }
+        }
+        rules = compiled("rules", message.rules)
+        shadow = compiled("shadow_rules", message.shadowRules)
+        let prefix = message.statPrefix.hasSuffix(".") ? String(message.statPrefix.dropLast()) : message.statPrefix
+        let scope = EnvoyStats.Scope(prefix: "\(prefix).rbac.", family: "rbac", labels: [("envoy_rbac_prefix", prefix)])
+        let own = message.shadowRulesStatPrefix
+        let shadowPrefix = own.isEmpty || own.hasSuffix(".") ? own : own + "."
+        numbers = Numbers(
+            allowed: context.filterStats.place(scope, "allowed"),
+            denied: context.filterStats.place(scope, "denied"),
+            shadowAllowed: context.filterStats.place(scope, "\(shadowPrefix)shadow_allowed"),
+            shadowDenied: context.filterStats.place(scope, "\(shadowPrefix)shadow_denied")
+        )
+        delay = nanoseconds(message.delayDeny) ?? 0
     }
 }
 

@@ -8,7 +8,7 @@ extension Worker {
         let own = settings(pass.exchange, step, .rbac, AccessFilter.self) ?? filter
         guard own.rules != nil || own.shadow != nil else { return .next }
         let readsNames = (own.rules?.readsNames ?? false) || (own.shadow?.readsNames ?? false)
-        let facts = accessFacts(pass, readsNames: readsNames)
+        let facts = accessFacts(pass.place, pass.facts.view, readsNames: readsNames)
         if let shadow = own.shadow {
             countFilter(shadow.judge(facts).isAllowed ? filter.numbers.shadowAllowed : filter.numbers.shadowDenied)
         }
@@ -26,14 +26,41 @@ extension Worker {
         )
     }
 
-    private func accessFacts(_ pass: FilterPass, readsNames: Bool) -> AccessFacts {
-        let place = pass.place
-        var facts = AccessFacts(request: pass.facts.view)
+    /// Whether a chain's rules let a connection in; without `counts` nothing is counted.
+    func isAdmitted(_ place: DownstreamPlace, _ chain: FilterChainConfiguration, counts: Bool = true) -> Bool {
+        refusal(place, chain, counts: counts) == nil
+    }
+
+    /// Lets a connection in, or closes it. False: it is dealt with.
+    func admit(_ index: Int32, _ place: DownstreamPlace, _ chain: FilterChainConfiguration) -> Bool {
+        guard !chain.access.isEmpty, let filter = refusal(place, chain, counts: true) else { return true }
+        turnAway(index, place, after: filter.delay)
+        return false
+    }
+
+    /// The first of the chain's filters that does not let a connection in.
+    private func refusal(_ place: DownstreamPlace, _ chain: FilterChainConfiguration, counts: Bool) -> AccessFilter? {
+        let nothing = RequestView(method: .empty, authority: .empty, path: .empty)
+        for filter in chain.access {
+            let facts = accessFacts(place, nothing, readsNames: true)
+            if let shadow = filter.shadow, counts {
+                countFilter(shadow.judge(facts).isAllowed ? filter.numbers.shadowAllowed : filter.numbers.shadowDenied)
+            }
+            guard let rules = filter.rules else { continue }
+            let isAllowed = rules.judge(facts).isAllowed
+            if counts { countFilter(isAllowed ? filter.numbers.allowed : filter.numbers.denied) }
+            if !isAllowed { return filter }
+        }
+        return nil
+    }
+
+    private func accessFacts(_ place: DownstreamPlace, _ view: RequestView, readsNames: Bool) -> AccessFacts {
+        var facts = AccessFacts(request: view)
         facts.destination = Self.bits(place.pointee.destination)
         facts.destinationPort = Int(place.pointee.destination.port)
         facts.source = Self.bits(place.pointee.peer)
         facts.directSource = Self.bits(notes(of: place)?.directPeer ?? place.pointee.peer)
-        facts.client = Self.bits(client(place, pass.facts.view))
+        facts.client = Self.bits(client(place, view))
         if let name = requestedServerName(place) { facts.serverName = Array(name.utf8) }
         // A certificate that is not found good ends the handshake: one that is there is good.
         guard let peer = place.pointee.tls?.peer else { return facts }

@@ -37,6 +37,11 @@ package struct AccessRules: @unchecked Sendable {
         }
     }
 
+    /// Whether a condition looks at a request: rules for connections must not.
+    package var readsRequests: Bool {
+        policies.contains { policy in (policy.permissions + policy.principals).contains { $0.readsRequests } }
+    }
+
     /// Whether a condition looks at the names in the client's certificate.
     package var readsNames: Bool {
         policies.contains { $0.principals.contains { $0.readsNames } }
@@ -79,6 +84,15 @@ package indirect enum AccessCondition: @unchecked Sendable {
         case .source(let block): block.contains(facts.source)
         case .directSource(let block): block.contains(facts.directSource)
         case .client(let block): block.contains(facts.client)
+        }
+    }
+
+    fileprivate var readsRequests: Bool {
+        switch self {
+        case .not(let condition): condition.readsRequests
+        case .all(let conditions), .oneOf(let conditions): conditions.contains { $0.readsRequests }
+        case .header, .path: true
+        default: false
         }
     }
 
