@@ -11,7 +11,11 @@ final class LoopKit: Sendable {
     let manager: ControllerManager
 
     /// What the pretended agent does with a pod.
-    enum Fate: Sendable { case ready, neverReady }
+    enum Fate: Sendable, Equatable {
+        case ready, neverReady
+        /// The pod's one container ends with this code.
+        case ends(Int)
+    }
 
     static func run(
         fate: @escaping @Sendable (Object) -> Fate = { _ in .ready },
@@ -47,8 +51,24 @@ final class LoopKit: Sendable {
             } else if PodSpec(pod.spec).nodeName != nil, PodStatus(pod.status).podIP.isEmpty {
                 number += 1
                 let address = "10.244.0.\(number)"
-                let isReady = fate(pod) == .ready
+                let fate = fate(pod)
+                let isReady = fate == .ready
+                let now = Timestamp.systemNow().description
                 _ = try? await store.modifyStatus(key) { (pod) throws(APIError) in
+                    if case .ends(let code) = fate {
+                        pod.status = [
+                            "phase": code == 0 ? "Succeeded" : "Failed", "podIP": .string(address),
+                            "containerStatuses": [
+                                [
+                                    "name": "main",
+                                    "state": [
+                                        "terminated": ["exitCode": .int(Int64(code)), "finishedAt": .string(now)]
+                                    ],
+                                ]
+                            ],
+                        ]
+                        return
+                    }
                     pod.status = [
                         "phase": "Running", "podIP": .string(address),
                         "conditions": [

@@ -150,12 +150,12 @@ def test_a_field_dropped_from_a_manifest_is_removed(running):
 
 def test_a_kind_that_is_stored_only_brings_a_warning(running):
     text = (
-        "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: some}\n"
-        "spec: {minAvailable: 1, selector: {matchLabels: {app: web}}}\n"
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: some}\n"
+        "spec: {podSelector: {matchLabels: {app: web}}}\n"
     )
     done = running.run("apply", "-f", "-", input=text)
-    assert "PodDisruptionBudget" in done.stderr and "warning" in done.stderr
-    assert running.json("get", "pdb", "some")["spec"]["minAvailable"] == 1
+    assert "NetworkPolicy" in done.stderr and "warning" in done.stderr
+    assert running.json("get", "netpol", "some")["spec"]["podSelector"]["matchLabels"] == {"app": "web"}
 
 
 def test_secrets_are_encoded_and_not_shown_in_tables(running):

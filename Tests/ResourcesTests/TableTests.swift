@@ -119,8 +119,32 @@ struct TableTests {
                 ["3m20s", "Normal", "Started", "pod/p", "hi"]
             ),
             (
-                "{apiVersion: batch/v1, kind: Job, metadata: {name: a}, spec: {completions: 2}}",
-                ["a", "Running", "0/2", "3m20s"]
+                "{apiVersion: batch/v1, kind: Job, metadata: {name: a}, spec: {completions: 2}, "
+                    + "status: {succeeded: 1, startTime: 2026-01-02T03:04:05Z}}",
+                ["a", "Running", "1/2", "3m20s", "3m20s"]
+            ),
+            (
+                "{apiVersion: batch/v1, kind: CronJob, metadata: {name: a}, spec: {schedule: '@daily', timeZone: Asia/Tokyo}, "
+                    + "status: {active: [{name: j}], lastScheduleTime: 2026-01-02T03:04:05Z}}",
+                ["a", "@daily", "Asia/Tokyo", "False", "1", "3m20s", "3m20s"]
+            ),
+            (
+                "{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: a}, spec: {template: {spec: {nodeSelector: {a: b}}}}, "
+                    + "status: {desiredNumberScheduled: 1, currentNumberScheduled: 1, numberReady: 1, numberAvailable: 1}}",
+                ["a", "1", "1", "1", "0", "1", "a=b", "3m20s"]
+            ),
+            (
+                "{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: a}, spec: {minAvailable: 50%}, "
+                    + "status: {disruptionsAllowed: 2}}",
+                ["a", "50%", "N/A", "2", "3m20s"]
+            ),
+            (
+                "{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: a}, spec: {maxReplicas: 5, "
+                    + "scaleTargetRef: {kind: Deployment, name: web}, metrics: [{type: Resource, resource: {name: cpu, "
+                    + "target: {type: Utilization, averageUtilization: 80}}}, {type: Object, object: {target: {type: Value, "
+                    + "value: '10'}}}]}, status: {currentReplicas: 2, currentMetrics: [{resource: {current: "
+                    + "{averageUtilization: 30}}}]}}",
+                ["a", "Deployment/web", "cpu: 30%/80%, <unknown>/10", "1", "5", "2", "3m20s"]
             ),
             ("{apiVersion: v1, kind: LimitRange, metadata: {name: a}}", ["a", "3m20s"]),
             (

@@ -122,7 +122,7 @@ struct SQLiteStoreTests {
         var deep: Value = [:]
         for _ in 0..<60 { deep = ["a": deep] }
         var job = Object(
-            ResourceTypes.all.first { $0.kind == "Job" } ?? ResourceTypes.pods,
+            ResourceTypes.all.first { $0.kind == "NetworkPolicy" } ?? ResourceTypes.pods,
             namespace: "default",
             name: "j"
         )

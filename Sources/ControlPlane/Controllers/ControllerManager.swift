@@ -33,7 +33,9 @@ package actor ControllerManager {
     ) -> [any Reconciler] {
         let claims = volumes.map { VolumeClaimReconciler(cluster, directories: $0) }
         return [
-            DeploymentReconciler(cluster), ReplicaSetReconciler(cluster), PodBinder(cluster),
+            DeploymentReconciler(cluster), ReplicaSetReconciler(cluster), JobReconciler(cluster),
+            CronJobReconciler(cluster), StatefulSetReconciler(cluster), DaemonSetReconciler(cluster),
+            PodBinder(cluster),
             EndpointsReconciler(cluster), ServiceReconciler(cluster, addresses: addresses, ports: ports),
             IngressReconciler(cluster, port: ingressPort),
             NamespaceReconciler(cluster), GarbageCollector(cluster),

@@ -11,6 +11,9 @@ package actor ObjectCache {
         ResourceTypes.namespaces, ResourceTypes.nodes, ResourceTypes.pods, ResourceTypes.services,
         ResourceTypes.endpoints, ResourceTypes.endpointSlices, ResourceTypes.deployments, ResourceTypes.replicaSets,
         ResourceTypes.ingresses, ResourceTypes.volumeClaims, ResourceTypes.volumes, ResourceTypes.secrets,
+        ResourceTypes.configMaps, ResourceTypes.statefulSets, ResourceTypes.daemonSets,
+        ResourceTypes.controllerRevisions, ResourceTypes.jobs, ResourceTypes.cronJobs, ResourceTypes.autoscalers,
+        ResourceTypes.disruptionBudgets,
     ]
 
     package typealias Listener = @Sendable (Change, borrowing ClusterState) -> Void

@@ -37,7 +37,11 @@ package struct NamespaceReconciler: Reconciler {
     /// Deletes everything in a namespace, owners first; true when nothing is left.
     private func empty(_ namespace: String) async throws(APIError) -> Bool {
         var isEmpty = true
-        let first = [ResourceTypes.deployments, ResourceTypes.replicaSets, ResourceTypes.services, ResourceTypes.pods]
+        let first = [
+            ResourceTypes.autoscalers, ResourceTypes.cronJobs, ResourceTypes.jobs, ResourceTypes.deployments,
+            ResourceTypes.replicaSets, ResourceTypes.statefulSets, ResourceTypes.daemonSets, ResourceTypes.services,
+            ResourceTypes.pods,
+        ]
         let types = first + ResourceTypes.all.filter { $0.isNamespaced && !first.contains($0) }
         for type in types {
             for object in try await cluster.store.list(type, namespace: namespace) {

@@ -10,6 +10,7 @@ struct PodCensus {
     private(set) var ready = 0
     /// Active and ready for long enough.
     private(set) var available = 0
+    private var availableNames: Set<String> = []
     /// Seconds until the next ready pod counts as available.
     private(set) var nextAvailable: Int?
 
@@ -32,11 +33,14 @@ struct PodCensus {
             let missing = minReadySeconds - now.seconds(since: since)
             if minReadySeconds == 0 || missing <= 0 {
                 available += 1
+                availableNames.insert(pod.name)
             } else {
                 nextAvailable = min(nextAvailable ?? missing, missing)
             }
         }
     }
+
+    func isAvailable(_ pod: Object) -> Bool { availableNames.contains(pod.name) }
 
     /// The ranks of the active pods, for choosing which go first.
     func ranks(now: Timestamp) -> [PodRank] {

@@ -13,17 +13,7 @@ package struct ReplicaSetReconciler: Reconciler {
         switch change.key.type {
         case ResourceTypes.replicaSets: return [change.key]
         case ResourceTypes.pods:
-            var names: Set<String> = []
-            for pod in [change.old, change.new] {
-                if let owner = pod?.controller, owner.kind == "ReplicaSet" { names.insert(owner.name) }
-            }
-            if let pod = change.new, pod.controller == nil {
-                for set in state.list(ResourceTypes.replicaSets, namespace: pod.namespace)
-                where ReplicaSetSpec(set.spec).selector.matches(pod) {
-                    names.insert(set.name)
-                }
-            }
-            return names.map { ObjectKey(ResourceTypes.replicaSets, namespace: change.key.namespace, name: $0) }
+            return change.owners(of: ResourceTypes.replicaSets, in: state) { ReplicaSetSpec($0.spec).selector }
         default: return []
         }
     }
@@ -31,13 +21,14 @@ package struct ReplicaSetReconciler: Reconciler {
     package func reconcile(_ key: ObjectKey) async throws(APIError) -> Int? {
         guard let set = await cluster.get(key), !set.isDeleting else { return nil }
         let spec = ReplicaSetSpec(set.spec)
-        try await adoptAndRelease(set, spec)
+        let crew = PodCrew(cluster: cluster, owner: set, component: "replicaset-controller")
+        try await crew.adoptAndRelease(spec.selector)
         let pods = await cluster.read { $0.controlled(by: set.uid, ResourceTypes.pods) }
         let now = cluster.now()
         let census = PodCensus(pods, minReadySeconds: spec.minReadySeconds, now: now)
         var failure: APIError?
         do {
-            try await scale(set, spec, census)
+            try await scale(set, spec, census, crew)
         } catch {
             failure = error
         }
@@ -46,97 +37,19 @@ package struct ReplicaSetReconciler: Reconciler {
         return census.nextAvailable.map { $0 * 1000 + 50 }
     }
 
-    private func scale(_ set: Object, _ spec: ReplicaSetSpec, _ census: PodCensus) async throws(APIError) {
+    private func scale(
+        _ set: Object,
+        _ spec: ReplicaSetSpec,
+        _ census: PodCensus,
+        _ crew: PodCrew
+    ) async throws(APIError) {
         let missing = spec.replicas - census.active.count
         if missing > 0 {
-            let pod = template(of: set)
-            for batch in SlowStart(total: missing) {
-                try await create(batch, of: pod, for: set)
-            }
+            let pod = crew.pod(of: set.spec["template"] ?? .null)
+            try await crew.create(Array(repeating: pod, count: min(missing, SlowStart.burst)))
         } else if missing < 0 {
             let victims = PodRank.victims(of: census.ranks(now: cluster.now()), count: -missing)
-            for name in victims {
-                let key = ObjectKey(ResourceTypes.pods, namespace: set.namespace, name: name)
-                try await cluster.delete(key)
-                cluster.events.record(
-                    set,
-                    .normal,
-                    reason: "SuccessfulDelete",
-                    message: "Deleted pod: \(name)",
-                    component: "replicaset-controller"
-                )
-            }
-        }
-    }
-
-    /// Creates pods side by side, so that the store can write them in one turn.
-    private func create(_ count: Int, of pod: Object, for set: Object) async throws(APIError) {
-        let results = await withTaskGroup(of: Result<Object, APIError>.self) { group in
-            for _ in 0..<count {
-                group.addTask {
-                    do throws(APIError) { return .success(try await cluster.create(pod)) } catch {
-                        return .failure(error)
-                    }
-                }
-            }
-            return await group.reduce(into: []) { $0.append($1) }
-        }
-        for result in results {
-            switch result {
-            case .success(let created):
-                cluster.events.record(
-                    set,
-                    .normal,
-                    reason: "SuccessfulCreate",
-                    message: "Created pod: \(created.name)",
-                    component: "replicaset-controller"
-                )
-            case .failure(let error):
-                cluster.events.record(
-                    set,
-                    .warning,
-                    reason: "FailedCreate",
-                    message: "Error creating: \(error.message)",
-                    component: "replicaset-controller"
-                )
-                throw error
-            }
-        }
-    }
-
-    private func template(of set: Object) -> Object {
-        let template = set.spec["template"] ?? .null
-        var metadata: Value = [
-            "generateName": .string(String(set.name.prefix(246)) + "-"), "namespace": .string(set.namespace),
-        ]
-        metadata["labels"] = template["metadata"]?["labels"]
-        metadata["annotations"] = template["metadata"]?["annotations"]
-        metadata["finalizers"] = template["metadata"]?["finalizers"]
-        var pod = Object(["apiVersion": "v1", "kind": "Pod", "metadata": metadata])
-        pod.spec = template["spec"] ?? .null
-        pod.ownerReferences = [OwnerReference(to: set)]
-        return pod
-    }
-
-    private func adoptAndRelease(_ set: Object, _ spec: ReplicaSetSpec) async throws(APIError) {
-        let selector = spec.selector
-        let (orphans, strangers) = await cluster.read { state in
-            let orphans = state.list(ResourceTypes.pods, namespace: set.namespace).filter {
-                $0.controller == nil && !$0.isDeleting && !selector.isEmpty && selector.matches($0)
-                    && !["Succeeded", "Failed"].contains(PodStatus($0.status).phase)
-            }
-            let strangers = state.controlled(by: set.uid, ResourceTypes.pods).filter {
-                !$0.isDeleting && !selector.matches($0)
-            }
-            return (orphans, strangers)
-        }
-        for var pod in orphans {
-            pod.ownerReferences.append(OwnerReference(to: set))
-            try await cluster.replace(pod)
-        }
-        for var pod in strangers {
-            pod.ownerReferences.removeAll { $0.uid == set.uid }
-            try await cluster.replace(pod)
+            for name in victims { try await crew.delete(name) }
         }
     }
 

@@ -7,7 +7,8 @@ enum Advice {
         switch type.kind {
         case "Service": service(value["spec"] ?? .null)
         case "Pod": pod(value["spec"] ?? .null, "spec")
-        case "Deployment", "ReplicaSet": pod(value.at("spec", "template", "spec") ?? .null, "spec.template.spec")
+        case "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job":
+            pod(value.at("spec", "template", "spec") ?? .null, "spec.template.spec")
         case "Ingress": ingress(value["spec"] ?? .null)
         default: []
         }

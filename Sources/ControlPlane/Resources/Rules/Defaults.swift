@@ -27,6 +27,12 @@ package enum Defaults {
                 $0.update("hostPath") { $0.fill("type", "") }
             }
         case "Namespace": namespace(&object)
+        case "StatefulSet": object.value.update("spec", statefulSet)
+        case "DaemonSet": object.value.update("spec", daemonSet)
+        case "Job": job(&object)
+        case "CronJob": object.value.update("spec", cronJob)
+        case "HorizontalPodAutoscaler": object.value.update("spec", autoscaler)
+        case "PodDisruptionBudget": break
         case "Ingress": break
         case "EndpointSlice", "Endpoints": endpoints(&object.value)
         default: break
@@ -54,7 +60,7 @@ package enum Defaults {
         spec.fill("serviceAccount", .string(name))
     }
 
-    private static func pod(_ spec: inout Value) {
+    static func pod(_ spec: inout Value) {
         spec.fill("restartPolicy", "Always")
         spec.fill("dnsPolicy", "ClusterFirst")
         spec.fill("terminationGracePeriodSeconds", 30)

@@ -204,7 +204,7 @@ extension ResourceType {
     package var countsGenerations: Bool {
         switch kind {
         case "ConfigMap", "Secret", "Event", "Endpoints", "ServiceAccount", "Namespace", "Node", "Service", "Pod",
-            "Lease", "PersistentVolumeClaim", "PersistentVolume":
+            "Lease", "PersistentVolumeClaim", "PersistentVolume", "ControllerRevision":
             kind == "Pod"
         default: true
         }

@@ -8,10 +8,9 @@ extension Validation {
 
     mutating func workload(_ object: Object, of type: ResourceType, _ old: Object?) {
         let spec = object.spec
-        notNegative(spec, "replicas", "spec")
-        notNegative(spec, "minReadySeconds", "spec")
-        notNegative(spec, "revisionHistoryLimit", "spec")
-        notNegative(spec, "progressDeadlineSeconds", "spec")
+        for name in ["replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"] {
+            notNegative(spec, name, "spec")
+        }
         selector(spec["selector"], "spec.selector")
         let template = PodTemplate(spec["template"] ?? .null)
         let selector = LabelSelector(spec["selector"] ?? .null)
@@ -39,7 +38,7 @@ extension Validation {
         if type.kind == "Deployment" { strategy(spec) }
     }
 
-    private static func shown(_ labels: [String: String]) -> String {
+    static func shown(_ labels: [String: String]) -> String {
         "{" + labels.sorted { $0.key < $1.key }.map { "\"\($0.key)\":\"\($0.value)\"" }.joined(separator: ",") + "}"
     }
 
@@ -79,8 +78,8 @@ extension Validation {
         }
     }
 
-    mutating func podSpec(_ spec: Value, _ path: String) {
-        let volumes = volumeNames(spec, path)
+    mutating func podSpec(_ spec: Value, _ path: String, extraVolumes: Set<String> = []) {
+        let volumes = volumeNames(spec, path).union(extraVolumes)
         var names: Set<String> = []
         for field in ["containers", "initContainers"] {
             for (index, container) in spec.list(field).enumerated() {

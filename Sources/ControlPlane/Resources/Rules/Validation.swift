@@ -13,6 +13,13 @@ package struct Validation: Sendable {
         switch type.kind {
         case "Pod": pod(object, old)
         case "Deployment", "ReplicaSet": workload(object, of: type, old)
+        case "StatefulSet": statefulSet(object, of: type, old)
+        case "DaemonSet": daemonSet(object, of: type, old)
+        case "ControllerRevision": revision(object, old)
+        case "Job": job(object, old)
+        case "CronJob": cronJob(object)
+        case "HorizontalPodAutoscaler": autoscaler(object)
+        case "PodDisruptionBudget": disruptionBudget(object)
         case "Service": service(object, old)
         case "ConfigMap", "Secret": configuration(object, of: type, old)
         case "Ingress": ingress(object)
@@ -25,6 +32,14 @@ package struct Validation: Sendable {
 
     mutating func add(_ path: String, _ reason: FieldError.Reason, _ message: String) {
         if errors.count < 100 { errors.append(FieldError(path, reason, message)) }
+    }
+
+    /// Puts a path in front of those of the errors from an index on.
+    mutating func prefix(_ path: String, from index: Int) {
+        for position in errors.indices.dropFirst(index) {
+            let error = errors[position]
+            errors[position] = FieldError(path + error.path, error.reason, error.message)
+        }
     }
 
     mutating func required(_ path: String, _ why: String = "") {

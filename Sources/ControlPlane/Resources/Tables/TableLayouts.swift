@@ -27,12 +27,16 @@ enum TableLayouts {
         case "StatefulSet": statefulSets
         case "Job": jobs
         case "CronJob": cronJobs
+        case "DaemonSet": daemonSets
+        case "ControllerRevision": controllerRevisions
+        case "HorizontalPodAutoscaler": autoscalers
+        case "PodDisruptionBudget": disruptionBudgets
         case "HTTPRoute": httpRoutes
         default: plain
         }
     }
 
-    private static func columns(_ names: String...) -> [Table.Column] {
+    static func columns(_ names: String...) -> [Table.Column] {
         names.map { name in
             let isWide = name.hasSuffix("*")
             let bare = isWide ? String(name.dropLast()) : name
@@ -41,13 +45,13 @@ enum TableLayouts {
         }
     }
 
-    private static func age(_ object: Object, _ now: Timestamp) -> Value {
+    static func age(_ object: Object, _ now: Timestamp) -> Value {
         .string(HumanDuration.age(of: object.creationTimestamp, at: now))
     }
 
-    private static func count(_ number: Int) -> Value { .int(Int64(number)) }
+    static func count(_ number: Int) -> Value { .int(Int64(number)) }
 
-    private static func orNone(_ text: String) -> Value { .string(text.isEmpty ? "<none>" : text) }
+    static func orNone(_ text: String) -> Value { .string(text.isEmpty ? "<none>" : text) }
 
     private static let plain = Layout(columns: columns("Name", "Age")) { [.string($0.name), age($0, $1)] }
 
@@ -96,7 +100,7 @@ enum TableLayouts {
         }
     }
 
-    private static func containers(_ template: PodTemplate) -> [Value] {
+    static func containers(_ template: PodTemplate) -> [Value] {
         let containers = template.spec.containers
         return [
             .string(containers.map(\.name).joined(separator: ",")),
@@ -133,16 +137,6 @@ enum TableLayouts {
             .string(object.name), count(spec.replicas), count(status.replicas), count(status.readyReplicas),
             age(object, now),
         ] + containers(spec.template) + [orNone(spec.selector.description)]
-    }
-
-    private static let statefulSets = Layout(columns: columns("Name", "Ready", "Age", "Containers*", "Images*")) {
-        object,
-        now in
-        let spec = ReplicaSetSpec(object.spec)
-        return [
-            .string(object.name), .string("\(ScaleStatus(object.status).readyReplicas)/\(spec.replicas)"),
-            age(object, now),
-        ] + containers(spec.template)
     }
 
     private static let nodes = Layout(
@@ -318,26 +312,6 @@ enum TableLayouts {
             .string(object.isDeleting ? "Terminating" : object.status.text("phase") ?? ""), .string(claim ?? ""),
             .string(spec.text("storageClassName") ?? ""), .string(object.status.text("reason") ?? ""),
             age(object, now), .string(spec.text("volumeMode") ?? ""),
-        ]
-    }
-
-    private static let jobs = Layout(columns: columns("Name", "Status", "Completions", "Age")) { object, now in
-        let conditions: [Condition] = object.status.views("conditions")
-        let status = conditions.last { $0.isTrue }?.type ?? "Running"
-        let done = object.status.integer("succeeded") ?? 0
-        return [
-            .string(object.name), .string(status), .string("\(done)/\(object.spec.integer("completions") ?? 1)"),
-            age(object, now),
-        ]
-    }
-
-    private static let cronJobs = Layout(columns: columns("Name", "Schedule", "Suspend", "Active#", "Age")) {
-        object,
-        now in
-        [
-            .string(object.name), .string(object.spec.text("schedule") ?? ""),
-            .string(object.spec.flag("suspend") ? "True" : "False"), count(object.status.list("active").count),
-            age(object, now),
         ]
     }
 

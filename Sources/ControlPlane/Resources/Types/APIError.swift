@@ -67,6 +67,7 @@ package struct FieldError: Sendable, Equatable, CustomStringConvertible {
         case typeInvalid = "FieldValueTypeInvalid"
         case notFound = "FieldValueNotFound"
         case tooLong = "FieldValueTooLong"
+        case tooMany = "FieldValueTooMany"
         case unknownField = "UnknownField"
     }
 

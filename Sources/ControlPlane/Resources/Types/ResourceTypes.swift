@@ -92,7 +92,7 @@ package enum ResourceTypes {
         [
             namespaces, nodes, pods, services, endpoints, configMaps, secrets, events, serviceAccounts, deployments,
             replicaSets, endpointSlices, ingresses, images, volumeClaims, volumes,
-        ] + keptOnly
+        ] + workloads + keptOnly
 
     /// The kinds that Weft keeps and answers for, but does nothing about.
     private static let keptOnly: [ResourceType] = [
@@ -100,12 +100,6 @@ package enum ResourceTypes {
         core("resourcequotas", "ResourceQuota", ["quota"], status: true),
         core("replicationcontrollers", "ReplicationController", ["rc"], ["all"], status: true),
         core("podtemplates", "PodTemplate"),
-        kept("apps/v1", "statefulsets", "StatefulSet", ["sts"], ["all"], scale: true),
-        kept("apps/v1", "daemonsets", "DaemonSet", ["ds"], ["all"]),
-        kept("batch/v1", "jobs", "Job", [], ["all"]),
-        kept("batch/v1", "cronjobs", "CronJob", ["cj"], ["all"]),
-        kept("autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", ["hpa"], ["all"]),
-        kept("policy/v1", "poddisruptionbudgets", "PodDisruptionBudget", ["pdb"]),
         kept("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy", ["netpol"]),
         kept("networking.k8s.io/v1", "ingressclasses", "IngressClass", [], namespaced: false),
         storageClasses,
@@ -163,8 +157,7 @@ package enum ResourceTypes {
         _ kind: String,
         _ shortNames: [String] = [],
         _ categories: [String] = [],
-        namespaced: Bool = true,
-        scale: Bool = false
+        namespaced: Bool = true
     ) -> ResourceType {
         let parts = apiVersion.split(separator: "/").map(String.init)
         return ResourceType(
@@ -175,8 +168,7 @@ package enum ResourceTypes {
             shortNames: shortNames,
             categories: categories,
             isNamespaced: namespaced,
-            hasStatus: true,
-            hasScale: scale
+            hasStatus: true
         )
     }
 }

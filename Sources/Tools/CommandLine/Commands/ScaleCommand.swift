@@ -1,12 +1,12 @@
 import Resources
 import Wire
 
-/// `weft scale`: sets how many pods a Deployment or ReplicaSet wants.
+/// `weft scale`: sets how many pods a Deployment, ReplicaSet or StatefulSet wants.
 enum ScaleCommand {
     static let command = Command(
         "scale",
-        operands: "deployment NAME... | deployment/NAME...",
-        summary: "set the number of pods of a deployment",
+        operands: "KIND NAME... | KIND/NAME...",
+        summary: "set the number of pods of a deployment, statefulset or replicaset",
         options: [
             Option("replicas", value: "N", help: "how many pods are wanted (required)"),
             Option("current-replicas", value: "N", help: "only when as many are wanted now"),
@@ -21,8 +21,9 @@ enum ScaleCommand {
         let targets = try Target.read(arguments)
         let client = try await APIClient.connected(arguments)
         for target in targets {
-            guard ["deployments", "replicasets"].contains(target.type.plural) else {
-                throw UsageError("a \(target.type.singular) cannot be scaled; deployments and replicasets can")
+            guard target.type.hasScale else {
+                let able = ResourceTypes.all.filter(\.hasScale).map(\.plural).joined(separator: ", ")
+                throw UsageError("a \(target.type.singular) cannot be scaled; these can: \(able)")
             }
             guard !target.names.isEmpty else {
                 throw UsageError(
@@ -58,8 +59,8 @@ enum ScaleCommand {
         switch format {
         case .json: Terminal.print(JSON.write(object, pretty: true))
         case .yaml: Terminal.print(YAML.write(object), terminator: "")
-        case .name: Terminal.print("\(type.singular)/\(name)")
-        default: Terminal.print("\(type.singular)/\(name) scaled")
+        case .name: Terminal.print("\(type.qualifiedSingular)/\(name)")
+        default: Terminal.print("\(type.qualifiedSingular)/\(name) scaled")
         }
     }
 }

@@ -1,0 +1,212 @@
+"""Workloads above pods live a full life: Jobs and CronJobs run to their end, sets keep their names, order and claims."""
+
+import json
+
+import pytest
+
+from weftkit import Weft, leftovers, new_folder, wait_until
+
+IMAGE = """\
+apiVersion: weft.dev/v1alpha1
+kind: Image
+metadata: {name: shell}
+spec: {directory: /, command: [/bin/sh]}
+"""
+
+
+@pytest.fixture(scope="module")
+def running(needs_namespaces):
+    folder = new_folder()
+    program = Weft(folder / "state")
+    try:
+        (folder / "image.yaml").write_text(IMAGE)
+        program.run("up", "--detach", str(folder / "image.yaml"), timeout=60)
+        yield program
+    finally:
+        program.run("down", "--now", timeout=60, check=False)
+        left = leftovers(folder)
+    assert not left, f"left behind: {left}"
+
+
+def container(script):
+    return {"name": "main", "image": "shell", "command": ["/bin/sh", "-c", script]}
+
+
+def apply(weft, *objects):
+    return weft.run("apply", "-f", "-", input="\n---\n".join(json.dumps(one) for one in objects), check=False)
+
+
+def job(name, script, **spec):
+    pod = {"restartPolicy": "Never", "containers": [container(script)]}
+    return {
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name},
+        "spec": {**spec, "template": {"spec": pod}},
+    }
+
+
+def finished(weft, name):
+    conditions = weft.json("get", "job", name).get("status", {}).get("conditions", [])
+    return {one["type"]: one["reason"] for one in conditions if one["status"] == "True"}
+
+
+def test_jobs_of_all_kinds_run_to_their_end(running):
+    parts = {"completions": 2, "parallelism": 2, "completionMode": "Indexed"}
+    rules = {"podFailurePolicy": {"rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}}]}}
+    applied = apply(
+        running,
+        job("parts", "echo part $JOB_COMPLETION_INDEX on $(hostname)", **parts),
+        job("hopeless", "exit 42", **rules),
+    )
+    assert applied.returncode == 0 and "warning" not in applied.stderr
+    ended = wait_until(lambda: finished(running, "parts").get("Complete"), "the parts end")
+    assert ended == "CompletionsReached"
+    words = sorted(
+        running.run("logs", pod["metadata"]["name"]).stdout.strip() for pod in running.items("pods", "-l", "job-name=parts")
+    )
+    assert words == ["part 0 on parts-0", "part 1 on parts-1"]
+    wait_until(lambda: finished(running, "hopeless").get("Failed") == "PodFailurePolicy", "the hopeless one fails")
+    lines = [line.split() for line in running.run("get", "jobs").stdout.splitlines()]
+    assert lines[0] == ["NAME", "STATUS", "COMPLETIONS", "DURATION", "AGE"]
+    assert [line[:3] for line in lines[1:]] == [["hopeless", "Failed", "0/1"], ["parts", "Complete", "2/2"]]
+    told = running.run("describe", "job", "parts").stdout
+    assert "SuccessfulCreate" in told and "Completed Indexes" in told and "2 Succeeded" in told
+    running.run("delete", "job", "parts", "hopeless")
+    wait_until(lambda: not running.items("pods"), "their pods go with them")
+
+
+def test_what_is_wrong_is_refused_by_path(running):
+    bad = job("bad", "true", completionMode="Indexed", parallelism=2)
+    bad["spec"]["template"]["spec"]["restartPolicy"] = "Always"
+    bad["spec"]["paralelism"] = 3
+    cron = {
+        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "bad"},
+        "spec": {"schedule": "61 * * * *", "timeZone": "../etc", "jobTemplate": {"spec": job("x", "true")["spec"]}},
+    }
+    answers = [apply(running, one).stderr for one in (bad, cron)]
+    del bad["spec"]["paralelism"]
+    answers.append(apply(running, bad).stderr)
+    for part in ("spec.paralelism", 'did you mean "parallelism"'):
+        assert part in answers[0]
+    for part in ("spec.schedule", "minute: 61", "spec.timeZone"):
+        assert part in answers[1]
+    for part in ("spec.completions: Required value", "spec.template.spec.restartPolicy: Required value"):
+        assert part in answers[2]
+
+
+def test_a_cron_job_makes_jobs_by_the_clock(running):
+    cron = {
+        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "tick"},
+        "spec": {
+            "schedule": "@every 1s", "timeZone": "Europe/Berlin", "successfulJobsHistoryLimit": 1,
+            "jobTemplate": {"spec": job("x", "echo tick")["spec"]},
+        },
+    }
+    assert apply(running, cron).returncode == 0
+    wait_until(lambda: running.json("get", "cronjob", "tick")["status"].get("lastSuccessfulTime"), "a Job succeeds")
+    lines = [line.split() for line in running.run("get", "cj").stdout.splitlines()]
+    assert lines[0] == ["NAME", "SCHEDULE", "TIMEZONE", "SUSPEND", "ACTIVE", "LAST", "SCHEDULE", "AGE"]
+    assert lines[1][:5] == ["tick", "@every", "1s", "Europe/Berlin", "False"]
+    assert "SuccessfulCreate" in running.run("describe", "cronjob", "tick").stdout
+    running.run("delete", "cronjob", "tick")
+    wait_until(lambda: not running.items("jobs") and not running.items("pods"), "Jobs and pods go with it")
+
+
+def stateful(name, script, **spec):
+    labels = {"app": name}
+    return {
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name},
+        "spec": {
+            "serviceName": name, "selector": {"matchLabels": labels}, **spec,
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"terminationGracePeriodSeconds": 1, "containers": [script]},
+            },
+        },
+    }
+
+
+KEEPER = """\
+[ -s /data/births ] || hostname >/data/births; echo again >>/data/births
+exec sleep 1000000
+"""
+
+
+def pods_of(weft, name):
+    return {pod["metadata"]["name"]: pod for pod in weft.items("pods", "-l", f"app={name}") if "deletionTimestamp" not in pod["metadata"]}
+
+
+def test_a_stateful_set_keeps_names_order_and_claims(running):
+    main = container(KEEPER)
+    main["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    claim = {
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
+    }
+    retention = {"whenDeleted": "Delete", "whenScaled": "Retain"}
+    service = {
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "db"},
+        "spec": {"clusterIP": "None", "selector": {"app": "db"}, "ports": [{"port": 5432}]},
+    }
+    spec = dict(replicas=2, volumeClaimTemplates=[claim], persistentVolumeClaimRetentionPolicy=retention)
+    assert apply(running, service, stateful("db", main, **spec)).returncode == 0
+    done = running.run("rollout", "status", "statefulset/db", "--timeout=30")
+    assert "statefulset rolling update complete 2 pods at revision" in done.stdout
+    pods = pods_of(running, "db")
+    assert sorted(pods) == ["db-0", "db-1"]
+    times = [pods[name]["metadata"]["creationTimestamp"] for name in ("db-0", "db-1")]
+    assert times == sorted(times)
+    assert running.run("exec", "db-0", "--", "hostname").stdout == "db-0\n"
+    # Each finds the other by its name.
+    found = running.run("exec", "db-0", "--", "getent", "hosts", "db-1.db").stdout.split()
+    assert found[0] == pods["db-1"]["status"]["podIP"]
+    # A pod that dies comes back under its name, with its data.
+    running.run("delete", "pod", "db-1")
+    wait_until(
+        lambda: running.run("exec", "db-1", "--", "cat", "/data/births", check=False).stdout == "db-1\nagain\nagain\n",
+        "db-1 finds its data",
+    )
+    # The number that is given up keeps its claim.
+    running.run("scale", "statefulset", "db", "--replicas=1")
+    wait_until(lambda: sorted(pods_of(running, "db")) == ["db-0"], "db-1 goes")
+    assert sorted(c["metadata"]["name"] for c in running.items("pvc")) == ["data-db-0", "data-db-1"]
+    lines = [line.split() for line in running.run("get", "sts").stdout.splitlines()]
+    assert [line[:2] for line in lines] == [["NAME", "READY"], ["db", "1/1"]]
+    running.run("delete", "statefulset", "db")
+    wait_until(lambda: not running.items("pvc") and not pods_of(running, "db"), "claims go with the set")
+    running.run("delete", "service", "db")
+
+
+def test_sets_roll_out_and_back(running):
+    labels = {"app": "agent"}
+    agent = {
+        "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "agent"},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"terminationGracePeriodSeconds": 1, "containers": [container("exec sleep 1000001")]},
+            },
+        },
+    }
+    assert apply(running, agent).returncode == 0
+    done = running.run("rollout", "status", "ds/agent", "--timeout=30")
+    assert 'daemon set "agent" successfully rolled out' in done.stdout
+    agent["spec"]["template"]["spec"]["containers"] = [container("exec sleep 1000002")]
+    apply(running, agent)
+    running.run("rollout", "status", "ds/agent", "--timeout=30")
+
+    def commands():
+        return [pod["spec"]["containers"][0]["command"][2] for pod in pods_of(running, "agent").values()]
+
+    assert commands() == ["exec sleep 1000002"]
+    history = running.run("rollout", "history", "ds/agent").stdout.split()
+    assert history[-4:] == ["1", "<none>", "2", "<none>"]
+    assert "1000001" in running.run("rollout", "history", "ds/agent", "--revision=1").stdout
+    assert running.run("rollout", "undo", "ds/agent").stdout == "daemonset.apps/agent rolled back\n"
+    running.run("rollout", "status", "ds/agent", "--timeout=30")
+    wait_until(lambda: commands() == ["exec sleep 1000001"], "the first version is back")
+    agent["spec"]["template"]["spec"]["nodeSelector"] = {"disk": "fast"}
+    apply(running, agent)
+    wait_until(lambda: not pods_of(running, "agent"), "no pod where the machine is not asked for")
+    assert running.run("get", "ds").stdout.splitlines()[1].split()[:7] == ["agent", "0", "0", "0", "0", "0", "disk=fast"]
+    running.run("delete", "ds", "agent")
