@@ -175,6 +175,25 @@ struct SQLiteStoreTests {
         #expect(revisions.count == 1)
     }
 
+    @Test("pages show the moment of the first, whatever happens between them")
+    func pagesOfOneMoment() async throws {
+        let store = try await makeStore()
+        for index in 0..<6 { try await store.create(configMap("c\(index)", ["n": "first"])) }
+        var options = ListOptions(limit: 2)
+        let first = try await store.list(ResourceTypes.configMaps, namespace: "default", options)
+        try await store.delete(key(ResourceTypes.configMaps, "c3"))
+        try await store.modify(key(ResourceTypes.configMaps, "c4")) { $0["data"] = ["n": "second"] }
+        try await store.create(configMap("c9"))
+        try await store.delete(key(ResourceTypes.configMaps, "c5"))
+        try await store.create(configMap("c5", ["n": "second"]))
+        options.continuation = first.continuation
+        options.limit = 0
+        let rest = try await store.list(ResourceTypes.configMaps, namespace: "default", options)
+        #expect(rest.items.map(\.name) == ["c2", "c3", "c4", "c5"])
+        #expect(rest.items.allSatisfy { $0["data"]?.text("n") == "first" })
+        #expect(rest.revision == first.revision)
+    }
+
     @Test("labels and fields choose")
     func selectors() async throws {
         let store = try await makeStore()

@@ -72,21 +72,36 @@ struct JSONWriter {
     private mutating func append(_ text: String) { output.append(contentsOf: text.utf8) }
 
     private mutating func append(quoted text: String) {
+        var text = text
         output.append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""): append("\\\"")
-            case UInt8(ascii: "\\"): append("\\\\")
-            case 0x0A: append("\\n")
-            case 0x0D: append("\\r")
-            case 0x09: append("\\t")
-            case 0..<0x20, 0x7F:
-                append(byte < 0x10 ? "\\u000" : "\\u00")
-                append(String(byte, radix: 16))
-            default: output.append(byte)
+        text.withUTF8 { bytes in
+            // Runs without anything to escape go over in one piece.
+            var start = 0
+            for place in bytes.indices {
+                let byte = bytes[place]
+                guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") || byte == 0x7F else {
+                    continue
+                }
+                output.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start..<place]))
+                append(escaped: byte)
+                start = place + 1
             }
+            output.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start...]))
         }
         output.append(UInt8(ascii: "\""))
+    }
+
+    private mutating func append(escaped byte: UInt8) {
+        switch byte {
+        case UInt8(ascii: "\""): append("\\\"")
+        case UInt8(ascii: "\\"): append("\\\\")
+        case 0x0A: append("\\n")
+        case 0x0D: append("\\r")
+        case 0x09: append("\\t")
+        default:
+            append(byte < 0x10 ? "\\u000" : "\\u00")
+            append(String(byte, radix: 16))
+        }
     }
 
     static func text(of number: Double) -> String {

@@ -79,7 +79,7 @@ package final class SQLiteStore: ObjectStore {
             guard let type = ResourceTypes.find(apiVersion: row.apiVersion, kind: row.kind) else { continue }
             let key = ObjectKey(type, namespace: row.namespace, name: row.name)
             do {
-                objects.append((key, Object(try JSON.parse(row.json))))
+                objects.append((key, Object(try JSON.parse(row.json), json: row.json)))
             } catch {
                 database.abandon()
                 throw database.damage("\(key): \(error)")
@@ -159,16 +159,18 @@ extension SQLiteStore {
         namespace: String?,
         _ options: ListOptions
     ) async throws(APIError) -> ObjectList {
-        let (table, current, forgotten) = state.withLock { ($0.tables[type] ?? [:], $0.revision, $0.forgotten) }
-        var revision = current
         var after: ListContinuation?
         if let text = options.continuation {
             guard let place = ListContinuation(text) else { throw .badRequest("continue key is not valid") }
-            guard place.revision >= forgotten else {
-                throw .expired("The provided continue parameter is too old: list again from the start")
-            }
-            revision = place.revision
             after = place
+        }
+        // Pages of one list show one moment: what changed since the first is taken back.
+        let (found, revision) = state.withLock { state in
+            after.map { (state.table(of: type, at: $0.revision), $0.revision) }
+                ?? (state.tables[type] ?? [:], state.revision)
+        }
+        guard let table = found else {
+            throw .expired("The provided continue parameter is too old: list again from the start")
         }
         var items: [Object] = []
         for space in table.keys.sorted() where namespace == nil || namespace == space {
@@ -356,7 +358,7 @@ extension SQLiteStore {
                         namespace: change.key.namespace,
                         name: change.key.name,
                         revision: change.revision,
-                        json: JSON.bytes(change.new.value)
+                        json: change.new.json
                     ),
                     uid: change.new.uid
                 )

@@ -70,6 +70,16 @@ struct StoreState {
         }
     }
 
+    /// The objects of a type as they were at a revision; nil when what changed since is forgotten.
+    func table(of type: ResourceType, at revision: Revision) -> Table? {
+        guard revision >= forgotten else { return nil }
+        var table = tables[type] ?? [:]
+        for event in events(after: revision).reversed() where event.type == type {
+            table[event.namespace, default: [:]][event.new.name] = event.old
+        }
+        return table
+    }
+
     /// The remembered events after a revision, oldest first.
     func events(after revision: Revision) -> [Event] {
         var events: [Event] = []

@@ -85,6 +85,7 @@ struct WriteBatch: StoreView {
         revision += 1
         var new = new
         new.resourceVersion = String(revision)
+        new = new.withText
         changes.append(Change(key: key, old: old, new: new, isDeletion: isDeletion, revision: revision))
         overlay[key] = .some(isDeletion ? nil : new)
         return new

@@ -3,11 +3,31 @@ package import Wire
 /// A Kubernetes-shaped object: a tree of values that keeps every field, with the common ones by name.
 ///
 /// Reading never traps: a missing or odd field reads as empty. A value type; copies share storage until one is changed.
+///
+/// One that is stored carries its JSON text, so that whoever shows it to others need not write it again.
 package struct Object: Sendable, Equatable {
     /// The whole tree, as it is written and read.
-    package var value: Value
+    package var value: Value {
+        didSet { text = nil }
+    }
+
+    private var text: [UInt8]?
 
     package init(_ value: Value) { self.value = value }
+
+    /// An object with its own JSON text, of which the caller is sure.
+    package init(_ value: Value, json: [UInt8]) {
+        self.value = value
+        text = json
+    }
+
+    /// The object as JSON.
+    package var json: [UInt8] { text ?? JSON.bytes(value) }
+
+    /// The same object with its JSON text.
+    package var withText: Object { text == nil ? Object(value, json: JSON.bytes(value)) : self }
+
+    package static func == (left: Object, right: Object) -> Bool { left.value == right.value }
 
     /// A new object of a type with nothing but a name.
     package init(_ type: ResourceType, namespace: String = "", name: String) {

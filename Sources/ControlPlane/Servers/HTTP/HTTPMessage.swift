@@ -73,12 +73,15 @@ package struct HTTPRequest: Sendable {
     /// The last value of a query item.
     package func queryValue(_ name: String) -> String? { query.last { $0.name == name }?.value }
 
+    private static let dot = [UInt8(ascii: ".")]
+
     /// The path's segments, decoded; nil when an escape is malformed or hides a slash or NUL.
     package var segments: [String]? {
         var segments: [String] = []
-        for part in path.split(separator: "/") {
-            guard let text = PercentCoding.decode(part, plusIsSpace: false), !text.contains("/"), !text.contains("\0"),
-                text != ".", text != ".."
+        for part in path.utf8.split(separator: UInt8(ascii: "/")) {
+            guard let bytes = PercentCoding.bytes(part, plusIsSpace: false), !bytes.contains(UInt8(ascii: "/")),
+                !bytes.contains(0), bytes != Self.dot, bytes != Self.dot + Self.dot,
+                let text = String(validating: bytes, as: UTF8.self)
             else { return nil }
             segments.append(text)
         }
@@ -124,8 +127,13 @@ package struct HTTPResponse: Sendable {
 package enum PercentCoding {
     /// The text behind an encoded one, or nil when an escape or the UTF-8 behind it is malformed.
     package static func decode(_ text: some StringProtocol, plusIsSpace: Bool) -> String? {
+        bytes(text.utf8, plusIsSpace: plusIsSpace).flatMap { String(validating: $0, as: UTF8.self) }
+    }
+
+    /// The bytes behind encoded ones, or nil when an escape is malformed.
+    static func bytes(_ encoded: some Sequence<UInt8>, plusIsSpace: Bool) -> [UInt8]? {
         var bytes: [UInt8] = []
-        var rest = text.utf8.makeIterator()
+        var rest = encoded.makeIterator()
         while let byte = rest.next() {
             switch byte {
             case UInt8(ascii: "%"):
@@ -135,7 +143,7 @@ package enum PercentCoding {
             default: bytes.append(byte)
             }
         }
-        return String(validating: bytes, as: UTF8.self)
+        return bytes
     }
 
     /// Items that are read of one query.

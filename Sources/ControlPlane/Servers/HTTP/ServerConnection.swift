@@ -93,15 +93,16 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
     // MARK: Reading
 
     private func receive() {
-        var chunk = [UInt8](repeating: 0, count: Self.readSize)
-        let count = chunk.withUnsafeMutableBytes { bytes -> Int in
-            guard let base = bytes.baseAddress else { return 0 }
-            return Socket.receive(fd, base, bytes.count)
+        var count = 0
+        let chunk = [UInt8](unsafeUninitializedCapacity: Self.readSize) { bytes, filled in
+            guard let base = bytes.baseAddress else { return }
+            count = Socket.receive(fd, base, Self.readSize)
+            filled = max(count, 0)
         }
         if count == -Int(EAGAIN) || count == -Int(EINTR) { return }
         guard count > 0 else { return peerEnded() }
         if input.isEmpty, phase == .head { setDeadline(core.limits.headMilliseconds) }
-        input += chunk[..<count]
+        input += chunk
         // While one request is handled the next may wait here, but not without bound.
         if isHoldingInput, input.count > Self.highWater { pauseReading() }
         if phase == .upgraded { return deliverUpgraded() }

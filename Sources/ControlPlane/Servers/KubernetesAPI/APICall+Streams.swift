@@ -165,7 +165,13 @@ struct WatchLines: Sendable {
             if !isFirst { table["columnDefinitions"] = [] }
             return Self.bytes(event.kind.rawValue, table)
         case .metadata: return Self.bytes(event.kind.rawValue, Table.partial(event.object))
-        case .json, .yaml: return Self.bytes(event.kind.rawValue, event.object.value)
+        case .json, .yaml:
+            var line = Array(#"{"type":"\#(event.kind.rawValue)","object":"#.utf8)
+            let text = event.object.json
+            line.reserveCapacity(line.count + text.count + 2)
+            line += text
+            line += [UInt8(ascii: "}"), UInt8(ascii: "\n")]
+            return line
         }
     }
 

@@ -99,10 +99,27 @@ struct APICall {
                 "items": .array(list.items.map(Table.partial)),
             ])
         }
-        return form.response([
+        var answer: Value = [
             "kind": .string(type.listKind), "apiVersion": .string(type.apiVersion), "metadata": metadata,
-            "items": .array(list.items.map(\.value)),
-        ])
+        ]
+        if case .json = form { return .json(Self.text(of: answer, items: list.items)) }
+        answer["items"] = .array(list.items.map(\.value))
+        return form.response(answer)
+    }
+
+    /// A list from the texts that its items have already.
+    private static func text(of list: Value, items: [Object]) -> [UInt8] {
+        var text = JSON.bytes(list)
+        text.removeLast()
+        text += Array(#","items":["#.utf8)
+        let texts = items.map(\.json)
+        text.reserveCapacity(texts.reduce(text.count + 2) { $0 + $1.count + 1 })
+        for (index, item) in texts.enumerated() {
+            if index > 0 { text.append(UInt8(ascii: ",")) }
+            text += item
+        }
+        text += Array("]}".utf8)
+        return text
     }
 
     /// One object in the form that the caller wants.
@@ -116,7 +133,8 @@ struct APICall {
                     .value(including: including, revision: object.resourceVersion)
             )
         case .metadata: response = form.response(Table.partial(object))
-        case .json, .yaml: response = form.response(object.value)
+        case .json: response = .json(object.json)
+        case .yaml: response = form.response(object.value)
         }
         response.status = status
         for warning in warnings.prefix(20) { response.headers.add("Warning", Self.warning(warning)) }

@@ -105,12 +105,7 @@ enum RestoreCommand {
             throw CommandError("cannot read \(file): \(FileReader.describe(errno))")
         }
         try state.make()
-        if let pid = DaemonLock.holder(of: state) {
-            throw CommandError(
-                "weft runs with the state directory \(state.path) (pid \(pid)): stop it with 'weft down --keep-state' first"
-            )
-        }
-        let lock = try DaemonLock(state)
+        let lock = try takeLock(state)
         defer { lock.release() }
         var facts = stat()
         guard arguments.isSet("force") || stat(state.store, &facts) != 0 || facts.st_size == 0 else {
@@ -126,6 +121,15 @@ enum RestoreCommand {
                 + (isReplaced ? "\nwhat was there is kept in \(kept)" : "")
         )
         return .success
+    }
+
+    private static func takeLock(_ state: StateDirectory) throws(CommandError) -> DaemonLock {
+        do throws(CommandError) { return try DaemonLock(state) } catch {
+            guard let pid = DaemonLock.holder(of: state) else { throw error }
+            throw CommandError(
+                "weft runs with the state directory \(state.path) (pid \(pid)): stop it with 'weft down --keep-state' first"
+            )
+        }
     }
 
     /// A folder of its own for each time.
