@@ -53,6 +53,28 @@ def test_an_order_walks_through_four_services(shop):
     assert b"Dorothea" in fetch(address, "/orders")[2]
 
 
+def test_a_tap_shows_who_asks_whom(shop):
+    # The example's load calls all the time: a line of each kind comes by itself.
+    command = [str(PROGRAM), "tap", "catalogue", "--from", "deployment/web", "--state-dir", shop.state, "-o", "json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as tap:
+        try:
+            fetch(shop.balancer_address("web"))
+            seen = {}
+            while len(seen) < 3:
+                line = tap.stdout.readline()
+                assert line, tap.stderr.read()
+                event = json.loads(line)
+                seen.setdefault(event["event"], event)
+        finally:
+            tap.terminate()
+    request, end = seen["request"], seen["end"]
+    assert request["source"]["labels"]["deployment"] == "web" and request["destination"]["labels"]["dst_service"] == "catalogue"
+    assert request["source"]["pod"].startswith("default/web-") and request["destination"]["pod"].startswith("default/catalogue-")
+    assert request["method"] in ("GET", "POST") and end["status"] >= 200
+    refused = shop.run("tap", "nosuch", check=False)
+    assert refused.returncode == 1 and "nosuch" in refused.stderr
+
+
 def test_every_replica_serves(shop):
     address = shop.balancer_address("web")
     # Balancing goes by latency and load: only visitors at the same time need more than the quickest pod.

@@ -1,3 +1,5 @@
+import Traffic
+
 /// A request to the admin, as far as it matters there.
 struct AdminRequest: Sendable {
     var method: String
@@ -8,6 +10,9 @@ struct AdminRequest: Sendable {
     /// Which page of a browser it comes from; nil: no page's.
     var origin: String?
     var accept: String?
+    var body: [UInt8] = []
+    /// Who asks, for what not everybody may have.
+    var access = TapAccess(user: nil, isLocal: false, authorization: nil)
 
     /// The first value of a parameter; empty for one without `=`; nil when there is none.
     func parameter(_ name: String) -> String? { query.first { $0.name == name }?.value }
@@ -43,11 +48,13 @@ struct AdminRequest: Sendable {
 }
 
 /// An answer of the admin.
-struct AdminResponse: Sendable {
+struct AdminResponse {
     var status: UInt16 = 200
     var contentType = "text/plain; charset=utf-8"
     var headers: [(String, String)] = []
     var body: [UInt8]
+    /// In place of the body: what is written to it goes out piece by piece.
+    var stream: AdminStream?
 
     init(status: UInt16 = 200, text: String) {
         self.status = status

@@ -49,7 +49,6 @@ final class AdminRouter {
         reasons["/memory/tcmalloc"] = "see /memory"
         reasons["/hot_restart_version"] = "there is no hot restart; see --listener-keeper"
         reasons["/init_dump"] = "see /ready and /config_versions"
-        reasons["/tap"] = "there is no tap filter"
         for path in ["", "/clear", "/disable", "/enable"] {
             reasons["/stats/recentlookups" + path] = "names of numbers are not looked up"
         }
@@ -124,6 +123,9 @@ final class AdminRouter {
                 isMutation: true
             ) {
                 $2($0.modifyRuntime($1))
+            },
+            Endpoint(path: "/tap", help: "live requests as they pass; the body says which", isMutation: true) {
+                $0.process.taps.open($1, $2)
             },
             Endpoint(path: "/logging", help: "level=LEVEL sets the log level", isMutation: true) { $2($0.logging($1)) },
             Endpoint(path: "/reopen_logs", help: "open the access logs again", isMutation: true) { router, _, reply in
@@ -392,6 +394,7 @@ final class AdminRouter {
             let spans = process.workers.spans
             page.addSpans(sent: spans.sent, dropped: spans.dropped &+ UInt64(process.accessLogs.lostSpans))
         }
+        page.addTaps(process.taps)
         return page
     }
 

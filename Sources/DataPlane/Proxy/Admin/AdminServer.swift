@@ -2,6 +2,7 @@ import CWeft
 import Glibc
 import HTTP
 import Reactor
+import Traffic
 
 /// The admin's HTTP server: small requests, one at a time per connection, on the main thread's loop.
 final class AdminServer: EventHandler {
@@ -18,6 +19,7 @@ final class AdminServer: EventHandler {
     let checksHost: Bool
     /// Where it listens: `127.0.0.1:9901` or a path.
     let display: String
+    var isUnix: Bool { pipePath != nil }
     private let pipePath: String?
     private var connections: [ObjectIdentifier: AdminConnection] = [:]
     private var key: HandlerKey?
@@ -104,9 +106,9 @@ final class AdminServer: EventHandler {
 
 /// One connection to the admin.
 final class AdminConnection: EventHandler {
-    private enum State { case reading, waiting, writing, closed }
+    private enum State { case reading, waiting, writing, streaming, closed }
 
-    /// Bytes of a request head, and of a body (which is ignored).
+    /// Bytes of a request head, and of a body.
     private static let requestLimit = 16 * 1024
     /// An idle connection is closed after this time.
     private static let idleTime: UInt64 = 60_000_000_000
@@ -122,6 +124,8 @@ final class AdminConnection: EventHandler {
     private var keepsAlive = true
     private var lastRequest: AdminRequest?
     private let peer: SocketAddress
+    private var stream: AdminStream?
+    private var isOld = false
 
     init?(fd: Int32, peer: SocketAddress, loop: HandlerLoop, server: AdminServer) {
         self.fd = fd
@@ -140,6 +144,8 @@ final class AdminConnection: EventHandler {
         key = nil
         close(fd)
         server.forget(self)
+        stream?.ended()
+        stream = nil
     }
 
     func timerFired() { end() }
@@ -147,6 +153,7 @@ final class AdminConnection: EventHandler {
     func ready(_ readiness: Readiness) {
         switch state {
         case .writing: flush()
+        case .streaming: streamReady(readiness)
         case .reading, .waiting: readMore()
         case .closed: break
         }
@@ -220,11 +227,18 @@ final class AdminConnection: EventHandler {
             query: query,
             host: text(head.authorityStart, head.authorityLength),
             origin: value(of: "origin", fields),
-            accept: value(of: "accept", fields, joins: true)
+            accept: value(of: "accept", fields, joins: true),
+            body: Array(input[head.length..<(head.length + bodyLength)]),
+            access: TapAccess(
+                user: server.isUnix ? Self.user(fd) : nil,
+                isLocal: !server.isUnix && IPKey(peer).isLoopback,
+                authorization: value(of: "authorization", fields)
+            )
         )
         lastRequest = request
         input.removeFirst(head.length + bodyLength)
         keepsAlive = head.keepsAlive
+        isOld = head.minorVersion == 0
         state = .waiting
         let isHead = head.method == .head
         server.answer(request) { [weak self] response in self?.send(response, isHead: isHead) }
@@ -233,7 +247,14 @@ final class AdminConnection: EventHandler {
     private func send(_ response: AdminResponse, isHead: Bool) {
         guard state != .closed else { return }
         var head = "HTTP/1.1 \(response.status) \(StatusText.reason(response.status))\r\n"
-        head += "content-type: \(response.contentType)\r\ncontent-length: \(response.body.count)\r\n"
+        head += "content-type: \(response.contentType)\r\n"
+        if response.stream == nil {
+            head += "content-length: \(response.body.count)\r\n"
+        } else if isOld {
+            keepsAlive = false
+        } else {
+            head += "transfer-encoding: chunked\r\n"
+        }
         head += "cache-control: no-cache, max-age=0\r\nx-content-type-options: nosniff\r\nserver: weft\r\n"
         for (name, value) in response.headers { head += "\(name): \(value)\r\n" }
         if !keepsAlive { head += "connection: close\r\n" }
@@ -242,8 +263,76 @@ final class AdminConnection: EventHandler {
         if let request = lastRequest { server.log?.write(request, response, peer: peer) }
         lastRequest = nil
         written = 0
+        if let stream = response.stream {
+            begin(stream)
+            return
+        }
         state = .writing
         flush()
+    }
+
+    private static func user(_ fd: Int32) -> UInt32? {
+        var credentials = ucred()
+        var length = socklen_t(MemoryLayout<ucred>.size)
+        let code = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length)
+        return code == 0 ? credentials.uid : nil
+    }
+
+    // MARK: Answers that go on
+
+    private func begin(_ stream: AdminStream) {
+        self.stream = stream
+        state = .streaming
+        stream.send = { [unowned self] in sendPiece($0) }
+        stream.endConnection = { [unowned self] in end() }
+        if let key { loop.setTimer(key, nil) }
+        flushStream()
+    }
+
+    /// A consumer says nothing more; when it closes, the answer ends.
+    private func streamReady(_ readiness: Readiness) {
+        var chunk = [UInt8](repeating: 0, count: 4096)
+        let count = chunk.withUnsafeMutableBytes { raw in
+            raw.baseAddress.map { Socket.receive(fd, $0, raw.count) } ?? 0
+        }
+        guard count > 0 || count == -Int(EAGAIN) || count == -Int(EINTR) else {
+            end()
+            return
+        }
+        flushStream()
+    }
+
+    private func sendPiece(_ bytes: [UInt8]) -> Bool {
+        guard state == .streaming, output.count - written + bytes.count <= AdminStream.limit else { return false }
+        if isOld {
+            output += bytes
+        } else {
+            output += Array("\(String(bytes.count, radix: 16))\r\n".utf8) + bytes + [0x0D, 0x0A]
+        }
+        flushStream()
+        return true
+    }
+
+    private func flushStream() {
+        while written < output.count {
+            let count = output.withUnsafeBytes { raw in
+                raw.baseAddress.map { Socket.send(fd, $0 + written, raw.count - written) } ?? 0
+            }
+            if count == -Int(EAGAIN) || count == -Int(EINTR) {
+                output.removeFirst(written)
+                written = 0
+                if let key { loop.change(key, [.read, .write]) }
+                return
+            }
+            guard count > 0 else {
+                end()
+                return
+            }
+            written += count
+        }
+        output = []
+        written = 0
+        if let key { loop.change(key, .read) }
     }
 
     private func flush() {

@@ -82,6 +82,18 @@ struct StatsPage {
         stats.counter(scope, "spans_dropped", dropped)
     }
 
+    mutating func addTaps(_ desk: TapDesk) {
+        let scope = EnvoyStats.Scope(prefix: "tap.", family: "tap", labels: [])
+        let totals = desk.totals
+        stats.gauge(scope, "active", Int64(desk.active))
+        stats.counter(scope, "opened", totals.opened)
+        stats.counter(scope, "refused", totals.refused)
+        stats.counter(scope, "pieces_sent", totals.pieces)
+        stats.counter(scope, "dropped_rate", totals.overRate)
+        stats.counter(scope, "dropped_queue", totals.overQueue)
+        stats.counter(scope, "dropped_consumer", totals.overConsumer)
+    }
+
     mutating func subtract(_ baseline: [String: Int64]) { stats.subtract(baseline) }
 
     /// The present values of all counters, by name.

@@ -49,7 +49,8 @@ struct FilterCompiler {
             owners.append(owner)
         }
         switch config {
-        case .router: break
+        // A tap is a name of the chain: it has no step.
+        case .router, .tap: break
         case .headerMutation(let message):
             let rules = HeaderMutationRules(
                 message.mutations,
@@ -104,6 +105,14 @@ struct FilterCompiler {
         case .healthCheck(let message):
             let filter = HealthCheckFilter(message, context)
             add(.healthCheck(.passUnretained(filter)), [.request, .answer], filter)
+        }
+    }
+
+    /// The names under which the chain's requests may be tapped.
+    func taps(_ filters: [Envoy.HttpFilter]) -> [TapPoint] {
+        filters.compactMap { filter in
+            guard case .tap(let message) = filter.typedConfig, !filter.disabled else { return nil }
+            return TapPoint(message, prefix: statPrefix, context)
         }
     }
 

@@ -74,6 +74,8 @@ final class HTTPChainConfiguration: Sendable {
         var tracing: TracingSettings?
         /// nil: the router alone.
         var filters: FilterChain?
+        /// The names that `POST /tap` knows the chain by, besides the one of all chains.
+        var taps: [TapPoint] = []
         /// nil: `proxy-status` is not told.
         var proxyStatus: ProxyStatusRule?
         /// nil: the proxy's own answers stay as they are.

@@ -467,7 +467,9 @@ struct ListenerCompiler {
             context.report("http_filters: envoy.filters.http.router has to be the last filter, and to stand there once")
             return
         }
-        settings.filters = FilterCompiler(context: context, statPrefix: message.statPrefix).chain(message.httpFilters)
+        let compiler = FilterCompiler(context: context, statPrefix: message.statPrefix)
+        settings.filters = compiler.chain(message.httpFilters)
+        settings.taps = compiler.taps(message.httpFilters)
         settings.addsUpstreamTime = !router.suppressEnvoyHeaders
     }
 

@@ -19,6 +19,8 @@ enum WorkerCommand: Sendable {
     case overload(OverloadLevels)
     /// Begin a call or a stream, or go on with one: for the first worker.
     case call(CallCommand)
+    /// Tell of requests as these taps want it, and of no others.
+    case tap([Tap])
     /// Stop accepting. Gracefully: keep-alive connections are told to close with their next answer, and connections still
     /// open after `deadline` (nanoseconds from now) are cut; otherwise they are left alone until the process ends.
     case drain(isGraceful: Bool, deadline: UInt64)
@@ -52,6 +54,8 @@ enum ControlEvent: Sendable {
     case healthFailed(cluster: UInt64, endpoint: UInt64)
     /// Spans that are due (from the log's thread).
     case spans(SpanBatch)
+    /// The tap with this number has something to tell.
+    case tapped(UInt64)
     /// What came of a call or a stream of the main thread.
     case call(CallEvent)
     /// A line for the process log, made off the request path.

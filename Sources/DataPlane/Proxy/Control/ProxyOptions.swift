@@ -1,3 +1,5 @@
+import Traffic
+
 /// The command line of weft-proxy.
 struct ProxyOptions: Sendable {
     enum Mode: String, Sendable {
@@ -27,6 +29,10 @@ struct ProxyOptions: Sendable {
     var adminAddressPath: String?
     /// The Unix socket of whoever keeps the listening sockets while this process is gone.
     var keeperPath: String?
+    /// Who opens a tap over TCP has to know what stands in this file.
+    var tapTokenPath: String?
+    /// Names of fields whose values taps do not show, in place of the standard ones.
+    var tapRedaction: Set<String>?
     /// Watch over a proxy instead of being one.
     var supervises = false
     /// A supervisor watches over this one.
@@ -53,6 +59,9 @@ struct ProxyOptions: Sendable {
           --service-node ID          the node's id, in place of the bootstrap's; --service-cluster, --service-zone likewise
           --admin-address-path FILE  write the address of the admin there
           --listener-keeper PATH     the Unix socket of a keeper of listening sockets: the next proxy takes them over
+          --tap-token-file FILE      the token for POST /tap of the admin over TCP: 16 bytes or more
+          --tap-redact NAMES         fields whose values taps do not show, with commas between them, in place of the
+                                     standard ones (authorization, cookie, set-cookie, x-api-key, ...)
           --version                  print the version and end
           -h, --help                 print this and end
 
@@ -116,6 +125,8 @@ struct ProxyOptions: Sendable {
                 options.logLevel = level
             case "--drain-time-s": options.drainSeconds = UInt64(try number(try value(), name, 0...86_400))
             case "--listener-keeper": options.keeperPath = try value()
+            case "--tap-token-file": options.tapTokenPath = try value()
+            case "--tap-redact": options.tapRedaction = TapRedaction.names(try value())
             case "--supervise": options.supervises = true
             case "--supervised": options.isSupervised = true
             case "--log-path": options.logPath = try value()

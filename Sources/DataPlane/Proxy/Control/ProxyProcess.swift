@@ -36,6 +36,7 @@ final class ProxyProcess: EventHandler {
     private(set) var applyTimes = LatencyHistogram()
     private(set) var health: HealthMonitor?
     let overload: OverloadMonitor
+    private(set) lazy var taps = TapDesk(process: self, options: options)
     /// The newest generation whose endpoints were all checked once.
     private var checkedGeneration: UInt64 = 0
     private let keeper: KeeperClient?
@@ -80,6 +81,7 @@ final class ProxyProcess: EventHandler {
         do {
             try store.load(bootstrap)
         } catch { throw StartError(message: (error.lines + manager.problems).joined(separator: "\n")) }
+        if let path = options.tapTokenPath, case .failure(let problem) = TapDesk.token(path) { throw problem }
         guard manager.problems.isEmpty else { throw StartError(message: manager.problems.joined(separator: "\n")) }
     }
 
@@ -127,6 +129,7 @@ final class ProxyProcess: EventHandler {
     private func connect() {
         workers.onApplied = { [unowned self] in workersApplied() }
         workers.onLog = { [log] in log.log($0, $1) }
+        workers.onTapped = { [unowned self] in taps.take($0) }
         workers.onDrained = { [unowned self] in if ending == .draining { stopWorkers() } }
         names.onWarning = { [log] in log.warning($0) }
         names.onAnswer = { [unowned self] request, addresses in
@@ -241,6 +244,7 @@ final class ProxyProcess: EventHandler {
         accessLogs.setLogs(snapshot.accessLogs)
         onTheWay.append((snapshot.generation, cweft_monotonic()))
         workers.send(.apply(snapshot))
+        taps.labelsChanged(snapshot.labels)
         if health?.apply(snapshot) == false { log.error("health checks cannot be started: out of memory or threads") }
         if state.isReady { scheduleRelease() }
         log.log(.debug, "configuration sent", ["generation": "\(snapshot.generation)"])

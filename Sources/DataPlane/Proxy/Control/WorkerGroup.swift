@@ -20,6 +20,8 @@ final class WorkerGroup: EventHandler {
     /// Calls and streams of the main thread itself.
     private(set) lazy var calls = CallDesk { [unowned self] in ports.first?.send($0) }
     private(set) lazy var spans = SpanExporter(calls)
+    /// Called when a tap has something to tell.
+    var onTapped: (UInt64) -> Void = { _ in }
     /// Called when the last worker said that it has no connection left.
     var onDrained: () -> Void = {}
 
@@ -106,6 +108,7 @@ final class WorkerGroup: EventHandler {
                 onHealth(event)
             case .tallies(let tallies): ports.first?.send(.tallies(tallies))
             case .call(let event): calls.take(event)
+            case .tapped(let number): onTapped(number)
             case .spans(let batch): spans.export(batch)
             case .log(let level, let line): onLog(level, line)
             }

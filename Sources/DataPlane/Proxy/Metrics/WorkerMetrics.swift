@@ -113,6 +113,11 @@ final class WorkerMetrics {
         edges[Int(edge)].tcpWritten &+= UInt64(max(0, written))
     }
 
+    /// The label sets of an edge.
+    func labels(of edge: Int32) -> (caller: LabelSetIndex, callee: LabelSetIndex) {
+        (edges[Int(edge)].caller, edges[Int(edge)].callee)
+    }
+
     // MARK: Exemplars
 
     func note(_ exemplar: Exemplar, edge: Int32) {

@@ -39,6 +39,8 @@ struct ExchangeExtras {
     var newCookies: UInt32 = 0
     /// Of requests that have spans.
     var trace: TraceState?
+    /// Somebody may want to be told of it.
+    var tap: TapState?
     /// It is a call of the proxy's own.
     var call: SideCall?
     /// The way through the chain's filters; nil where there are none.

@@ -15,6 +15,7 @@ extension Worker {
         {
             return
         }
+        if kind == .downstreamEnd, place.pointee.chain?.pointee.isTapped ?? false { tell(exchange, .end) }
         guard let snapshot = exchange.pointee.snapshot?.pointee.snapshot else { return }
         let own: [AccessLogIndex]
         if exchange.pointee.flags.contains(.isTunnelOnly) {

@@ -436,7 +436,10 @@ extension Worker {
             return reject(exchangeIndex, exchange, body, count, status: 431, "the head would be too large to forward")
         }
         // An internal redirect starts from the client's own request.
-        if chain.pointee.logs, forward.pointee.extras?.pointee.internalRedirect == nil { recordForwarded(exchange) }
+        if chain.pointee.logs {
+            if forward.pointee.extras?.pointee.internalRedirect == nil { recordForwarded(exchange) }
+            if chain.pointee.isTapped { beginTap(exchange) }
+        }
         var taken = 0
         if !exchange.pointee.requestBody.isComplete {
             taken = takeFirstBody(exchange, body, count)

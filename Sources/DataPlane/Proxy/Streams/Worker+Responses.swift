@@ -239,6 +239,7 @@ extension Worker {
         writeResponseHead(exchange, place, text, &writer)
         if let chain = place.pointee.chain, chain.pointee.logs {
             keepForLog(exchange, upstream, chain, text, responseHead.length)
+            if exchange.pointee.extras?.pointee.tap != nil { tell(exchange, .response) }
         }
         guard !writer.overflowed else {
             upstreamBroke(exchangeIndex, exchange, index, upstream, .badResponse)

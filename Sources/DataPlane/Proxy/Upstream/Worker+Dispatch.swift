@@ -126,6 +126,7 @@ extension Worker {
         if exchange.pointee.extras != nil {
             tellCallTimeout(exchange)
             beginTrySpan(exchange)
+            if exchange.pointee.extras?.pointee.tap != nil { tell(exchange, .request) }
         }
     }
 

@@ -45,14 +45,20 @@ struct ChainState {
     let hasFilters: Bool
     /// The answer phase of a filter looks at the request's head.
     let remembersRequest: Bool
-    let logs: Bool
+    /// Heads are kept: for logs, spans, replies or taps.
+    var logs: Bool
+    /// The same without taps.
+    let logsUntapped: Bool
+    /// Somebody wants to be told of its requests.
+    var isTapped = false
     /// Requests have spans.
     let traces: Bool
     /// The proxy's own answers are changed.
     let mapsReplies: Bool
     let tellsProxyStatus: Bool
     /// Some log wants the response's head and trailers.
-    let logsResponseHeaders: Bool
+    var logsResponseHeaders: Bool
+    let logsResponseHeadersUntapped: Bool
     /// Some log wants the address from which the endpoint was dialled.
     let logsUpstreamSocket: Bool
     let generatesRequestID: Bool
@@ -123,6 +129,7 @@ struct ChainState {
         remembersRequest = settings.filters?.steps.contains { $0.parts.contains(.remembersRequest) } ?? false
         traces = settings.tracing != nil
         logs = !settings.accessLogs.isEmpty || settings.tracing != nil || settings.localReplies?.needsRequest ?? false
+        logsUntapped = logs
         tellsProxyStatus = settings.proxyStatus != nil
         mapsReplies = settings.localReplies != nil
         let needs = (settings.accessLogs + (settings.tracing?.logs ?? [])).reduce(into: AccessLogFormat.Needs()) {
@@ -132,6 +139,7 @@ struct ChainState {
             needs.formUnion(snapshot.accessLogs[Int(index)].needs)
         }
         logsResponseHeaders = needs.contains(.response)
+        logsResponseHeadersUntapped = logsResponseHeaders
         logsUpstreamSocket = needs.contains(.upstreamSocket)
         generatesRequestID = settings.generatesRequestID
         keepsRequestID = settings.keepsExternalRequestID || !settings.usesRemoteAddress

@@ -58,6 +58,7 @@ extension Worker {
         )
         hold(current)
         chains[ObjectIdentifier(configuration)] = place
+        if !taps.isEmpty { mark(place) }
         return place
     }
 

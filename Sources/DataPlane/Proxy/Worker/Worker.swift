@@ -185,6 +185,8 @@ final class Worker: @unchecked Sendable {
     /// By `Route.numbers`.
     var routeTallies: [RouteTally?] = []
     var wallOffset: UInt64 = 0
+    /// Who wants to be told of requests; the chains know whether it concerns them.
+    var taps: [Tap] = []
 
     init(
         number: Int,
@@ -350,6 +352,7 @@ final class Worker: @unchecked Sendable {
         case .ejected(let other): follow(other)
         case .tallies(let tallies): add(tallies)
         case .call(let command): obey(command)
+        case .tap(let wanted): setTaps(wanted)
         case .overload(let levels): take(levels)
         case .report(let id): control.post(.report(id: id, makeReport()))
         case .drain(let isGraceful, let deadline): drain(isGraceful: isGraceful, deadline: deadline)

@@ -297,6 +297,8 @@ actor Daemon {
         handler.add("xds") { _, _ in .json(JSON.bytes(await routes.clients())) }
         let state = state
         handler.add("backup") { request, _ in await BackupRoute.answer(request, parts.store, state) }
+        let tap = TapRoute(cluster: parts.cluster, adminSocket: adminSocket)
+        handler.add("tap") { request, _ in await tap.answer(request) }
         handler.add("shutdown") { request, _ in await routes.shutdown(request) }
         handler.add(path: "metrics") { request, _ in await routes.metrics(request) }
         let answers = handler

@@ -18,6 +18,7 @@ extension Envoy {
         case rbac(RBACFilter)
         case localRateLimit(LocalRateLimit)
         case fallback(Fallback)
+        case tap(TapFilter)
 
         package static let members = AnyMembers<HttpFilterConfig>(
             "HTTP filter",
@@ -72,6 +73,9 @@ extension Envoy {
                 },
                 AnyMember(Fallback.self, wrap: { .fallback($0) }) {
                     if case .fallback(let value) = $0 { value } else { nil }
+                },
+                AnyMember(TapFilter.self, wrap: { .tap($0) }) {
+                    if case .tap(let value) = $0 { value } else { nil }
                 },
             ]
         )
