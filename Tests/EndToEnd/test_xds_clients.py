@@ -18,6 +18,7 @@ grpc = pytest.importorskip("grpc")
 import envoykit
 import proxykit
 import xdskit
+from proxykit import free_port
 from weftkit import ORDINARY, Weft, leftovers, new_folder, wait_until
 
 DEPLOYMENT = """\
@@ -380,3 +381,54 @@ def test_clients_go_on_without_the_daemon_and_follow_the_next_one(mesh, gateways
         for name in gateways:
             types = wait_until(lambda: name in mesh.clients() and mesh.types(name), f"{name} is there again")
             assert not any(entry["refusals"] for entry in types.values()), types
+
+
+def certificates(folder):
+    """The server's folder for --xds-tls, and a client's: both certificates signed by one authority."""
+    for name in ("server", "client"):
+        (folder / name).mkdir(parents=True)
+    def openssl(*words):
+        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True, timeout=30)
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    openssl("req", "-x509", *curve, "-subj", "/CN=authority", "-out", "ca.crt", "-keyout", "ca.key")
+    for name in ("server", "client"):
+        openssl("req", "-x509", *curve, "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-addext",
+                "basicConstraints=critical,CA:FALSE", "-CA", "ca.crt", "-CAkey", "ca.key",
+                "-out", f"{name}/tls.crt", "-keyout", f"{name}/tls.key")
+        shutil.copy(folder / "ca.crt", folder / name)
+    return folder / "server", folder / "client"
+
+
+def test_with_tls_every_client_needs_a_certificate(mesh):
+    server, client = certificates(mesh.folder / "tls")
+    for words in (["--xds-address=0.0.0.0:1"], ["--xds-tls", str(server)], ["--xds-address=10.0.0.1:1", "--xds-tls=/nowhere"]):
+        assert mesh.run("serve", *words, check=False).returncode == 2, words
+    place = f"127.0.0.1:{free_port()}"
+    os.kill(mesh.daemon_pid(), 9)
+    mesh.run("up", "--detach", f"--xds-address={place}", f"--xds-tls={server}", timeout=60)
+    wait_until(lambda: f"tls:{place}" in mesh.api("/apis/weft.dev/v1alpha1/status")["xds"], "the entrance is told")
+    words = ["--address", place, "--tls", str(client)]
+    with contextlib.ExitStack() as stack:
+        # Older ones cannot do TLS with their control plane.
+        if tuple(map(int, grpc.__version__.split(".")[:2])) >= (1, 60):
+            caller = stack.enter_context(mesh.caller(*words, "--node", "far-grpc"))
+            wait_until(lambda: set(caller.call("xds:///one", 20)) == mesh.pods("one"), "gRPC calls all pods")
+            assert "far-grpc" in mesh.clients()
+        programs = {"weft-proxy": [proxykit.program()]}
+        if envoykit.program():
+            programs["envoy"] = [envoykit.program(), "--use-dynamic-base-id", "-l", "warning"]
+        address = mesh.balancer_address("echo")
+        for name, command in programs.items():
+            offset = stack.enter_context(mesh.gateway(f"far-{name}", [*command, "--concurrency", "1"], *words, "--delta"))
+            wait_until(lambda: seen(plain(address, address.port + offset), 20) <= mesh.pods("one") | mesh.pods("two"), name)
+        assert {f"far-{name}" for name in programs} <= set(mesh.clients())
+    host, port = place.split(":")
+    stranger = ssl.create_default_context(cafile=str(server / "ca.crt"))
+    stranger.check_hostname = False
+    stranger.set_alpn_protocols(["h2"])
+    answer = b""
+    with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 10) as one:
+        with stranger.wrap_socket(one, server_hostname=host) as tls:
+            tls.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9))
+            answer = tls.recv(99)
+    assert not answer, "somebody without a certificate is served"

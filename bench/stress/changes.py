@@ -108,6 +108,10 @@ class Probe:
         return text.split(b"\r\n\r\n", 1)[1].decode()
 
 
+def proxy_pid(weft):
+    return int(pathlib.Path(weft.state, "proxy/weft-proxy.pid").read_text().split()[0])
+
+
 def resident(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1]) / 1024
 
@@ -132,7 +136,7 @@ def storm(weft, names, ports, address, chosen):
     load = subprocess.Popen(
         ["wrk", "-t1", "-c16", f"-d{chosen.seconds:.0f}s", "--latency", f"http://{address}:{address.port}/"],
         stdout=subprocess.PIPE, text=True)
-    pids = {"weft": weft.daemon_pid(), "weft-proxy": int(pathlib.Path(weft.state, "proxy/weft-proxy.pid").read_text().split()[0])}
+    pids = {"weft": weft.daemon_pid(), "weft-proxy": proxy_pid(weft)}
     begun, counts, memory = time.monotonic(), [0] * chosen.writers, []
 
     def write(number):
@@ -147,7 +151,7 @@ def storm(weft, names, ports, address, chosen):
             api.ports(name, ports[turn // 2 % 2])
             counts[number] += 1
 
-    writers = [threading.Thread(target=write, args=[number]) for number in range(chosen.writers)]
+    writers = [threading.Thread(target=write, args=[number], daemon=True) for number in range(chosen.writers)]
     for writer in writers:
         writer.start()
     while time.monotonic() - begun < chosen.seconds:
@@ -165,7 +169,7 @@ def main():
     options.add_argument("--changes", type=int, default=300)
     options.add_argument("--seconds", type=float, default=60)
     options.add_argument("--rate", type=float, default=1000)
-    options.add_argument("--writers", type=int, default=4)
+    options.add_argument("--writers", type=int, default=8)
     options.add_argument("--goal", type=float, default=10)
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="weft-", dir="/tmp") as folder, Origins() as ports:
@@ -175,6 +179,11 @@ def main():
         try:
             api = API(weft)
             names = [f"s{number}" for number in range(chosen.services - 1)]
+            # The storm is of smaller ones: what counts is the changes, not the bytes of their writes.
+            small = [f"t{number}" for number in range(100)]
+            for number, name in enumerate(small if chosen.seconds else []):
+                api.send("POST", "/api/v1/namespaces/default/services", service(name))
+                api.send("POST", SLICES, endpoint_slice(name, 9000 + number, 5, ports[0]))
             for number, name in enumerate([*names, "probe"]):
                 if name != "probe":
                     api.send("POST", "/api/v1/namespaces/default/services", service(name))
@@ -185,6 +194,7 @@ def main():
                 "/apis/weft.dev/v1alpha1/clusters")["cluster_statuses"] if one["name"].startswith("service/default/"))
             assert eventually(lambda: known() >= wanted, 60), known()
             failures = []
+            print(f"pids {weft.daemon_pid()} {proxy_pid(weft)}", flush=True)
             if chosen.changes:
                 probes = [Probe(address) for _ in range(4 * (os.cpu_count() or 1))]
                 times = sorted(alone(weft, probes, ports, chosen.changes))
@@ -196,7 +206,7 @@ def main():
                 if p99 > chosen.goal:
                     failures.append(f"p99 {p99:.1f} ms is above {chosen.goal} ms")
             if chosen.seconds:
-                count, text, memory = storm(weft, names, ports, address, chosen)
+                count, text, memory = storm(weft, small, ports, address, chosen)
                 print(text)
                 failed = sum(int(one) for one in re.findall(r"Non-2xx or 3xx responses: (\d+)", text))
                 errors = re.search(r"Socket errors: (.*)", text)

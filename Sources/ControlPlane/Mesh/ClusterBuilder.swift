@@ -160,6 +160,17 @@ struct ClusterBuilder {
         ]
     }
 
+    /// The control plane's socket.
+    func discovery(_ entrance: DiscoveryEntrance) -> Envoy.Cluster {
+        let endpoint = Envoy.LbEndpoint(endpoint: .init(address: .init(kind: .pipe(.init(path: entrance.socket)))))
+        return Envoy.Cluster(
+            name: MeshNames.discovery,
+            type: .static,
+            connectTimeout: .seconds(1),
+            loadAssignment: .init(clusterName: MeshNames.discovery, endpoints: [.init(lbEndpoints: [endpoint])])
+        )
+    }
+
     /// Dials in the host's network what pods ask for outside the mesh.
     var passthrough: Envoy.Cluster {
         Envoy.Cluster(

@@ -127,6 +127,28 @@ struct ListenerBuilder {
         )
     }
 
+    /// The control plane for other machines: who has a certificate may come in.
+    func discovery(_ entrance: DiscoveryEntrance) -> Envoy.Listener {
+        func file(_ name: String) -> Envoy.DataSource { .init(specifier: .filename("\(entrance.folder)/\(name)")) }
+        let common = Envoy.CommonTlsContext(
+            tlsCertificates: [.init(certificateChain: file("tls.crt"), privateKey: file("tls.key"))],
+            validationContextType: .validationContext(.init(trustedCa: file("ca.crt"))),
+            alpnProtocols: ["h2"]
+        )
+        var chain = Envoy.FilterChain(name: "tls", filters: [tcp(MeshNames.discovery, to: MeshNames.discovery)])
+        chain.transportSocket = Envoy.TransportSocket(
+            name: "envoy.transport_sockets.tls",
+            typedConfig: .downstreamTls(.init(commonTlsContext: common, requireClientCertificate: true))
+        )
+        return Envoy.Listener(
+            name: MeshNames.discovery,
+            address: .socket(entrance.address.address, entrance.address.port),
+            filterChains: [chain],
+            metadata: ClusterBuilder.labels([("workload", "xds")]),
+            trafficDirection: .inbound
+        )
+    }
+
     // MARK: parts
 
     private func routed(

@@ -5,6 +5,8 @@ package enum MeshNames {
     /// A cluster without endpoints, for addresses that no Service or pod has.
     package static let unreachable = "unreachable"
     package static let ingress = "ingress"
+    /// The listener and cluster of the control plane's entrance for other machines.
+    package static let discovery = "xds"
 
     /// The listener, cluster and route configuration of a Service's port.
     package static func service(_ namespace: String, _ name: String, _ port: Int) -> String {

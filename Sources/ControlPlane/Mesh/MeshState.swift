@@ -18,6 +18,8 @@ package struct MeshState: Sendable, Equatable {
     package var accessLogPath: String?
     /// The ranges of Service and pod addresses: what no Service or pod has there is refused at once instead of dialled.
     package var clusterRanges: [String]
+    /// Where xDS is served to other machines; nil: nowhere.
+    package var discoveryEntrance: DiscoveryEntrance?
 
     package init(
         directory: String,
@@ -39,6 +41,21 @@ package struct MeshState: Sendable, Equatable {
         self.nodeAddress = nodeAddress
         self.accessLogPath = accessLogPath
         self.clusterRanges = clusterRanges
+    }
+}
+
+/// The machine's proxy ends TLS there, asks clients for certificates, and hands what is inside over to the control plane's socket.
+package struct DiscoveryEntrance: Sendable, Equatable {
+    package var address: HostAddress
+    /// Holds `tls.crt`, `tls.key` and `ca.crt`: the server's certificate and key, and who signs the clients' certificates.
+    package var folder: String
+    /// The control plane's Unix socket.
+    package var socket: String
+
+    package init(address: HostAddress, folder: String, socket: String) {
+        self.address = address
+        self.folder = folder
+        self.socket = socket
     }
 }
 

@@ -43,6 +43,11 @@ private struct Assembly {
         if let address = state.ingressAddress, !state.ingresses.isEmpty {
             taken["\(address.address):\(address.port)"] = "all Ingresses"
         }
+        if let entrance = state.discoveryEntrance {
+            taken["\(entrance.address.address):\(entrance.address.port)"] = "xDS"
+            clusters.append(clusterBuilder.discovery(entrance))
+            listeners.append(listenerBuilder.discovery(entrance))
+        }
         let addresses = Set(state.services.compactMap(\.clusterIP))
         var known: [String: (service: MeshService, policy: ServicePolicy)] = [:]
         let services = unique(state.services) { "\($0.namespace)/\($0.name)" }

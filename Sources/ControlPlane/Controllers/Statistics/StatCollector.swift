@@ -76,9 +76,9 @@ package actor StatCollector {
     }
 
     private func scrape() async {
-        guard let answer = try? await admin.get("/stats/prometheus", timeout: .seconds(2)), answer.status == 200 else {
-            return
-        }
+        guard let answer = try? await admin.get("/stats/prometheus?only=edges", timeout: .seconds(2)),
+            answer.status == 200
+        else { return }
         history.add(TrafficScrape(time: elapsed, page: answer.body))
     }
 }

@@ -102,7 +102,7 @@ package struct TrafficScrape: Sendable {
         "tcp_write_bytes_total",
     ]
 
-    /// Reads the proxy's `/stats/prometheus`.
+    /// Reads the proxy's `/stats/prometheus`, or the part of it that tells who called whom (`?only=edges`).
     package init(time: Int, page: [UInt8]) {
         self.init(time: time)
         for sample in PrometheusText(page, where: { Self.families.contains($0) }).samples {

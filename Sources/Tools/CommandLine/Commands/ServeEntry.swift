@@ -13,7 +13,7 @@ enum ServeEntry {
         options: [
             Option("keep-pods", help: "a signal ends the daemon only; pods and proxy run on for the next one"),
             Option("report", value: "FD", help: "write to this open descriptor why the daemon cannot start"),
-            IsolationChoice.option, DiscoveryChoice.option, .stateDirectory,
+            IsolationChoice.option, DiscoveryChoice.option, DiscoveryChoice.tlsOption, .stateDirectory,
         ]
     ) { arguments in
         let state = try StateDirectory(arguments)

@@ -42,7 +42,7 @@ actor Daemon {
     nonisolated let state: StateDirectory
     nonisolated let isolation: Isolation
     /// Where xDS is served beside its Unix socket.
-    private nonisolated let xdsAddress: SocketAddress?
+    nonisolated let discovery: DiscoveryChoice
     nonisolated let log: ServeLog
     nonisolated let startTime = SQLiteStore.now()
     private nonisolated let stops: AsyncStream<Stop>
@@ -60,10 +60,10 @@ actor Daemon {
     private var tasks: [Task<Void, Never>] = []
     private var agentTask: Task<Void, Never>?
 
-    init(state: StateDirectory, isolation: Isolation, xdsAddress: SocketAddress?, log: ServeLog) {
+    init(state: StateDirectory, isolation: Isolation, discovery: DiscoveryChoice, log: ServeLog) {
         self.state = state
         self.isolation = isolation
-        self.xdsAddress = xdsAddress
+        self.discovery = discovery
         self.log = log
         isServed = ProxySupervisor.running(pidFile: "\(state.path)/proxy/weft-proxy.pid") != nil
         claim = HostClaim(file: "\(state.path)/claim", isServed: isServed)
@@ -127,13 +127,15 @@ actor Daemon {
     }
 
     private func meshState(ingressPort: Int) -> MeshState {
-        MeshState(
+        var state = MeshState(
             directory: proxyDirectory,
             admin: .pipe(path: adminSocket),
             ingressAddress: HostAddress(address: "127.0.0.1", port: ingressPort),
             nodeAddress: claim.nodeAddress,
             accessLogPath: "\(proxyDirectory)/access.log"
         )
+        state.discoveryEntrance = discovery.entrance
+        return state
     }
 
     private func run(_ body: @escaping @Sendable () async -> Void) { tasks.append(Task { await body() }) }
@@ -307,7 +309,7 @@ actor Daemon {
         api = server
         mkdir(DiscoveryChoice.folder(state), 0o700)
         try await parts.discovery.listen(unix: DiscoveryChoice.socket(state))
-        if let xdsAddress { try await parts.discovery.listen(xdsAddress) }
+        if let plain = discovery.plain { try await parts.discovery.listen(plain) }
         let metrics = HTTPServer { request in
             request.path == "/metrics" && request.method == "GET"
                 ? await routes.metrics(request) : .text("only GET /metrics is here\n", status: 404)

@@ -71,7 +71,8 @@ struct DaemonRoutes: Sendable {
         ]
         proxy["pid"] = pid.map { .int(Int64($0)) }
         value["proxy"] = proxy
-        value["xds"] = .array(await parts.discovery.addresses.map { .string($0) })
+        let entrance = daemon.discovery.entrance.map { "tls:\($0.address.address):\($0.address.port)" }
+        value["xds"] = .array((await parts.discovery.addresses + [entrance].compactMap { $0 }).map { .string($0) })
         value["metrics"] = await daemon.metricsAddress.map { .string("http://\($0)/metrics") }
         return .json(JSON.bytes(value))
     }

@@ -31,7 +31,7 @@ enum ServeCommand {
         discovery.remember()
         let log = ServeLog(path: state.log)
         let stop = Daemon.Stop(removesState: false, hurries: false, leavesPods: leavesPods)
-        let daemon = Daemon(state: state, isolation: isolation, xdsAddress: discovery.address, log: log)
+        let daemon = Daemon(state: state, isolation: isolation, discovery: discovery, log: log)
         return try await supervise(daemon, lock, log, stop, ready)
     }
 

@@ -89,7 +89,7 @@ struct DaemonLauncher: Sendable {
         let words =
             [
                 "weft", "serve", "--state-dir", state.path, "--isolation", isolation.mode.rawValue, "--report", "3",
-            ] + (discovery.wish.map { ["--xds-address", $0] } ?? [])
+            ] + discovery.words
         var arguments = words.map { strdup($0) } + [nil]
         defer { for argument in arguments { free(argument) } }
         var pid: pid_t = 0

@@ -16,7 +16,8 @@ enum UpCommand {
         options: [
             Option("detach", short: "d", help: "return when the services are ready, and leave them running"),
             Option("timeout", value: "SECONDS", help: "how long --detach waits for them to be ready (default: 60)"),
-            IsolationChoice.option, DiscoveryChoice.option, .recursive, .namespace, .stateDirectory,
+            IsolationChoice.option, DiscoveryChoice.option, DiscoveryChoice.tlsOption, .recursive, .namespace,
+            .stateDirectory,
         ],
         examples: [
             "weft up examples/shop", "weft up --detach web.yaml db.yaml", "cat all.yaml | weft up -",

@@ -1,3 +1,4 @@
+import Reactor
 import Wire
 
 /// `weft xds`: what a client needs to join the mesh over xDS, and who has.
@@ -28,6 +29,12 @@ enum XDSCommand {
             ),
             Option("delta", help: "bootstrap: Envoy asks for changes only"),
             Option("address", value: "ADDRESS", help: "bootstrap: the address of --xds-address in place of the socket"),
+            Option(
+                "tls",
+                value: "FOLDER",
+                help:
+                    "bootstrap: the address has TLS; FOLDER has ca.crt (who signs the server's certificate), tls.crt and tls.key"
+            ),
             .namespace, .jsonOutput, .stateDirectory,
         ],
         examples: [
@@ -99,6 +106,7 @@ struct XDSBootstrap {
     private let target: String
     private let isDelta: Bool
     private let adminPort: Int
+    private let tls: String?
 
     init(_ arguments: Arguments) throws {
         let text = arguments.value("type") ?? "grpc"
@@ -119,6 +127,10 @@ struct XDSBootstrap {
         self.metadata = metadata
         isDelta = arguments.isSet("delta")
         adminPort = try arguments.integer("admin-port", default: -1, in: 0...65_535)
+        tls = arguments.value("tls").map { FileReader.absolute($0) }
+        guard tls == nil || arguments.value("address") != nil else {
+            throw UsageError("--tls goes with --address: the socket in the state directory has no TLS")
+        }
         let state = try StateDirectory(arguments)
         target = arguments.value("address") ?? "unix:\(DiscoveryChoice.socket(state))"
     }
@@ -131,9 +143,20 @@ struct XDSBootstrap {
     private var grpc: Value {
         [
             "xds_servers": [
-                ["server_uri": .string(target), "channel_creds": [["type": "insecure"]], "server_features": ["xds_v3"]]
+                ["server_uri": .string(target), "channel_creds": [credentials], "server_features": ["xds_v3"]]
             ],
             "node": ["id": .string(node), "metadata": .object(Fields(metadata))],
+        ]
+    }
+
+    private var credentials: Value {
+        guard let tls else { return ["type": "insecure"] }
+        return [
+            "type": "tls",
+            "config": [
+                "ca_certificate_file": .string("\(tls)/ca.crt"), "certificate_file": .string("\(tls)/tls.crt"),
+                "private_key_file": .string("\(tls)/tls.key"),
+            ],
         ]
     }
 
@@ -168,19 +191,44 @@ struct XDSBootstrap {
             "explicit_http_config": ["http2_protocol_options": ["connection_keepalive": keepalive]],
         ]
         let endpoint: Value = ["endpoint": ["address": address]]
-        return [
-            "name": .string(Self.cluster), "type": "STATIC", "connect_timeout": "1s",
+        let isName = !target.hasPrefix("unix:") && SocketAddress(host, port: 0) == nil
+        var cluster: Value = [
+            "name": .string(Self.cluster), "type": isName ? "STRICT_DNS" : "STATIC", "connect_timeout": "1s",
             "typed_extension_protocol_options": .object(Fields([(name, options)])),
             "load_assignment": [
                 "cluster_name": .string(Self.cluster), "endpoints": [["lb_endpoints": [endpoint]]],
             ],
         ]
+        if let tls { cluster["transport_socket"] = transport(tls) }
+        return cluster
+    }
+
+    /// The server has to show a certificate for its address.
+    private func transport(_ folder: String) -> Value {
+        func file(_ name: String) -> Value { ["filename": .string("\(folder)/\(name)")] }
+        let isIP = SocketAddress(host, port: 0) != nil
+        let name: Value = ["san_type": isIP ? "IP_ADDRESS" : "DNS", "matcher": ["exact": .string(host)]]
+        var context: Value = [
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+            "common_tls_context": [
+                "tls_certificates": [["certificate_chain": file("tls.crt"), "private_key": file("tls.key")]],
+                "validation_context": ["trusted_ca": file("ca.crt"), "match_typed_subject_alt_names": [name]],
+                "alpn_protocols": ["h2"],
+            ],
+        ]
+        if !isIP { context["sni"] = .string(host) }
+        return ["name": "envoy.transport_sockets.tls", "typed_config": context]
+    }
+
+    /// The host of the address, without brackets.
+    private var host: String {
+        String(target[..<(target.lastIndex(of: ":") ?? target.endIndex)].filter { $0 != "[" && $0 != "]" })
     }
 
     private var address: Value {
         if target.hasPrefix("unix:") { return ["pipe": ["path": .string(String(target.dropFirst(5)))]] }
         let colon = target.lastIndex(of: ":") ?? target.endIndex
         let port = colon < target.endIndex ? Int64(target[target.index(after: colon)...]) ?? 0 : 0
-        return ["socket_address": ["address": .string(String(target[..<colon])), "port_value": .int(port)]]
+        return ["socket_address": ["address": .string(host), "port_value": .int(port)]]
     }
 }
