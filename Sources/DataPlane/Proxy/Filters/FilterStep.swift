@@ -145,7 +145,7 @@ struct FilterPass {
     var edits = HeadEdits()
     /// The route is looked for again after the changes.
     var clearsRoute = false
-    /// From now on pieces of the body go through `transformRequest`.
+    /// From now on pieces of the body go through `transform`.
     var transformsBody = false
 
     /// Whether a body follows the head.
@@ -175,7 +175,7 @@ struct AnswerPass {
     /// The declared length of the body, where there is one.
     let length: UInt64?
     var edits = HeadEdits()
-    /// From now on pieces of the body go through `transformAnswer`; only where `hasBody`, and not for the proxy's own answers.
+    /// From now on pieces of the body go through `transform`; only where `hasBody`, and not for the proxy's own answers.
     var transformsBody = false
 }
 

@@ -139,9 +139,8 @@ extension Worker {
         let isLast = exchange.pointee.requestBody.isComplete
         var data = [UInt8](UnsafeRawBufferPointer(start: bytes, count: step.data))
         for number in run.pointee.requestTransforms {
-            guard transformRequest(chain.pointee.steps[number], number, exchange, &data, isLast: isLast) else {
-                return nil
-            }
+            let step = chain.pointee.steps[number]
+            guard transform(step, number, exchange, &data, ofAnswer: false, isLast: isLast) else { return nil }
         }
         let count = data.count
         data += UnsafeRawBufferPointer(start: bytes + step.data, count: step.trailers)
@@ -165,9 +164,8 @@ extension Worker {
         guard let chain = downstreams.pointer(exchange.pointee.downstream).pointee.chain else { return nil }
         var data = [UInt8](UnsafeRawBufferPointer(start: bytes, count: count))
         for number in run.pointee.answerTransforms {
-            guard transformAnswer(chain.pointee.steps[number], number, exchange, &data, isLast: isLast) else {
-                return nil
-            }
+            let step = chain.pointee.steps[number]
+            guard transform(step, number, exchange, &data, ofAnswer: true, isLast: isLast) else { return nil }
         }
         filterBytes = data
         return filterBytes.withUnsafeMutableBytes { raw in (raw.baseAddress ?? bytes, raw.count) }

@@ -44,42 +44,23 @@ extension Worker {
         }
     }
 
-    /// A piece of a request's body, for steps that set `transformsBody`: `data` is replaced. False: it cannot go on.
-    func transformRequest(
+    /// A piece of a body, for steps that set `transformsBody`: `data` is replaced. False: it cannot go on.
+    func transform(
         _ step: FilterStep,
         _ number: Int,
         _ exchange: ExchangePlace,
         _ data: inout [UInt8],
+        ofAnswer: Bool,
         isLast: Bool
     ) -> Bool {
         guard case .coding(let kept) = state(exchange, number) else { return true }
         switch step.kind {
         case .compressor(let settings):
-            let numbers = settings._withUnsafeGuaranteedRef { $0.requestNumbers }
-            return compress(kept.encodesRequest, numbers, &data, isLast: isLast)
+            let numbers = settings._withUnsafeGuaranteedRef { ofAnswer ? $0.answerNumbers : $0.requestNumbers }
+            return compress(ofAnswer ? kept.encodesAnswer : kept.encodesRequest, numbers, &data, isLast: isLast)
         case .decompressor(let settings):
-            let numbers = settings._withUnsafeGuaranteedRef { $0.requestNumbers }
-            return decompress(kept.decodesRequest, numbers, &data, isLast: isLast)
-        default: return true
-        }
-    }
-
-    /// A piece of an answer's body, for steps that set `transformsBody`: `data` is replaced. False: it cannot go on.
-    func transformAnswer(
-        _ step: FilterStep,
-        _ number: Int,
-        _ exchange: ExchangePlace,
-        _ data: inout [UInt8],
-        isLast: Bool
-    ) -> Bool {
-        guard case .coding(let kept) = state(exchange, number) else { return true }
-        switch step.kind {
-        case .compressor(let settings):
-            let numbers = settings._withUnsafeGuaranteedRef { $0.answerNumbers }
-            return compress(kept.encodesAnswer, numbers, &data, isLast: isLast)
-        case .decompressor(let settings):
-            let numbers = settings._withUnsafeGuaranteedRef { $0.answerNumbers }
-            return decompress(kept.decodesAnswer, numbers, &data, isLast: isLast)
+            let numbers = settings._withUnsafeGuaranteedRef { ofAnswer ? $0.answerNumbers : $0.requestNumbers }
+            return decompress(ofAnswer ? kept.decodesAnswer : kept.decodesRequest, numbers, &data, isLast: isLast)
         default: return true
         }
     }
