@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from weftkit import HOUSE, USERS, Weft, leftovers, new_folder
+from weftkit import HOUSE, USERS, Weft, new_folder
 
 
 def pytest_collection_modifyitems(items):
@@ -38,13 +38,8 @@ def folder(user):
 @pytest.fixture
 def weft(folder, user):
     """A Weft with a state directory of its own; stopped afterwards, and nothing may be left."""
-    program = Weft(folder / "state", user)
-    yield program
-    program.run("down", "--now", timeout=60, check=False)
-    left = leftovers(folder)
-    for process in left.processes:
-        os.kill(process, 9)
-    assert not left, f"left behind: {left}"
+    with Weft(folder / "state", user).until_down("--now") as program:
+        yield program
 
 
 @pytest.fixture(scope="session")
@@ -64,13 +59,6 @@ def shop(request, needs_namespaces):
 def running_shop(user, *options):
     path = new_folder(user)
     program = Weft(path / "state", user)
-    try:
+    with program.until_down():
         program.run("up", "--detach", *options, str(HOUSE / "examples/shop"), timeout=90)
         yield program
-    finally:
-        program.run("down", timeout=60, check=False)
-        left = leftovers(path)
-        for process in left.processes:
-            os.kill(process, 9)
-        shutil.rmtree(path, ignore_errors=True)
-    assert not left, f"left behind: {left}"

@@ -3,12 +3,11 @@
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 
 import pytest
 
-from weftkit import USERS, Weft, leftovers, new_folder, wait_until
+from weftkit import USERS, Weft, new_folder, wait_until
 
 IMAGE = """\
 apiVersion: weft.dev/v1alpha1
@@ -105,13 +104,6 @@ def running(text="", user=USERS[0]):
     folder = new_folder(user)
     folder.chmod(0o755)
     cluster = Cluster(folder, user)
-    try:
+    with cluster.until_down("--now", "--volumes"):
         cluster.up(text)
         yield cluster
-    finally:
-        cluster.run("down", "--now", "--volumes", timeout=60, check=False)
-        left = leftovers(folder)
-        for process in left.processes:
-            os.kill(process, 9)
-        shutil.rmtree(folder, ignore_errors=True)
-    assert not left, f"left behind: {left}"

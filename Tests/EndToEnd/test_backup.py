@@ -4,13 +4,12 @@ import contextlib
 import os
 import pathlib
 import random
-import shutil
 import signal
 import sqlite3
 
 import pytest
 
-from weftkit import Weft, leftovers, new_folder, wait_until
+from weftkit import Weft, new_folder, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -18,15 +17,10 @@ def house(needs_namespaces):
     """One daemon with one pod and some settings, for all tests of the module."""
     folder = new_folder()
     weft = Weft(folder / "state")
-    weft.run("up", "--detach", "-", timeout=60, input=MANIFEST)
-    wait_until(lambda: ready(weft), "the pod is ready")
-    yield weft
-    weft.run("down", "--now", timeout=60, check=False)
-    left = leftovers(folder)
-    for process in left.processes:
-        os.kill(process, 9)
-    shutil.rmtree(folder, ignore_errors=True)
-    assert not left.processes, f"left behind: {left}"
+    with weft.until_down("--now"):
+        weft.run("up", "--detach", "-", timeout=60, input=MANIFEST)
+        wait_until(lambda: ready(weft), "the pod is ready")
+        yield weft
 
 
 # A time that no other process of this machine sleeps: by it the pod's process is known.

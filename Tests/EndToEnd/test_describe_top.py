@@ -1,13 +1,11 @@
 """`weft describe` tells the story of objects, `weft top` what they do and use; the metrics API as kubectl asks for it."""
 
-import os
 import re
-import shutil
 
 import pytest
 
 from test_exec import Terminal
-from weftkit import Weft, fetch, leftovers, new_folder, wait_until
+from weftkit import Weft, fetch, new_folder, wait_until
 
 MANIFEST = """\
 apiVersion: weft.dev/v1alpha1
@@ -92,7 +90,7 @@ spec:
 def story(needs_namespaces):
     folder = new_folder()
     program = Weft(folder / "state")
-    try:
+    with program.until_down("--now"):
         (folder / "story.yaml").write_text(MANIFEST.format(folder=folder))
         program.run("up", "--detach", "--timeout", "1", str(folder / "story.yaml"), timeout=60, check=False)
         ready = lambda: program.json("get", "deployment", "web")["status"].get("readyReplicas") == 2
@@ -101,13 +99,6 @@ def story(needs_namespaces):
         wait_until(crashes, "the crasher has crashed")
         wait_until(lambda: "Unhealthy" in program.run("get", "events").stdout, "the shy one is unhealthy")
         yield program
-    finally:
-        program.run("down", "--now", timeout=60, check=False)
-        left = leftovers(folder)
-        for process in left.processes:
-            os.kill(process, 9)
-        shutil.rmtree(folder, ignore_errors=True)
-    assert not left, f"left behind: {left}"
 
 
 def field(text, name):

@@ -8,7 +8,6 @@ import os
 import pathlib
 import pty
 import select
-import shutil
 import signal
 import socket
 import struct
@@ -18,7 +17,7 @@ import time
 
 import pytest
 
-from weftkit import USERS, Weft, leftovers, new_folder, wait_until
+from weftkit import USERS, Weft, new_folder, wait_until
 
 MANIFEST = """\
 apiVersion: weft.dev/v1alpha1
@@ -60,19 +59,12 @@ spec: {{selector: {{app: box}}, ports: [{{port: 80}}]}}
 def box(request, needs_namespaces):
     folder = new_folder(request.param)
     program = Weft(folder / "state", request.param)
-    try:
+    with program.until_down("--now"):
         (folder / "box.yaml").write_text(MANIFEST.format(folder=folder))
         program.run("up", "--detach", str(folder / "box.yaml"), timeout=60)
         phase = lambda name: program.json("get", "pod", name)["status"]["phase"]
         wait_until(lambda: phase("done") == "Succeeded" and phase("box") == "Running", "the pods run")
         yield program
-    finally:
-        program.run("down", "--now", timeout=60, check=False)
-        left = leftovers(folder)
-        for process in left.processes:
-            os.kill(process, 9)
-        shutil.rmtree(folder, ignore_errors=True)
-    assert not left, f"left behind: {left}"
 
 
 class Terminal:

@@ -4,14 +4,13 @@ import http.client
 import os
 import pathlib
 import re
-import shutil
 import socket
 import subprocess
 import time
 
 import pytest
 
-from weftkit import Weft, leftovers, new_folder, wait_until
+from weftkit import Weft, new_folder, wait_until
 
 MANIFEST = """\
 apiVersion: weft.dev/v1alpha1
@@ -74,20 +73,13 @@ sys.exit(2 - run)
 def talk(needs_namespaces):
     folder = new_folder()
     program = Weft(folder / "state")
-    try:
+    with program.until_down("--now"):
         script = '"' + FLOOD.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
         (folder / "pods.yaml").write_text(MANIFEST.format(folder=folder, script=script))
         program.run("up", "--detach", str(folder / "pods.yaml"), timeout=60)
         wait_until(lambda: program.json("get", "pod", "talker")["status"]["phase"] == "Succeeded", "the talker has talked")
         wait_until(lambda: "second" in program.run("logs", "crasher", check=False).stdout, "the crasher runs again")
         yield program
-    finally:
-        program.run("down", "--now", timeout=60, check=False)
-        left = leftovers(folder)
-        for process in left.processes:
-            os.kill(process, 9)
-        shutil.rmtree(folder, ignore_errors=True)
-    assert not left, f"left behind: {left}"
 
 
 def raw(weft, *words):

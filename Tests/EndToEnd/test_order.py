@@ -4,14 +4,13 @@ import collections
 import os
 import pathlib
 import random
-import shutil
 import signal
 import time
 
 import pytest
 
 from loadkit import Client
-from weftkit import HOUSE, USERS, Weft, leftovers, new_folder, wait_until
+from weftkit import HOUSE, USERS, Weft, new_folder, wait_until
 
 RATE = 500
 
@@ -89,16 +88,9 @@ class Site(Weft):
 def site(needs_namespaces):
     folder = new_folder(USERS[0])
     program = Site(folder / "state", USERS[0])
-    try:
+    with program.until_down("--now"):
         program.run("up", "--detach", program.write(1), timeout=60)
         yield program
-    finally:
-        program.run("down", "--now", timeout=60, check=False)
-        left = leftovers(folder)
-        for process in left.processes:
-            os.kill(process, 9)
-        shutil.rmtree(folder, ignore_errors=True)
-    assert not left, f"left behind: {left}"
 
 
 def causes(report):

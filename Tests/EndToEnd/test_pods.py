@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import shutil
 import signal
 import time
 
@@ -174,19 +173,12 @@ def cluster(request, needs_namespaces):
         (folder / f"{name}.py").write_text(text)
     (folder / "all.yaml").write_text(MANIFEST.format(folder=folder))
     program = Weft(folder / "state", request.param)
-    try:
+    with program.until_down():
         program.run("up", "--detach", "--timeout", "1", str(folder / "all.yaml"), timeout=60, check=False)
         wait_until(lambda: ready(program, "app=echo") == 2, "the echo pods are ready")
         program.run("delete", "pod", "explorer")
         program.run("apply", "-f", str(folder / "all.yaml"))
         yield program
-    finally:
-        program.run("down", timeout=60, check=False)
-        left = leftovers(folder)
-        for process in left.processes:
-            os.kill(process, 9)
-        shutil.rmtree(folder, ignore_errors=True)
-    assert not left, f"left behind: {left}"
 
 
 def ready(program, labels):

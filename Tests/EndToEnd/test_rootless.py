@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from weftkit import ORDINARY, PROGRAM, ROOT, Weft, fetch, leftovers, new_folder, wait_until
+from weftkit import ORDINARY, PROGRAM, ROOT, Weft, fetch, new_folder, wait_until
 
 MANIFEST = """\
 apiVersion: weft.dev/v1alpha1
@@ -56,16 +56,9 @@ def mine(needs_namespaces):
     folder = new_folder("ordinary")
     (folder / "all.yaml").write_text(MANIFEST.format(folder=folder))
     program = Weft(folder / "state", "ordinary")
-    try:
+    with program.until_down():
         program.run("up", "--detach", str(folder / "all.yaml"), timeout=60)
         yield program
-    finally:
-        program.run("down", timeout=60, check=False)
-        left = leftovers(folder)
-        for process in left.processes:
-            os.kill(process, 9)
-        shutil.rmtree(folder, ignore_errors=True)
-    assert not left, f"left behind: {left}"
 
 
 def test_every_process_is_the_users_own_and_has_no_capability(mine):
@@ -138,9 +131,10 @@ def checkout(folder):
     shutil.copy(ROOT / "weft", copy)
     shutil.copytree(ROOT / "scripts", copy / "scripts")
     (copy / "Package.swift").write_text("")
-    program = copy / ".build/release/weft"
-    program.write_text("#!/bin/sh\necho ran $*\n")
-    program.chmod(0o755)
+    for name in ("weft", "weft-pod-init", "weft-proxy"):
+        program = copy / ".build/release" / name
+        program.write_text("#!/bin/sh\necho ran $*\n")
+        program.chmod(0o755)
     for tool in ("sudo", "apt-get"):
         path = folder / "tools" / tool
         path.parent.mkdir(exist_ok=True)

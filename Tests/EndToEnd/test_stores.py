@@ -3,13 +3,12 @@
 import json
 import os
 import pathlib
-import shutil
 import smtplib
 import time
 
 import pytest
 
-from weftkit import HOUSE, USERS, Weft, fetch, leftovers, new_folder, wait_until
+from weftkit import HOUSE, USERS, Weft, fetch, new_folder, wait_until
 
 EXAMPLE = HOUSE / "examples/stores"
 
@@ -76,16 +75,9 @@ class Stores(Weft):
 def stores(needs_namespaces):
     folder = new_folder(USERS[0])
     program = Stores(folder / "state", USERS[0])
-    try:
+    with program.until_down("--now", "--volumes"):
         program.up()
         yield program
-    finally:
-        program.run("down", "--now", "--volumes", timeout=60, check=False)
-        left = leftovers(folder)
-        for process in left.processes:
-            os.kill(process, 9)
-        shutil.rmtree(folder, ignore_errors=True)
-    assert not left, f"left behind: {left}"
 
 
 def server_of(stores, program):

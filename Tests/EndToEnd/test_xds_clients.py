@@ -5,7 +5,6 @@ import contextlib
 import http.client
 import os
 import random
-import shutil
 import socket
 import ssl
 import subprocess
@@ -19,7 +18,7 @@ import envoykit
 import proxykit
 import xdskit
 from proxykit import free_port
-from weftkit import ORDINARY, Weft, leftovers, new_folder, wait_until
+from weftkit import ORDINARY, Weft, new_folder, wait_until
 
 DEPLOYMENT = """\
 ---
@@ -137,19 +136,12 @@ def mesh():
     program = Mesh(folder / "state")
     program.folder = folder
     program.entrances = set()
-    try:
+    with program.until_down("--now"):
         program.run(
             "up", "--detach", "--isolation=none", "--xds-address=127.0.0.1:0", "--timeout", "40", str(folder / "all.yaml"),
             timeout=90,
         )
         yield program
-    finally:
-        program.run("down", "--now", timeout=60, check=False)
-        left = leftovers(folder)
-        for process in left.processes:
-            os.kill(process, 9)
-        shutil.rmtree(folder, ignore_errors=True)
-    assert not left, f"left behind: {left}"
 
 
 def seen(call, count=40):

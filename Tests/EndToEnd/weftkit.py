@@ -1,6 +1,7 @@
 """Drives the built `weft` and looks for what it leaves behind."""
 
 import atexit
+import contextlib
 import dataclasses
 import http.client
 import json
@@ -97,6 +98,21 @@ class Weft:
     def environment(self):
         home = {"HOME": str(pathlib.Path(self.state).parent)} if self.user == "ordinary" else {}
         return {**os.environ, **home, "WEFT_STATE_DIR": self.state, "NO_COLOR": "1"}
+
+    @contextlib.contextmanager
+    def until_down(self, *words):
+        """Ends the daemon afterwards, whatever happened, and removes its folder; nothing of it may be left. `words` are for `weft down`."""
+        folder = pathlib.Path(self.state).parent
+        try:
+            yield self
+        finally:
+            self.run("down", *words, timeout=60, check=False)
+            left = leftovers(folder)
+            for process in left.processes:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, 9)
+            shutil.rmtree(folder, ignore_errors=True)
+        assert not left, f"left behind: {left}"
 
     def json(self, *words, **more):
         return json.loads(self.run(*words, "-o", "json", **more).stdout)
