@@ -122,6 +122,23 @@ def test_an_answer_in_overload_says_so_and_idle_connections_go(tmp_path):
         assert level(proxy, REJECT)[f"overload.{REJECT}.active"] == 1
 
 
+@pytest.mark.parametrize("kind", [Proxy, envoykit.Envoy], ids=["weft", "envoy"])
+def test_a_request_is_given_up_before_the_filters_work_on_it(tmp_path, kind):
+    """What they do may be most of its cost: here they would answer 418."""
+    pressure, port = Pressure(tmp_path), free_port()
+    chain = http_filter([route()])
+    chain["typed_config"]["http_filters"].insert(0, {"name": "fault", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+        "abort": {"http_status": 418, "percentage": {"numerator": 100}}}})
+    with Origin(serving()) as origin, kind(
+            [listener(port, chain)], [cluster("origin", origin.port)], overload_manager=pressure.manager(requests=None)) as proxy:
+        assert get(port)[0] == 418
+        pressure.set("requests", 1)
+        assert active(proxy, REQUESTS) and eventually(lambda: get(port)[0] == 503)
+        pressure.set("requests", 0)
+        assert active(proxy, REQUESTS, 0) and eventually(lambda: get(port)[0] == 418)
+
+
 def test_memory_beyond_its_budget_sheds_load_by_itself():
     """Every process has more than 1 MiB: the standard order of actions is in force without a word about actions of its own."""
     port = free_port()

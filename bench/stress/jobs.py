@@ -12,6 +12,9 @@ import sys
 import threading
 import time
 
+import faults
+import overload
+import turnover
 from processes import ROOT, memory_of
 
 sys.path.insert(0, str(ROOT / "Tests/EndToEnd"))
@@ -91,6 +94,8 @@ class Job:
     condition: str
     run: object
     without: tuple = ()
+    # It starts what it needs itself: `run(name, folder, seconds)`, None where the proxy cannot.
+    own: bool = False
 
 
 # --- Slow clients ---------------------------------------------------------------------------------------------------------
@@ -314,4 +319,5 @@ JOBS = [
     Job("descriptors", "256 descriptors, 1000 connections", "who is connected is answered; room again within 1 s", out_of_descriptors),
     Job("kill", "kill -9 of what serves, five times", "answers again within 1 s, none refused", killed, ("haproxy", "nghttpx", "envoy")),
     Job("replace", "a new process takes over, ten times", "no request fails", replaced, ("haproxy", "nghttpx", "envoy")),
+    *(Job(*row, ("nghttpx",), own=True) for row in (*overload.JOBS, *faults.JOBS, *turnover.JOBS)),
 ]

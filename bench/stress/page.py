@@ -2,9 +2,17 @@
 
 NAMES = {"weft": "weft-proxy", "nginx": "nginx", "haproxy": "HAProxy", "nghttpx": "nghttpx", "envoy": "Envoy"}
 COLUMNS = {
-    "good": "good answers", "failed": "failed", "refused": "refused", "p99_ms": "p99, ms", "quiet_p99_ms": "p99 in quiet, ms",
-    "memory_mib": "memory, MiB", "cpu_s": "CPU, s", "left": "attackers left", "thrown_out": "thrown out", "sent_mib": "taken, MiB",
-    "kept_answered": "answers on a kept connection", "back_s": "room again after, s", "worst_s": "next answer after, s at worst",
+    "half": "at 0.5, 1/s", "once": "at 1, 1/s", "twice": "at 2, 1/s", "four": "at 4, 1/s", "share2": "at 2, of the best", "share4": "at 4, of the best",
+    "good": "good answers", "failed": "failed", "failed_share": "failed, %", "refused": "refused", "p99_ms": "p99, ms", "quiet_p99_ms": "p99 in quiet, ms",
+    "after_bad": "failed in the 5th second after", "worst_ms": "slowest, ms",
+    "served_us": "served, us", "shed_us": "refused, us", "shed_share": "share", "served2_us": "served over HTTP/2, us", "shed2_us": "refused, us",
+    "shed2_share": "share", "checked_us": "served with a token, us", "checked_share": "share of a refusal",
+    "little1": "limit against Little, 5 ms", "little2": "50 ms", "little3": "5 ms again", "wave": "spread",
+    "amplified1": "requests for one, 1 layer", "amplified3": "3 layers", "late_share": "failed after 2 s, %", "out_s": "out after, s",
+    "greedy_share": "greedy, %", "modest_share": "modest, %", "modest_p99_ms": "its p99, ms",
+    "memory_mib": "memory, MiB", "drift": "memory's drift, %", "descriptors": "descriptors more", "cpu_s": "CPU, s", "idle_cpu_s": "CPU at rest, s/s",
+    "timer_off": "timers off, %", "questions": "questions", "lines_lost": "lines lost", "left": "attackers left", "thrown_out": "thrown out",
+    "sent_mib": "taken, MiB", "kept_answered": "answers on a kept connection", "back_s": "well again after, s", "worst_s": "longest, s",
 }
 
 
@@ -12,10 +20,12 @@ def page(results):
     versions = ", ".join(f"{NAMES[name]} {version}" for name, version in results["versions"].items())
     lines = [
         "# Reliability", "",
-        "Attacks and faults, with good traffic next to them: a connection for each request, one after another, up to 200 a second. One "
-        "worker each; proxies on one core, load and origin on the other; configurations as in `bench/peers`, so that peers show what they do "
-        "without being told of the attack. Memory is the growth at its peak, CPU what the whole job cost the proxy; what no proxy can do "
-        "alone is left out for it. Made by `bench/stress/attacks`; the same attacks with exact outcomes are in the suite (hostile-input.md).", "",
+        "Attacks, faults, overload and changes. One worker each; proxies on one core, load and origin on the other. In attacks good traffic "
+        "runs beside: a connection for each request, one after another, up to 200 a second; configurations are those of `bench/peers`, so "
+        "that peers show what they do without being told of the attack. Elsewhere each has what it offers against what happens, requests come by "
+        "the clock (open loop), and times count from when a request was due. Memory is the growth at its peak, CPU what the whole job cost "
+        "the proxy; what a proxy cannot do is left out for it. Made by `bench/stress/attacks`; attacks with exact outcomes are in the suite "
+        "(hostile-input.md).", "",
         f"{results['date']}, {results['machine']}; {versions}; attacks of {results['seconds']:g} s.", "",
     ]
     for job in results["jobs"].values():

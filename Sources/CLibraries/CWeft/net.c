@@ -412,6 +412,20 @@ int cweft_processor_count(void) {
     return count > 0 ? count : 1;
 }
 
+int64_t cweft_silence(int fd) {
+    struct tcp_info facts;
+    socklen_t size = sizeof facts;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &facts, &size) != 0) return -errno;
+    return facts.tcpi_last_data_recv;
+}
+
+int cweft_is_ended(int fd) {
+    struct tcp_info facts;
+    socklen_t size = sizeof facts;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &facts, &size) != 0) return -errno;
+    return facts.tcpi_state != TCP_ESTABLISHED && facts.tcpi_state != TCP_SYN_RECV;
+}
+
 uint64_t cweft_monotonic(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);

@@ -13,6 +13,7 @@ public final class EventLoop {
     public static let batchSize = 256
     /// The token of the wake-up itself; the loop consumes its events.
     static let wakeToken = UInt64.max
+    static let probeToken = UInt64.max - 1
 
     private let epoll: Int32
     private let events: UnsafeMutablePointer<epoll_event>
@@ -23,15 +24,21 @@ public final class EventLoop {
     public var timers: TimerWheel
     /// True after a wait that another thread ended.
     public private(set) var wasWoken = false
+    private let probe: LoopWaker
+    private var probedAt: Instant?
+    /// How long the last probe waited among what was ready, nanoseconds; nil while it waits, or when none was sent.
+    public private(set) var probedWait: UInt64?
 
     public init() throws(SystemError) {
         epoll = try SystemError.check(EventLoop.makeEpoll(), "epoll_create1")
         events = .allocate(capacity: Self.batchSize)
         events.initialize(repeating: epoll_event(), count: Self.batchSize)
         waker = try LoopWaker()
+        probe = try LoopWaker()
         now = .read()
         timers = TimerWheel(now: now)
         try watch(waker.fd, .read, token: Self.wakeToken)
+        try watch(probe.fd, .read, token: Self.probeToken)
     }
 
     deinit {
@@ -86,13 +93,36 @@ public final class EventLoop {
     public func event(_ index: Int) -> ReadyEvent? {
         let event = events[index]
         let token = event.data.u64
-        if token == Self.wakeToken {
-            waker.consume()
-            wasWoken = true
+        if token >= Self.probeToken {
+            takeOwn(token)
             return nil
         }
         return ReadyEvent(token: token, readiness: Readiness(rawValue: event.events))
     }
+
+    private func takeOwn(_ token: UInt64) {
+        if token == Self.wakeToken {
+            waker.consume()
+            wasWoken = true
+        } else {
+            probe.consume()
+            if let sent = probedAt { probedWait = now.since(sent) }
+            probedAt = nil
+        }
+    }
+
+    /// Makes something ready now: when its turn comes, `probedWait` says how long whatever is ready waits. Does nothing while one waits.
+    ///
+    /// The kernel hands out what is ready in the order in which it became so.
+    public func sendProbe(at time: Instant) {
+        guard probedAt == nil else { return }
+        probedAt = time
+        probedWait = nil
+        probe.wakeUp()
+    }
+
+    /// How long the probe that is under way waits by now, nanoseconds.
+    public func probeAge(at time: Instant) -> UInt64? { probedAt.map { time.since($0) } }
 
     /// The token of one timer that is due.
     public func nextTimer() -> UInt64? { timers.next(now) }

@@ -105,6 +105,13 @@ public enum Socket {
         return accepted
     }
 
+    /// Nanoseconds since the last bytes came on a TCP connection, or since it began when none did: by the kernel's clock,
+    /// whose ticks are some milliseconds. 0 for other sockets.
+    public static func silence(_ fd: Int32) -> UInt64 { UInt64(max(0, cweft_silence(fd))) &* 1_000_000 }
+
+    /// Whether the peer of a TCP connection sends nothing more: it has closed, or said that it is done.
+    public static func isEnded(_ fd: Int32) -> Bool { cweft_is_ended(fd) == 1 }
+
     /// The socket's own address.
     public static func localAddress(_ fd: Int32) -> SocketAddress? {
         var native = cweft_address()

@@ -69,6 +69,11 @@ long cweft_splice(int from, int to, size_t length);
 /// Looks at the first bytes without taking them.
 long cweft_peek(int fd, void *bytes, size_t length);
 
+/// Milliseconds since the last bytes came on a TCP connection, or since it began when none did; -errno.
+int64_t cweft_silence(int fd);
+/// 1 when the peer of a TCP connection sends nothing more: it has closed, or said that it is done. -errno.
+int cweft_is_ended(int fd);
+
 /// Parses a literal address. 0, or -EINVAL.
 int cweft_parse_address(const char *text, uint16_t port, struct cweft_address *address);
 /// Writes the address without the port; the length written. `text` holds at least 46 bytes.

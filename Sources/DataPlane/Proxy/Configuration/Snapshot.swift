@@ -83,6 +83,8 @@ final class Snapshot: Sendable {
 struct ProcessLimits: Sendable, Equatable {
     /// Downstream connections of all listeners together; 0 = no limit.
     var maxDownstreamConnections = 0
+    /// Requests that wait longer in a worker, again and again, are refused; nanoseconds, 0 = none.
+    var longestWait: UInt64 = 0
     /// From SIGTERM until connections are cut, nanoseconds.
     var drainTime: UInt64 = 10_000_000_000
     /// Connections are told to end one after another over that time.

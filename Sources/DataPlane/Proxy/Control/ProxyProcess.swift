@@ -60,6 +60,8 @@ final class ProxyProcess: EventHandler {
         limits.drainTime = options.drainSeconds * 1_000_000_000
         limits.drainsGradually = options.drainsGradually
         limits.maxDownstreamConnections = DescriptorLimit.raise() / 2
+        let manager = OverloadSetup.compile(bootstrap.overloadManager, memory: ResourceReader.memoryBudget())
+        limits.longestWait = manager.setup.longestWait
         store = ConfigurationStore(limits: limits, ports: PortReserver())
         do {
             // Before any thread exists, so that all of them have the signals blocked.
@@ -76,7 +78,6 @@ final class ProxyProcess: EventHandler {
         let loop = loop
         keeper = options.keeperPath.map { KeeperClient(path: $0, workerCount: count, loop: loop, log: log) }
         store.onWarning = { [log] in log.warning($0) }
-        let manager = OverloadSetup.compile(bootstrap.overloadManager, memory: ResourceReader.memoryBudget())
         overload = OverloadMonitor(manager.setup, loop: loop, lag: workers.inbox.lag, log: log)
         do {
             try store.load(bootstrap)

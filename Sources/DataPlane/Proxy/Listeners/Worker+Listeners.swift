@@ -163,12 +163,21 @@ extension Worker {
             let position = state.sockets.firstIndex(where: { $0.generation == token.generation })
         else { return }
         let socket = state.sockets[position]
-        for _ in 0..<state.configuration.settings.accepts {
+        // In a standing queue those that still wait are found behind many that do not.
+        for _ in 0..<(backlog.isShedding ? Limits.lateAccepts : state.configuration.settings.accepts) {
             var peer = SocketAddress()
             let fd = Socket.accept(socket.fd, peer: &peer)
             if fd < 0 {
                 acceptFailed(-fd, state, position)
                 return
+            }
+            if backlog.isRaised {
+                if acceptWait == 0 { acceptWait = Socket.silence(fd) }
+                if backlog.isShedding, Socket.isEnded(fd) {
+                    metrics.count(.connectionsShed)
+                    Socket.close(fd)
+                    continue
+                }
             }
             accepted(fd, peer, state, socket.address)
         }

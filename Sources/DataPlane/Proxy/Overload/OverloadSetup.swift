@@ -23,6 +23,17 @@ struct OverloadSetup: Sendable {
 
     static let memoryName = "memory"
     static let lagName = "loop_lag"
+    /// Requests that wait longer in a worker, again and again, are refused; nanoseconds, 0 = none. Half of the delay that
+    /// makes a pressure of 1 for the action that refuses requests.
+    var longestWait: UInt64 {
+        policy.rules.compactMap { rule -> UInt64? in
+            guard rule.action == .stopAcceptingRequests, resources.indices.contains(rule.resource),
+                case .loopLag(let most) = resources[rule.resource].resource
+            else { return nil }
+            return max(1, most / 2)
+        }.min() ?? 0
+    }
+
     private static let usualInterval: UInt64 = 500_000_000
     private static let usualLag: UInt64 = 1_000_000_000
 

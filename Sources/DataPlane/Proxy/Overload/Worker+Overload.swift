@@ -9,7 +9,7 @@ extension Worker {
     func take(_ levels: OverloadLevels) {
         let before = overload
         overload = levels
-        isUnderPressure = !levels.isCalm
+        isUnderPressure = !levels.isCalm || backlog.isShedding
         func begins(_ action: OverloadAction) -> Bool { levels.isWhole(action) && !before.isWhole(action) }
         if begins(.stopAcceptingConnections) {
             for case let state? in listeners { pauseAccepting(state) }
@@ -58,10 +58,45 @@ extension Worker {
     func sheds(_ exchange: ExchangePlace, _ route: UnsafePointer<Route>) -> Bool {
         var priority = Priority.normal
         if case .forward(let forward) = route.pointee.action { priority = forward.pointee.priority }
-        guard overload.refuses(isHighPriority: priority == .high, random: random.next()) else { return false }
+        guard
+            overload.refuses(isHighPriority: priority == .high, random: random.next())
+                || isLate(exchange, priority == .high)
+        else { return false }
         metrics.count(.requestsShed)
         exchange.pointee.responseFlags.insert(.overloadManager)
         return true
+    }
+
+    /// Whether a request waited for too long already: in what was ready and then in the present turn, or by the kernel's account
+    /// of its connection, which knows of the time before it was accepted.
+    private func isLate(_ exchange: ExchangePlace, _ isHighPriority: Bool) -> Bool {
+        guard backlog.isShedding else { return false }
+        let time = Instant.read().since(loop.now)
+        if backlog.refuses(after: time, isHighPriority: isHighPriority) { return true }
+        let fd = downstreams.pointer(exchange.pointee.downstream).pointee.fd
+        let silence = fd >= 0 ? Socket.silence(fd) : 0
+        return silence > backlog.wait && backlog.refuses(after: silence - backlog.wait, isHighPriority: isHighPriority)
+    }
+
+    /// At the end of a turn with many events, or after one: how long does what became ready meanwhile wait?
+    ///
+    /// What was ready fitted into one batch: no longer than the turn took. Else a probe takes its place at the end of the queue.
+    func measureBacklog(_ count: Int) {
+        let time = Instant.read()
+        var wait: UInt64? = time.since(loop.now)
+        if count == EventLoop.batchSize {
+            wait = loop.probedWait
+            loop.sendProbe(at: time)
+            // What waits for long already waits at least as long.
+            if let age = loop.probeAge(at: time), age > wait ?? backlog.wait { wait = age }
+        }
+        let accepting = acceptWait
+        acceptWait = 0
+        guard let wait else { return }
+        control.lag.note(wait)
+        // Of this the lag knows nothing: it would stop accepting, and what waits would get older still.
+        backlog.note(max(wait, accepting), now: time.nanoseconds)
+        isUnderPressure = !overload.isCalm || backlog.isShedding
     }
 
     /// How late a timer comes is how long work waits in this loop.

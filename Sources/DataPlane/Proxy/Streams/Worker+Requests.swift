@@ -248,7 +248,13 @@ extension Worker {
         _ body: UnsafeMutableRawPointer,
         _ count: Int
     ) -> Int {
-        chain.pointee.hasFilters
+        // Before the filters: what they do may be most of a request's cost.
+        if isUnderPressure, case .route(let route, let host) = match, sheds(exchange, route) {
+            exchange.pointee.route = route
+            if route.pointee.isCounted { noteCounted(exchange, route, host, facts.view) }
+            return reject(exchangeIndex, exchange, body, count, status: 503, "the proxy has too much to do")
+        }
+        return chain.pointee.hasFilters
             ? beginFilters(match, facts, exchangeIndex, exchange, chain, body, count)
             : settle(match, facts, exchangeIndex, exchange, chain, body, count)
     }
@@ -280,9 +286,6 @@ extension Worker {
         case .route(let route, let host):
             exchange.pointee.route = route
             if route.pointee.isCounted { noteCounted(exchange, route, host, facts.view) }
-            if isUnderPressure, sheds(exchange, route) {
-                return reject(exchangeIndex, exchange, body, count, status: 503, "the proxy has too much to do")
-            }
             if route.pointee.remembersRequest, exchange.pointee.record.isEmpty {
                 record(exchange, facts.base, head.length)
             }

@@ -14,6 +14,7 @@ extension Worker {
         // Its last chain may let it go below; it must live until this is done with it.
         hold(old)
         old.pointee.isCurrent = false
+        backlog.use(bound: snapshot.limits.longestWait)
         applyClusters(snapshot)
         applyChains(snapshot)
         applyListeners(snapshot)

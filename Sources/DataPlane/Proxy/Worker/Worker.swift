@@ -33,6 +33,8 @@ final class Worker: @unchecked Sendable {
         static let accepts = 64
         /// RFC 9110 section 15.2 knows a handful; more is an attack.
         static let interims: UInt8 = 8
+        /// The same while requests that waited for too long are refused.
+        static let lateAccepts = 1024
         /// Turns of pipelined requests answered in one go.
         static let pipelineTurns = 32
         /// Until the TCP chain's endpoint is asked whether it speaks first.
@@ -44,6 +46,8 @@ final class Worker: @unchecked Sendable {
         static let sweepInterval: UInt64 = 1_000_000_000
         /// How often a worker with connections looks how late it is.
         static let lagInterval: UInt64 = 100_000_000
+        /// With so many events at once a turn takes long enough to look what waits meanwhile.
+        static let crowd = 4
         static let acceptPause: UInt64 = 100_000_000
         /// Handshakes with clients in one turn of the loop.
         static let handshakes = 16
@@ -157,6 +161,10 @@ final class Worker: @unchecked Sendable {
     /// What is given up because there is too much to do, and whether that is anything.
     var overload = OverloadLevels()
     var isUnderPressure = false
+    /// How long what is ready waits, and what follows.
+    var backlog = BacklogGuard()
+    /// How long the first connection of this turn waited to be accepted; asked for while something waits.
+    var acceptWait: UInt64 = 0
     var isDraining = false
     /// The connections are told.
     var drainsGracefully = false
@@ -263,6 +271,7 @@ final class Worker: @unchecked Sendable {
             guard let event = loop.event(index) else { continue }
             deliver(Token(raw: event.token), event.readiness)
         }
+        if count >= Limits.crowd || backlog.isRaised { measureBacklog(count) }
         handshakesOfTurn = 0
         if !held.isEmpty {
             heldInside.removeFirst(held.count)
