@@ -150,7 +150,7 @@ var targets: [Target] = [
     room(
         "ControlPlane",
         "Servers",
-        ["Bytes", "CWeft", "HTTP", "Mesh", "Reactor", "Resources", "Store", "Telemetry", "Wire"]
+        ["Bytes", "CWeft", "HTTP", "Mesh", "Reactor", "Resources", "Store", "Telemetry", "TLS", "Wire"]
     ),
 
     room("Node", "Sandbox", ["Bytes", "CWeft", "Wire"]),
@@ -161,7 +161,7 @@ var targets: [Target] = [
         "CommandLine",
         [
             "Agent", "Bytes", "Controllers", "CWeft", "Mesh", "Reactor", "Resources", "Sandbox", "Servers", "Store",
-            "Telemetry", "Wire",
+            "Telemetry", "TLS", "Wire",
         ]
     ),
     program("weft", ["CommandLine", "CWeft"]),

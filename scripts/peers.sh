@@ -29,3 +29,32 @@ need_peers() {
     fi
     return 0
 }
+
+# need_clients ROOT: gets real clients of Kubernetes, once, into .build/peers, without changing the system: Debian's kubectl (1.20) and
+# from PyPI the Python clients. What cannot be had is missing from WEFT_KUBECTL and WEFT_CLIENTS, and its tests are skipped.
+clients_missing=""
+need_clients() {
+    local folder=$1/.build/peers log deb
+    log=$(mktemp)
+    mkdir -p "$folder"
+    if [ -n "${WEFT_OFFLINE:-}" ]; then
+        clients_missing="WEFT_OFFLINE is set"
+    else
+        if [ ! -x "$folder/kubectl/usr/bin/kubectl" ]; then
+            (cd "$folder" && timeout 120 apt-get download kubernetes-client) >"$log" 2>&1 || clients_missing="Debian's kubernetes-client: $(tail -n 1 "$log")"
+            for deb in "$folder"/kubernetes-client_*.deb; do
+                [ -e "$deb" ] && dpkg -x "$deb" "$folder/kubectl" && rm -f "$deb"
+            done
+        fi
+        if [ ! -e "$folder/clients/done" ]; then
+            timeout 240 /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location --root-user-action ignore \
+                --retries 1 --timeout 15 --target "$folder/clients" kubernetes==37.0.2 kr8s==0.20.15 >"$log" 2>&1 &&
+                touch "$folder/clients/done" || clients_missing="$clients_missing the Python clients: $(tail -n 1 "$log")"
+        fi
+    fi
+    rm -f "$log"
+    [ ! -x "$folder/kubectl/usr/bin/kubectl" ] || export WEFT_KUBECTL=$folder/kubectl/usr/bin/kubectl
+    [ ! -e "$folder/clients/done" ] || export WEFT_CLIENTS=$folder/clients
+    [ -z "$clients_missing" ] || echo "weft: not all clients of Kubernetes are here: $clients_missing" >&2
+    return 0
+}

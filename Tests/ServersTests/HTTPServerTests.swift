@@ -120,10 +120,10 @@ struct HTTPServerTests {
     func unixSocket() async throws {
         let path = "/tmp/weft-test-\(getpid())-\(UInt32.random(in: 0...UInt32.max)).sock"
         defer { unlink(path) }
-        let server = HTTPServer { request in .text("\(request.peer?.pid ?? 0)") }
+        let server = HTTPServer { request in .text("\(request.origin.uid ?? 0)") }
         try await server.listen(unix: path)
         let answer = try await Self.call(.unix(path), "GET", "/")
-        #expect(answer.body == Array("\(getpid())".utf8))
+        #expect(answer.body == Array("\(geteuid())".utf8))
         var status = stat()
         #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o600)
         let second = HTTPServer { _ in .text("second") }

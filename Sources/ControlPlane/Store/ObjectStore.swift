@@ -85,8 +85,13 @@ package struct ObjectList: Sendable {
 package struct WriteOptions: Sendable {
     /// Answers as if written, but writes nothing.
     package var isDryRun = false
+    /// Who owns which fields after the write; nil leaves the owners as they are.
+    package var tracking: FieldTracking?
 
-    package init(isDryRun: Bool = false) { self.isDryRun = isDryRun }
+    package init(isDryRun: Bool = false, tracking: FieldTracking? = nil) {
+        self.isDryRun = isDryRun
+        self.tracking = tracking
+    }
 }
 
 /// How to delete.

@@ -26,6 +26,7 @@ package final class SQLiteStore: ObjectStore {
     private struct Waiting {
         let intent: WriteIntent
         let isDryRun: Bool
+        let tracking: FieldTracking?
         let continuation: CheckedContinuation<Result<WriteOutcome, APIError>, Never>
     }
 
@@ -260,15 +261,15 @@ extension SQLiteStore {
 // Writing.
 extension SQLiteStore {
     package func create(_ object: Object, _ options: WriteOptions) async throws(APIError) -> Object {
-        try await submit(.create(object), isDryRun: options.isDryRun).object
+        try await submit(.create(object), isDryRun: options.isDryRun, options.tracking).object
     }
 
     package func replace(_ object: Object, _ options: WriteOptions) async throws(APIError) -> Object {
-        try await submit(.replace(object), isDryRun: options.isDryRun).object
+        try await submit(.replace(object), isDryRun: options.isDryRun, options.tracking).object
     }
 
     package func updateStatus(_ object: Object, _ options: WriteOptions) async throws(APIError) -> Object {
-        try await submit(.status(object), isDryRun: options.isDryRun).object
+        try await submit(.status(object), isDryRun: options.isDryRun, options.tracking).object
     }
 
     package func delete(_ key: ObjectKey, _ options: DeleteOptions) async throws(APIError) -> DeleteOutcome {
@@ -278,14 +279,20 @@ extension SQLiteStore {
         return outcome
     }
 
-    private func submit(_ intent: WriteIntent, isDryRun: Bool) async throws(APIError) -> WriteOutcome {
+    private func submit(
+        _ intent: WriteIntent,
+        isDryRun: Bool,
+        _ tracking: FieldTracking? = nil
+    ) async throws(APIError) -> WriteOutcome {
         let result = await withCheckedContinuation { continuation in
             let refusal = queue.withLock { queue -> APIError? in
                 if queue.isClosed { return Self.closed }
                 guard queue.waiting.count < limits.waitingWrites else {
                     return APIError(code: 429, reason: .tooManyRequests, message: "too many writes wait for the store")
                 }
-                queue.waiting.append(Waiting(intent: intent, isDryRun: isDryRun, continuation: continuation))
+                queue.waiting.append(
+                    Waiting(intent: intent, isDryRun: isDryRun, tracking: tracking, continuation: continuation)
+                )
                 if !queue.isRunning {
                     queue.isRunning = true
                     writer.async { self.drain() }
@@ -332,7 +339,11 @@ extension SQLiteStore {
         var results: [Result<WriteOutcome, APIError>] = []
         for write in waiting {
             do throws(APIError) {
-                results.append(.success(try batch.decide(write.intent, isDryRun: write.isDryRun)))
+                results.append(
+                    .success(
+                        try batch.decide(write.intent, isDryRun: write.isDryRun, tracking: write.tracking)
+                    )
+                )
             } catch {
                 results.append(.failure(error))
             }

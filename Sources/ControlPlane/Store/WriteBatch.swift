@@ -63,14 +63,18 @@ struct WriteBatch: StoreView {
     }
 
     /// Decides one write. A dry run is decided like any other, but leaves no change.
-    mutating func decide(_ intent: WriteIntent, isDryRun: Bool) throws(APIError) -> WriteOutcome {
+    mutating func decide(
+        _ intent: WriteIntent,
+        isDryRun: Bool,
+        tracking: FieldTracking? = nil
+    ) throws(APIError) -> WriteOutcome {
         let before = self
         do {
             let outcome: WriteOutcome
             switch intent {
-            case .create(let object): outcome = .written(try create(object))
-            case .replace(let object): outcome = .written(try replace(object))
-            case .status(let object): outcome = .written(try status(object))
+            case .create(let object): outcome = .written(try create(object, tracking))
+            case .replace(let object): outcome = .written(try replace(object, tracking))
+            case .status(let object): outcome = .written(try status(object, tracking))
             case .delete(let key, let options): outcome = .deleted(try delete(key, options))
             }
             if isDryRun { self = before }
@@ -102,7 +106,7 @@ struct WriteBatch: StoreView {
 
     // MARK: Create
 
-    private mutating func create(_ wanted: Object) throws(APIError) -> Object {
+    private mutating func create(_ wanted: Object, _ tracking: FieldTracking?) throws(APIError) -> Object {
         let type = try Self.type(of: wanted)
         try checkNamespace(of: wanted, type)
         guard wanted.resourceVersion.isEmpty else {
@@ -119,6 +123,7 @@ struct WriteBatch: StoreView {
         }
         for admission in admissions { try admission.admit(&object, replacing: nil, view: self) }
         try ObjectRules.validate(object, of: type)
+        tracking?.finish(&object, replacing: nil)
         return record(key, old: nil, new: object)
     }
 
@@ -157,7 +162,7 @@ struct WriteBatch: StoreView {
         return (key, stored)
     }
 
-    private mutating func replace(_ wanted: Object) throws(APIError) -> Object {
+    private mutating func replace(_ wanted: Object, _ tracking: FieldTracking?) throws(APIError) -> Object {
         let type = try Self.type(of: wanted)
         let (key, old) = try stored(wanted, type)
         var object = try ObjectRules.prepareReplace(wanted, of: type, stored: old)
@@ -167,14 +172,16 @@ struct WriteBatch: StoreView {
             throw .forbidden(type, object.name, "no new finalizers can be added while the object is being deleted")
         }
         object.resourceVersion = old.resourceVersion
+        tracking?.finish(&object, replacing: old)
         if Self.isReleased(object, type) { return record(key, old: old, new: object, isDeletion: true) }
         return object == old ? old : record(key, old: old, new: object)
     }
 
-    private mutating func status(_ wanted: Object) throws(APIError) -> Object {
+    private mutating func status(_ wanted: Object, _ tracking: FieldTracking?) throws(APIError) -> Object {
         let type = try Self.type(of: wanted)
         let (key, old) = try stored(wanted, type)
-        let object = try ObjectRules.prepareStatus(wanted, of: type, stored: old)
+        var object = try ObjectRules.prepareStatus(wanted, of: type, stored: old)
+        tracking?.finish(&object, replacing: old)
         return object == old ? old : record(key, old: old, new: object)
     }
 
@@ -197,6 +204,8 @@ struct WriteBatch: StoreView {
         }
         if options.propagation == .orphan { orphan(dependentsOf: old) }
         var object = old
+        // The owner waits until its dependents are gone: a collector of garbage takes the finalizer off.
+        if options.propagation == .foreground, !old.isDeleting { object.finalizers.append(ObjectRules.foreground) }
         let grace = Self.grace(of: old, key.type, options)
         if old.isDeleting, grace >= old.deletionGracePeriodSeconds ?? 0, !Self.isReleased(object, key.type) {
             return .marked(old)

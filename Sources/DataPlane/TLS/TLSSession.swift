@@ -122,6 +122,15 @@ package struct TLSSession: BitwiseCopyable {
         return identity
     }
 
+    func peerName(isOrganization: Bool, _ index: Int) -> String? {
+        var text = [UInt8](repeating: 0, count: 256)
+        let length = text.withUnsafeMutableBytes {
+            wtls_peer_name(handle, isOrganization ? 1 : 0, Int32(index), $0.baseAddress, $0.count)
+        }
+        guard length >= 0 else { return nil }
+        return String(validating: text.prefix(length), as: UTF8.self)
+    }
+
     /// The SHA-256 of the peer's certificate in hexadecimal digits.
     package var peerDigest: String? {
         var digits = [CChar](repeating: 0, count: 65)

@@ -191,4 +191,27 @@ int wsig_verify(const struct wsig_key *key, enum wsig_scheme scheme, int bits, c
 int wsig_verify_hmac(int bits, const void *secret, size_t secret_length, const void *message, size_t length,
                      const void *signature, size_t signature_length);
 
+/// What a new certificate shall say.
+struct wtls_wish {
+    const char *common_name;
+    const char *const *organizations;
+    size_t organization_count;
+    /// `DNS:localhost,IP:127.0.0.1`; NULL for none.
+    const char *names;
+    long seconds;
+    /// Else a client's. Without meaning for an authority.
+    int is_server;
+};
+/// Makes a key (P-256) and a certificate for it, in PEM, each to be freed with `free`. Without an issuer it is an authority that
+/// signs itself. 1, or 0 and why.
+int wtls_issue(const struct wtls_wish *wish, const char *issuer_certificate, const char *issuer_key, char **certificate,
+    char **key, char *error, size_t size);
+/// One of the common names or organizations in the peer's certificate, as UTF-8: its length, -1 when there is no such.
+long wtls_peer_name(const struct wtls_session *session, int is_organization, int index, char *text, size_t size);
+
+/// HMAC with SHA-256; 1 when it was made.
+int wsig_hmac(const void *secret, size_t secret_length, const void *message, size_t length, uint8_t sum[32]);
+/// Bytes by chance for keys; 1 when there are any.
+int wsig_random(uint8_t *bytes, size_t length);
+
 #endif

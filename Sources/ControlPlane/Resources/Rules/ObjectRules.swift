@@ -3,6 +3,9 @@ package import Wire
 /// Kubernetes' life of an object as pure steps: what a write changes besides what the writer wanted. Time, uids and
 /// revisions are arguments.
 package enum ObjectRules {
+    /// Holds an owner that is being deleted until its dependents are gone.
+    package static let foreground = "foregroundDeletion"
+
     /// What a store adds to a new object.
     package struct Birth: Sendable {
         package let uid: String
@@ -204,7 +207,8 @@ extension ResourceType {
     package var countsGenerations: Bool {
         switch kind {
         case "ConfigMap", "Secret", "Event", "Endpoints", "ServiceAccount", "Namespace", "Node", "Service", "Pod",
-            "Lease", "PersistentVolumeClaim", "PersistentVolume", "ControllerRevision":
+            "Lease", "PersistentVolumeClaim", "PersistentVolume", "ControllerRevision", "Role", "RoleBinding",
+            "ClusterRole", "ClusterRoleBinding":
             kind == "Pod"
         default: true
         }

@@ -60,7 +60,7 @@ package struct SchemaRecord: Sendable {
 /// begins a record is `Name:`.
 package enum Schema {
     private static let records: [String: SchemaRecord] = parse(
-        metadataTable + podTable + workloadTable + lifeTable + storageTable + networkTable
+        metadataTable + podTable + workloadTable + lifeTable + storageTable + networkTable + accessTable
     )
 
     /// The record of a name, or nil.

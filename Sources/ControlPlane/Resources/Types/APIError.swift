@@ -69,6 +69,7 @@ package struct FieldError: Sendable, Equatable, CustomStringConvertible {
         case tooLong = "FieldValueTooLong"
         case tooMany = "FieldValueTooMany"
         case unknownField = "UnknownField"
+        case fieldManagerConflict = "FieldManagerConflict"
     }
 
     package let path: String

@@ -87,11 +87,28 @@ package enum ResourceTypes {
         namespaced: false
     )
 
+    package static let roles = access("roles", "Role")
+    package static let roleBindings = access("rolebindings", "RoleBinding")
+    package static let clusterRoles = access("clusterroles", "ClusterRole", namespaced: false)
+    package static let clusterRoleBindings = access("clusterrolebindings", "ClusterRoleBinding", namespaced: false)
+
+    private static func access(_ plural: String, _ kind: String, namespaced: Bool = true) -> ResourceType {
+        ResourceType(
+            group: "rbac.authorization.k8s.io",
+            version: "v1",
+            plural: plural,
+            kind: kind,
+            isNamespaced: namespaced,
+            isActedOn: true
+        )
+    }
+
     /// Every kind, acted on or only kept, in the order of discovery.
     package static let all: [ResourceType] =
         [
             namespaces, nodes, pods, services, endpoints, configMaps, secrets, events, serviceAccounts, deployments,
             replicaSets, endpointSlices, ingresses, images, volumeClaims, volumes,
+            roles, roleBindings, clusterRoles, clusterRoleBindings,
         ] + workloads + keptOnly
 
     /// The kinds that Weft keeps and answers for, but does nothing about.
@@ -103,10 +120,6 @@ package enum ResourceTypes {
         kept("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy", ["netpol"]),
         kept("networking.k8s.io/v1", "ingressclasses", "IngressClass", [], namespaced: false),
         storageClasses,
-        kept("rbac.authorization.k8s.io/v1", "roles", "Role"),
-        kept("rbac.authorization.k8s.io/v1", "rolebindings", "RoleBinding"),
-        kept("rbac.authorization.k8s.io/v1", "clusterroles", "ClusterRole", namespaced: false),
-        kept("rbac.authorization.k8s.io/v1", "clusterrolebindings", "ClusterRoleBinding", namespaced: false),
         kept("coordination.k8s.io/v1", "leases", "Lease"),
         kept("scheduling.k8s.io/v1", "priorityclasses", "PriorityClass", ["pc"], namespaced: false),
         kept(

@@ -41,11 +41,30 @@ package struct HTTPFields: Sendable, Equatable, ExpressibleByDictionaryLiteral {
     }
 }
 
-/// Who is at the other end of a Unix socket (`SO_PEERCRED`).
-package struct PeerCredentials: Sendable, Equatable {
-    package let pid: Int32
-    package let uid: UInt32
-    package let gid: UInt32
+/// How a request came, and what is known of who sent it.
+package struct RequestOrigin: Sendable, Equatable {
+    package enum Transport: Sendable, Equatable { case unix, tcp, tls }
+
+    package var transport = Transport.unix
+    /// The user at the other end as the kernel has it, for Unix sockets and for connections within this machine.
+    package var uid: UInt32?
+    /// The peer's address; empty on Unix sockets.
+    package var address = ""
+    /// What the peer's certificate says, which an authority of ours has signed.
+    package var certificate: PeerName?
+
+    package init() {}
+}
+
+/// The names in a client's certificate.
+package struct PeerName: Sendable, Equatable {
+    package var name: String
+    package var groups: [String]
+
+    package init(name: String, groups: [String]) {
+        self.name = name
+        self.groups = groups
+    }
 }
 
 /// A request, whole.
@@ -57,8 +76,8 @@ package struct HTTPRequest: Sendable {
     package var query: [(name: String, value: String)]
     package var headers: HTTPFields
     package var body: [UInt8]
-    /// Known on Unix sockets only.
-    package var peer: PeerCredentials?
+    /// How it came.
+    package var origin = RequestOrigin()
 
     /// A request to `target`, a path with an optional query.
     package init(_ method: String, _ target: String, headers: HTTPFields = HTTPFields(), body: [UInt8] = []) {

@@ -2,6 +2,7 @@ import CWeft
 import Glibc
 import HTTP
 package import Reactor
+package import TLS
 
 /// An HTTP/1.1 server for the control plane.
 ///
@@ -35,14 +36,24 @@ package final class HTTPServer: Sendable {
     ///
     /// - Throws: `SystemError` with `EADDRINUSE` when somebody answers there.
     package func listen(unix path: String) async throws(SystemError) {
-        try await core.serve(try UnixListener.make(path), isUnix: true)
+        try await core.serve(try UnixListener.make(path), .unix)
     }
 
     /// Serves a TCP address, and returns the one that it got (port 0 asks for any).
     package func listen(_ address: SocketAddress) async throws(SystemError) -> SocketAddress {
-        let fd = try Socket.listen(address)
+        try await listen(address, .tcp)
+    }
+
+    /// Serves a TCP address with TLS, and returns the one that it got.
+    package func listen(_ address: SocketAddress, tls: TLSContext) async throws(SystemError) -> SocketAddress {
+        try await listen(address, .tls(tls))
+    }
+
+    private func listen(_ address: SocketAddress, _ kind: ListenerKind) async throws(SystemError) -> SocketAddress {
+        let options = address.isIPv6 ? [SocketOption.ipv6Only(true)] : []
+        let fd = try Socket.listen(address, options: options)
         let own = Socket.localAddress(fd) ?? address
-        try await core.serve(fd, isUnix: false)
+        try await core.serve(fd, kind)
         return own
     }
 
@@ -64,6 +75,13 @@ package final class HTTPServer: Sendable {
     }
 }
 
+/// What stands between a listening socket and HTTP.
+enum ListenerKind {
+    case unix
+    case tcp
+    case tls(TLSContext)
+}
+
 /// The server's state on the loop.
 ///
 /// Safety: every stored property but the constants is touched on `LoopThread.shared`'s thread only.
@@ -79,9 +97,9 @@ final class ServerCore: @unchecked Sendable {
         self.handler = handler
     }
 
-    func serve(_ fd: Int32, isUnix: Bool) async throws(SystemError) {
+    func serve(_ fd: Int32, _ kind: ListenerKind) async throws(SystemError) {
         try await LoopThread.shared.run { [self] (loop: HandlerLoop) throws(SystemError) in
-            let listener = Listener(fd: fd, isUnix: isUnix, core: self, loop: loop)
+            let listener = Listener(fd: fd, kind: kind, core: self, loop: loop)
             listener.key = try loop.add(fd, .read, listener)
             listeners.append(listener)
         }
@@ -109,13 +127,22 @@ final class ServerCore: @unchecked Sendable {
         }
     }
 
-    func accepted(_ fd: Int32, isUnix: Bool, loop: HandlerLoop) {
+    func accepted(_ fd: Int32, _ kind: ListenerKind, loop: HandlerLoop) {
         guard connections.count < limits.connections, !isStopping else {
             close(fd)
             return
         }
-        let connection = ServerConnection(fd: fd, peer: isUnix ? Self.credentials(fd) : nil, core: self, loop: loop)
+        var session: TLSSession?
+        if case .tls(let context) = kind {
+            session = TLSSession(context, fd: fd)
+            guard session != nil else {
+                close(fd)
+                return
+            }
+        }
+        let connection = ServerConnection(fd: fd, Self.origin(fd, kind), session, core: self, loop: loop)
         guard connection.start() else {
+            session?.free()
             close(fd)
             return
         }
@@ -124,27 +151,36 @@ final class ServerCore: @unchecked Sendable {
 
     func forget(_ connection: ServerConnection) { connections[ObjectIdentifier(connection)] = nil }
 
-    private static func credentials(_ fd: Int32) -> PeerCredentials? {
-        var credentials = ucred()
-        var length = socklen_t(MemoryLayout<ucred>.size)
-        guard getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0 else { return nil }
-        return PeerCredentials(pid: credentials.pid, uid: credentials.uid, gid: credentials.gid)
+    private static func origin(_ fd: Int32, _ kind: ListenerKind) -> RequestOrigin {
+        var origin = RequestOrigin()
+        switch kind {
+        case .unix: origin.uid = PeerOwner.uid(fd, isUnix: true)
+        case .tcp:
+            origin.transport = .tcp
+            origin.uid = PeerOwner.uid(fd, isUnix: false)
+        case .tls: origin.transport = .tls
+        }
+        if origin.transport != .unix {
+            Socket.setNoDelay(fd)
+            origin.address = Socket.peerAddress(fd)?.host ?? ""
+        }
+        return origin
     }
 }
 
 /// One listening socket. Lives on the loop's thread.
 private final class Listener: EventHandler {
     let fd: Int32
-    let isUnix: Bool
+    let kind: ListenerKind
     var key: HandlerKey?
     private unowned let core: ServerCore
     private unowned let loop: HandlerLoop
     /// Connections taken in one turn, so that others on the loop get their share.
     private static let batch = 16
 
-    init(fd: Int32, isUnix: Bool, core: ServerCore, loop: HandlerLoop) {
+    init(fd: Int32, kind: ListenerKind, core: ServerCore, loop: HandlerLoop) {
         self.fd = fd
-        self.isUnix = isUnix
+        self.kind = kind
         self.core = core
         self.loop = loop
     }
@@ -165,7 +201,7 @@ private final class Listener: EventHandler {
                 }
                 return
             }
-            core.accepted(accepted, isUnix: isUnix, loop: loop)
+            core.accepted(accepted, kind, loop: loop)
         }
     }
 

@@ -2,12 +2,14 @@ import CWeft
 import Glibc
 import HTTP
 import Reactor
+import TLS
 
 /// One connection of the server: reads a request, runs the handler, writes its answer, and again.
 ///
 /// Safety: every stored property is touched on `LoopThread.shared`'s thread only; tasks reach it by posting there.
 final class ServerConnection: EventHandler, @unchecked Sendable {
     private enum Phase {
+        case handshake
         case head
         case body
         case handling
@@ -28,7 +30,8 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
     private static let readSize = 64 << 10
 
     private let fd: Int32
-    private let peer: PeerCredentials?
+    private var origin: RequestOrigin
+    private let tls: TLSSession?
     private let core: ServerCore
     private unowned let loop: HandlerLoop
     private var key: HandlerKey?
@@ -52,15 +55,17 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
     private var peerHasEnded = false
     private var closesWhenSent = false
 
-    init(fd: Int32, peer: PeerCredentials?, core: ServerCore, loop: HandlerLoop) {
+    init(fd: Int32, _ origin: RequestOrigin, _ tls: TLSSession?, core: ServerCore, loop: HandlerLoop) {
         self.fd = fd
-        self.peer = peer
+        self.origin = origin
+        self.tls = tls
+        if tls != nil { phase = .handshake }
         self.core = core
         self.loop = loop
     }
 
     /// No request is being read, handled or answered.
-    var isIdle: Bool { phase == .head && input.isEmpty && sent == output.count }
+    var isIdle: Bool { phase == .handshake || phase == .head && input.isEmpty && sent == output.count }
 
     func start() -> Bool {
         guard let key = try? loop.add(fd, .read, self) else { return false }
@@ -70,6 +75,7 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
     }
 
     func ready(_ readiness: Readiness) {
+        if phase == .handshake { return shakeHands(readiness) }
         if readiness.contains(.write) { flush() }
         guard !isEnded else { return }
         if readiness.contains(.read) { receive() }
@@ -79,6 +85,7 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
 
     func timerFired() {
         switch phase {
+        case .handshake: end()
         case .head where input.isEmpty: end()
         case .head, .body: refuse(408, "the request did not arrive in time")
         case .handling, .upgraded: break
@@ -90,13 +97,38 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
         loop.setTimer(key, milliseconds.map { Instant.read().advanced(byMilliseconds: $0) })
     }
 
+    // MARK: TLS
+
+    private func shakeHands(_ readiness: Readiness) {
+        guard let tls, let key else { return end() }
+        switch tls.handshake() {
+        case .wantsRead:
+            guard readiness.isDisjoint(with: [.failed, .hungUp]) else { return end() }
+            loop.change(key, .read)
+        case .wantsWrite: loop.change(key, .write)
+        case .failed: end()
+        case .done:
+            if let name = tls.peerCommonName, !name.isEmpty {
+                origin.certificate = PeerName(name: name, groups: tls.peerOrganizations)
+            }
+            phase = .head
+            loop.change(key, .read)
+            // What came with the end of the handshake is inside already.
+            receive()
+        }
+    }
+
     // MARK: Reading
 
     private func receive() {
+        repeat { receiveOnce() } while !isEnded && tls?.hasMore == true && input.count <= Self.highWater
+    }
+
+    private func receiveOnce() {
         var count = 0
         let chunk = [UInt8](unsafeUninitializedCapacity: Self.readSize) { bytes, filled in
             guard let base = bytes.baseAddress else { return }
-            count = Socket.receive(fd, base, Self.readSize)
+            count = tls?.receive(base, Self.readSize) ?? Socket.receive(fd, base, Self.readSize)
             filled = max(count, 0)
         }
         if count == -Int(EAGAIN) || count == -Int(EINTR) { return }
@@ -136,7 +168,7 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
                 guard !input.isEmpty, readHead() else { return }
             case .body:
                 guard readBody() else { return }
-            case .handling, .upgraded: return
+            case .handshake, .handling, .upgraded: return
             }
         }
     }
@@ -161,7 +193,7 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
         }
         input.removeFirst(head.length)
         guard var made else { return false }
-        made.peer = peer
+        made.origin = origin
         isHead = head.method == .head
         isVersion10 = head.minorVersion == 0
         keepsAlive = head.keepsAlive
@@ -274,6 +306,7 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
         input = []
         if let key { loop.change(key, interest(reads: true)) }
         reader.resume(returning: bytes)
+        if tls?.hasMore == true { receive() }
     }
 
     private func answer(_ response: HTTPResponse, _ body: [UInt8]) {
@@ -341,6 +374,7 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
         setDeadline(input.isEmpty ? core.limits.idleMilliseconds : core.limits.headMilliseconds)
         if let key { loop.change(key, interest(reads: true)) }
         advance()
+        if !isEnded, tls?.hasMore == true { receive() }
     }
 
     /// Answers a request that cannot be understood, and ends the connection.
@@ -370,7 +404,7 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
         while sent < output.count {
             let count = output.withUnsafeBytes { bytes -> Int in
                 guard let base = bytes.baseAddress else { return 0 }
-                return Socket.send(fd, base + sent, bytes.count - sent)
+                return tls?.send(base + sent, bytes.count - sent) ?? Socket.send(fd, base + sent, bytes.count - sent)
             }
             if count == -Int(EINTR) { continue }
             if count == -Int(EAGAIN) { break }
@@ -407,6 +441,8 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
         upgradedReader?.resume(returning: nil)
         upgradedReader = nil
         if let key { loop.remove(key) }
+        tls?.end()
+        tls?.free()
         Socket.close(fd)
         core.forget(self)
     }

@@ -32,7 +32,13 @@ extension APICall {
         // Without a wish half an hour to an hour, by chance, so that many clients do not come back at once.
         let asked = request.queryValue("timeoutSeconds").flatMap { Int($0) } ?? 0
         let seconds = asked > 0 ? min(asked, 86400) : Int.random(in: 1800...3600)
-        let lines = WatchLines(form: AnswerForm(request), type: type, wantsBookmarks: wantsBookmarks, clock: api.clock)
+        let lines = WatchLines(
+            form: AnswerForm(request),
+            type: type,
+            wantsBookmarks: wantsBookmarks,
+            clock: api.clock,
+            older: target.older
+        )
         return HTTPResponse(
             status: 200,
             headers: ["Content-Type": "application/json"],
@@ -141,6 +147,7 @@ struct WatchLines: Sendable {
     let type: ResourceType
     let wantsBookmarks: Bool
     let clock: @Sendable () -> Timestamp
+    var older: OlderVersion?
 
     func write(_ events: WatchEvents, to writer: BodyWriter) async throws {
         var isFirst = true
@@ -167,7 +174,7 @@ struct WatchLines: Sendable {
         case .metadata: return Self.bytes(event.kind.rawValue, Table.partial(event.object))
         case .json, .yaml:
             var line = Array(#"{"type":"\#(event.kind.rawValue)","object":"#.utf8)
-            let text = event.object.json
+            let text = older.map { JSON.bytes($0.outward(event.object.value)) } ?? event.object.json
             line.reserveCapacity(line.count + text.count + 2)
             line += text
             line += [UInt8(ascii: "}"), UInt8(ascii: "\n")]

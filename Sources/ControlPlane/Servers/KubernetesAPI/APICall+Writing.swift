@@ -10,7 +10,7 @@ extension APICall {
         var warnings: [String]
     }
 
-    private func dryRun() throws(APIError) -> Bool {
+    func dryRun() throws(APIError) -> Bool {
         let values = request.query.filter { $0.name == "dryRun" }.map(\.value).filter { !$0.isEmpty }
         guard values.allSatisfy({ $0 == "All" }) else {
             throw .badRequest(
@@ -22,39 +22,10 @@ extension APICall {
 
     // MARK: Bodies
 
-    /// The body as a value: JSON, or YAML when it says so.
-    func body() throws(APIError) -> Value {
-        let mediaType = request.headers["Content-Type"].map { $0.split(separator: ";").first.map(String.init) ?? "" }
-        switch mediaType?.lowercased().filter({ !$0.isWhitespace }) {
-        case nil, "", "application/json", "*/*":
-            do { return try JSON.parse(request.body) } catch {
-                throw .badRequest("the body is not valid JSON: \(error)")
-            }
-        case "application/yaml", "application/x-yaml", "text/yaml": return try yaml()
-        default:
-            throw APIError(
-                code: 415,
-                reason: .unsupportedMediaType,
-                message: "the body of the request was in an unknown format (\(mediaType ?? "")) - accepted media types "
-                    + "include: application/json, application/yaml"
-            )
-        }
-    }
-
-    private func yaml() throws(APIError) -> Value {
-        let documents: [YAMLDocument]
-        do { documents = try YAML.parse(request.body) } catch {
-            throw .badRequest("the body is not valid YAML: \(error)")
-        }
-        guard documents.count == 1, let document = documents.first else {
-            throw .badRequest("the body must hold one YAML document, it holds \(documents.count)")
-        }
-        return document.value
-    }
-
     /// The object in the body, placed where the path says.
     func received() throws(APIError) -> Received {
-        try checked(try placed(Object(try body())))
+        let body = try request.readBody()
+        return try checked(try placed(Object(target.older?.inward(body) ?? body)))
     }
 
     private func placed(_ body: Object) throws(APIError) -> Object {
@@ -123,7 +94,8 @@ extension APICall {
     func create() async throws -> HTTPResponse {
         if type.isNamespaced, target.namespace == nil { throw KubernetesAPI.wrongMethod }
         let received = try received()
-        let object = try await store.create(received.object, WriteOptions(isDryRun: try dryRun()))
+        try await api.authorizer.checkEscalation(received.object, of: type, by: caller)
+        let object = try await store.create(received.object, try options(received.object, ""))
         return present(object, status: 201, warnings: received.warnings)
     }
 
@@ -133,15 +105,90 @@ extension APICall {
         return present(object, warnings: isStatus ? [] : received.warnings)
     }
 
-    private func write(_ object: Object, isStatus: Bool) async throws(APIError) -> Object {
-        let options = WriteOptions(isDryRun: try dryRun())
+    private func write(
+        _ object: Object,
+        isStatus: Bool,
+        _ subresource: String? = nil
+    ) async throws(APIError) -> Object {
+        let options = try options(object, subresource ?? (isStatus ? "status" : ""))
+        if !isStatus { try await api.authorizer.checkEscalation(object, of: type, by: caller) }
         return isStatus ? try await store.updateStatus(object, options) : try await store.replace(object, options)
+    }
+
+    private func options(_ object: Object, _ subresource: String) throws(APIError) -> WriteOptions {
+        WriteOptions(isDryRun: try dryRun(), tracking: try tracking(subresource, object.metadata["managedFields"]))
+    }
+
+    /// Who writes: what it calls itself, else the name of its program.
+    private func tracking(_ subresource: String, _ sent: Value?) throws(APIError) -> FieldTracking {
+        let manager = request.queryValue("fieldManager").flatMap { $0.isEmpty ? nil : $0 }
+        if let manager, manager.utf8.count > 128 || manager.unicodeScalars.contains(where: { $0.value < 0x20 }) {
+            throw .badRequest("fieldManager: Invalid value: must be at most 128 printable characters")
+        }
+        let agent = request.headers["User-Agent"]?.split(separator: "/").first.map { String($0.prefix(128)) }
+        return FieldTracking(
+            type,
+            manager: manager,
+            agent: agent ?? "unknown",
+            subresource: subresource,
+            time: api.clock(),
+            sent: sent
+        )
     }
 
     // MARK: Patch
 
+    /// Server-side apply: the caller's wish is merged field by field; what others own is not taken from them without `force`.
+    private func apply(_ key: ObjectKey, isStatus: Bool) async throws -> HTTPResponse {
+        guard let manager = request.queryValue("fieldManager"), !manager.isEmpty else {
+            throw APIError.badRequest(
+                "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for apply patch"
+            )
+        }
+        let config = try checked(try placed(Object(try appliedBody())))
+        guard config.object.metadata["managedFields"] == nil else {
+            throw APIError.badRequest("metadata.managedFields must be nil")
+        }
+        let forces = Self.isTrue(request.queryValue("force"))
+        var attempts = 8
+        while true {
+            attempts -= 1
+            let stored = try await store.find(key)
+            if stored == nil, isStatus { throw APIError.notFound(type, key.name) }
+            var tracking = try tracking(isStatus ? "status" : "", nil)
+            var object = try tracking.apply(config.object, to: stored, forces: forces)
+            let version = config.object.resourceVersion
+            object.resourceVersion = version.isEmpty ? stored?.resourceVersion ?? "" : version
+            let options = WriteOptions(isDryRun: try dryRun(), tracking: tracking)
+            do throws(APIError) {
+                guard stored != nil else {
+                    object.uid = ""
+                    try await api.authorizer.checkEscalation(object, of: type, by: caller)
+                    return present(try await store.create(object, options), status: 201, warnings: config.warnings)
+                }
+                guard !isStatus else { return present(try await store.updateStatus(object, options)) }
+                try await api.authorizer.checkEscalation(object, of: type, by: caller)
+                return present(try await store.replace(object, options), warnings: config.warnings)
+            } catch {
+                let isRace = error.reason == .conflict || stored == nil && error.reason == .alreadyExists
+                guard isRace, attempts > 0, version.isEmpty else { throw error }
+            }
+        }
+    }
+
+    /// YAML, of which JSON is a part.
+    private func appliedBody() throws(APIError) -> Value {
+        var plain = request
+        plain.headers["Content-Type"] =
+            request.body.first == UInt8(ascii: "{") ? "application/json" : "application/yaml"
+        return try plain.readBody()
+    }
+
     /// Reads, patches and writes, again when somebody else wrote in between.
     func patch(_ key: ObjectKey, isStatus: Bool) async throws -> HTTPResponse {
+        if ["application/apply-patch+yaml", "application/apply-patch+json"].contains(request.mediaType) {
+            return try await apply(key, isStatus: isStatus)
+        }
         let change = try patchFunction()
         var attempts = 8
         while true {
@@ -162,7 +209,7 @@ extension APICall {
     }
 
     private func patchFunction() throws(APIError) -> (Value) throws(APIError) -> Value {
-        let mediaType = request.headers["Content-Type"]?.split(separator: ";").first.map(String.init) ?? ""
+        let mediaType = request.mediaType
         let patch: Value
         do { patch = try JSON.parse(request.body) } catch { throw .badRequest("the patch is not valid JSON: \(error)") }
         switch mediaType {
@@ -181,7 +228,7 @@ extension APICall {
                 reason: .unsupportedMediaType,
                 message:
                     "the body of the request was in an unknown format (\(mediaType)) - accepted media types include: "
-                    + "application/json-patch+json, application/merge-patch+json"
+                    + "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
                     + (isBuiltIn ? ", application/strategic-merge-patch+json" : "")
             )
         }
@@ -196,7 +243,7 @@ extension APICall {
 
     private func deleteOptions() throws(APIError) -> DeleteOptions {
         var value: Value = [:]
-        if !request.body.isEmpty { value = try body() }
+        if !request.body.isEmpty { value = try request.readBody() }
         var options = DeleteOptions()
         options.gracePeriodSeconds =
             value.integer("gracePeriodSeconds") ?? request.queryValue("gracePeriodSeconds").flatMap { Int($0) }
@@ -259,7 +306,7 @@ extension APICall {
     /// `pods/x/eviction`: a polite deletion.
     func evict(_ key: ObjectKey) async throws -> HTTPResponse {
         guard request.method == "POST" else { throw KubernetesAPI.wrongMethod }
-        let eviction = try body()
+        let eviction = try request.readBody()
         var options = DeleteOptions(isDryRun: try dryRun())
         options.gracePeriodSeconds = eviction["deleteOptions"]?.integer("gracePeriodSeconds")
         _ = try await store.delete(key, options)
@@ -279,7 +326,7 @@ extension APICall {
         default: throw KubernetesAPI.wrongMethod
         }
         let isPut = request.method == "PUT"
-        let wanted = isPut ? try body() : .null
+        let wanted = isPut ? try request.readBody() : .null
         let change = isPut ? nil : try patchFunction()
         var attempts = 8
         while true {
@@ -299,7 +346,7 @@ extension APICall {
             let version = after["metadata"]?.text("resourceVersion") ?? ""
             if !version.isEmpty { object.resourceVersion = version }
             do throws(APIError) {
-                return KubernetesAPI.json(Self.scale(of: try await write(object, isStatus: false)))
+                return KubernetesAPI.json(Self.scale(of: try await write(object, isStatus: false, "scale")))
             } catch {
                 guard error.reason == .conflict, attempts > 0, !isPut, version == stored.resourceVersion else {
                     throw error

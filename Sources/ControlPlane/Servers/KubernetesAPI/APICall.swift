@@ -7,11 +7,17 @@ struct APICall {
     let api: KubernetesAPI
     let request: HTTPRequest
     let target: APITarget
+    var caller = Caller.owner
 
     var store: any ObjectStore { api.store }
     var type: ResourceType { target.type }
 
     func answer() async throws -> HTTPResponse {
+        if let older = target.older, ["PUT", "PATCH"].contains(request.method) {
+            throw APIError.badRequest(
+                "\(type.plural) are changed in \(type.apiVersion); \(older.apiVersion) is served for making and reading them"
+            )
+        }
         guard let key = target.key else { return try await collection() }
         switch target.subresource {
         case nil: return try await object(key)
@@ -20,6 +26,8 @@ struct APICall {
         case "log" where type == ResourceTypes.pods: return try await log(key)
         case "exec" where type == ResourceTypes.pods: return try await exec(key)
         case "attach" where type == ResourceTypes.pods: return try await attach(key)
+        case "binding" where type == ResourceTypes.pods: return try await bind(key)
+        case "token" where type == ResourceTypes.serviceAccounts: return try await token(key)
         case "eviction" where type == ResourceTypes.pods: return try await evict(key)
         case "finalize" where type == ResourceTypes.namespaces && request.method == "PUT":
             return try await replace(key, isStatus: false)
@@ -100,10 +108,11 @@ struct APICall {
             ])
         }
         var answer: Value = [
-            "kind": .string(type.listKind), "apiVersion": .string(type.apiVersion), "metadata": metadata,
+            "kind": .string(type.listKind), "apiVersion": .string(target.older?.apiVersion ?? type.apiVersion),
+            "metadata": metadata,
         ]
-        if case .json = form { return .json(Self.text(of: answer, items: list.items)) }
-        answer["items"] = .array(list.items.map(\.value))
+        if case .json = form, target.older == nil { return .json(Self.text(of: answer, items: list.items)) }
+        answer["items"] = .array(list.items.map { outward($0.value) })
         return form.response(answer)
     }
 
@@ -122,6 +131,9 @@ struct APICall {
         return text
     }
 
+    /// An object in the version that was asked for.
+    func outward(_ value: Value) -> Value { target.older?.outward(value) ?? value }
+
     /// One object in the form that the caller wants.
     func present(_ object: Object, status: Int = 200, warnings: [String] = []) -> HTTPResponse {
         let form = AnswerForm(request)
@@ -133,8 +145,8 @@ struct APICall {
                     .value(including: including, revision: object.resourceVersion)
             )
         case .metadata: response = form.response(Table.partial(object))
-        case .json: response = .json(object.json)
-        case .yaml: response = form.response(object.value)
+        case .json where target.older == nil: response = .json(object.json)
+        case .json, .yaml: response = form.response(outward(object.value))
         }
         response.status = status
         for warning in warnings.prefix(20) { response.headers.add("Warning", Self.warning(warning)) }

@@ -12,12 +12,19 @@ extension KubernetesAPI {
                 groups.append((type.group, [type.version]))
             }
         }
-        return groups + [(metricsGroup, [metricsVersion])]
+        for older in OlderVersion.all {
+            guard let index = groups.firstIndex(where: { $0.name == older.group }) else { continue }
+            groups[index].versions.append(older.version)
+        }
+        return groups + [(authentication, ["v1"]), (authorization, ["v1"]), (metricsGroup, [metricsVersion])]
     }()
 
     /// `/api`, `/apis` and `/apis/<group>`.
     func discovery(_ request: HTTPRequest, _ segments: [String]) throws(APIError) -> HTTPResponse {
         guard request.method == "GET" else { throw Self.wrongMethod }
+        if segments.count == 1, let version = Self.aggregation(request) {
+            return Self.aggregated(isCore: segments == ["api"], version)
+        }
         if segments == ["api"] {
             return Self.json([
                 "kind": "APIVersions", "versions": ["v1"],
@@ -53,10 +60,98 @@ extension KubernetesAPI {
             resources.append(Self.resource(type))
             resources += Self.subresources(type)
         }
+        resources += Self.older(group, version)
         return Self.json([
             "kind": "APIResourceList", "apiVersion": "v1",
             "groupVersion": .string(group.isEmpty ? version : "\(group)/\(version)"), "resources": .array(resources),
         ])
+    }
+
+    // MARK: All at once
+
+    /// The version of aggregated discovery that a client asks for first; nil when it wants the old form.
+    private static func aggregation(_ request: HTTPRequest) -> String? {
+        for entry in request.headers.all("Accept").flatMap({ $0.split(separator: ",") }) {
+            let parts = entry.split(separator: ";").map { $0.filter { !$0.isWhitespace } }
+            guard parts.contains("g=apidiscovery.k8s.io"), parts.contains("as=APIGroupDiscoveryList") else {
+                if parts.first == "application/json" { return nil }
+                continue
+            }
+            if let version = ["v2", "v2beta1"].first(where: { parts.contains("v=\($0)") }) { return version }
+        }
+        return nil
+    }
+
+    private static func aggregated(isCore: Bool, _ version: String) -> HTTPResponse {
+        let groups = isCore ? [("", ["v1"])] : groups
+        let items = groups.map { group, versions -> Value in
+            [
+                "metadata": ["name": .string(group), "creationTimestamp": nil],
+                "versions": .array(
+                    versions.map { version in
+                        [
+                            "version": .string(version), "resources": .array(described(group, version)),
+                            "freshness": "Current",
+                        ]
+                    }
+                ),
+            ]
+        }
+        let list: Value = [
+            "kind": "APIGroupDiscoveryList", "apiVersion": .string("apidiscovery.k8s.io/\(version)"), "metadata": [:],
+            "items": .array(items),
+        ]
+        var response = json(list)
+        response.headers["Content-Type"] =
+            "application/json;g=apidiscovery.k8s.io;v=\(version);as=APIGroupDiscoveryList"
+        return response
+    }
+
+    /// The resources of a version in the aggregated form, each with its sub-resources.
+    private static func described(_ group: String, _ version: String) -> [Value] {
+        var entries: [Value] = []
+        if group == metricsGroup {
+            entries = metricsResources.list("resources")
+        } else if group == authentication || group == authorization {
+            entries = reviewResources(group).list("resources")
+        } else {
+            for type in ResourceTypes.all where type.group == group && type.version == version {
+                entries.append(resource(type))
+                entries += subresources(type)
+            }
+            entries += older(group, version)
+        }
+        var resources: [Value] = []
+        for entry in entries {
+            let parts = (entry.text("name") ?? "").split(separator: "/").map(String.init)
+            let responseKind: Value = [
+                "group": .string(entry.text("group") ?? group), "version": .string(entry.text("version") ?? version),
+                "kind": entry["kind"] ?? "",
+            ]
+            var described: Value = ["responseKind": responseKind, "verbs": entry["verbs"] ?? []]
+            if parts.count == 2, let last = resources.indices.last {
+                described["subresource"] = .string(parts[1])
+                resources[last]["subresources"] = .array(resources[last].list("subresources") + [described])
+                continue
+            }
+            described["resource"] = .string(parts.first ?? "")
+            described["scope"] = entry.flag("namespaced") ? "Namespaced" : "Cluster"
+            described["singularResource"] = entry["singularName"] ?? ""
+            described["shortNames"] = entry["shortNames"]
+            described["categories"] = entry["categories"]
+            resources.append(described)
+        }
+        return resources
+    }
+
+    /// What old clients find: enough to make, read and delete.
+    private static func older(_ group: String, _ version: String) -> [Value] {
+        OlderVersion.all.filter { $0.group == group && $0.version == version }.compactMap { older in
+            guard let type = older.type else { return nil }
+            var resource = resource(type)
+            resource["verbs"] = ["create", "delete", "deletecollection", "get", "list", "watch"]
+            return resource
+        }
     }
 
     private static func resource(_ type: ResourceType) -> Value {
@@ -92,7 +187,18 @@ extension KubernetesAPI {
             entries.append(entry("log", "Pod", ["get"]))
             entries.append(entry("attach", "PodAttachOptions", ["create", "get"]))
             entries.append(entry("exec", "PodExecOptions", ["create", "get"]))
+            entries.append(entry("binding", "Binding", ["create"]))
             entries.append(entry("eviction", "Eviction", ["create"], [("group", "policy"), ("version", "v1")]))
+        }
+        if type == ResourceTypes.serviceAccounts {
+            entries.append(
+                entry(
+                    "token",
+                    "TokenRequest",
+                    ["create"],
+                    [("group", .string(authentication)), ("version", "v1")]
+                )
+            )
         }
         if type == ResourceTypes.namespaces { entries.append(entry("finalize", "Namespace", ["update"])) }
         return entries

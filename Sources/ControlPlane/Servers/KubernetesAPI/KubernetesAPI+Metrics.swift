@@ -101,7 +101,7 @@ extension KubernetesAPI {
         return entry
     }
 
-    private static var metricsResources: Value {
+    static var metricsResources: Value {
         func resource(_ name: String, _ kind: String, _ isNamespaced: Bool) -> Value {
             [
                 "name": .string(name), "singularName": "", "namespaced": .bool(isNamespaced), "kind": .string(kind),

@@ -13,6 +13,8 @@ package struct KubernetesAPI: Sendable {
     let logs: (any PodLogSource)?
     let commands: (any PodCommandSource)?
     let usage: (any UsageSource)?
+    /// Tokens of ServiceAccounts; without it none are issued or believed.
+    let tokens: AccountTokens?
     let clock: @Sendable () -> Timestamp
     /// The version of Weft, in `/version` and in the server's name.
     let version: String
@@ -24,6 +26,7 @@ package struct KubernetesAPI: Sendable {
         logs: (any PodLogSource)? = nil,
         commands: (any PodCommandSource)? = nil,
         usage: (any UsageSource)? = nil,
+        tokens: AccountTokens? = nil,
         version: String = "0.1.0",
         clock: @escaping @Sendable () -> Timestamp = { SQLiteStore.now() }
     ) {
@@ -31,6 +34,7 @@ package struct KubernetesAPI: Sendable {
         self.logs = logs
         self.commands = commands
         self.usage = usage
+        self.tokens = tokens
         self.version = version
         self.clock = clock
     }
@@ -41,11 +45,14 @@ package struct KubernetesAPI: Sendable {
     /// Adds `/<name>` and everything below it, such as `/metrics`.
     package mutating func add(path name: String, _ handler: @escaping Extension) { paths[name] = handler }
 
-    /// Answers a request.
-    package func handle(_ request: HTTPRequest) async -> HTTPResponse {
+    var authenticator: Authenticator { Authenticator(store: store, tokens: tokens, clock: clock) }
+    var authorizer: Authorizer { Authorizer(store: store) }
+
+    /// Answers a request of somebody who may send it (`APIFront` sees to that).
+    package func handle(_ request: HTTPRequest, as caller: Caller = .owner) async -> HTTPResponse {
         do {
             guard let segments = request.segments else { throw APIError.badRequest("the path is malformed") }
-            return try await route(request, segments)
+            return try await route(request, segments, caller)
         } catch let error as APIError {
             return Self.refusal(error)
         } catch is CancellationError {
@@ -55,32 +62,42 @@ package struct KubernetesAPI: Sendable {
         }
     }
 
-    private func route(_ request: HTTPRequest, _ segments: [String]) async throws -> HTTPResponse {
+    private func route(_ request: HTTPRequest, _ segments: [String], _ caller: Caller) async throws -> HTTPResponse {
         switch segments.first {
         case "api" where segments.count == 1, "apis" where segments.count <= 2:
             return try discovery(request, segments)
-        case "api": return try await version(request, "", Array(segments.dropFirst()))
+        case "api": return try await version(request, "", Array(segments.dropFirst()), caller)
         case "apis" where segments[1] == Self.metricsGroup:
             return try await metrics(request, Array(segments.dropFirst(2)))
-        case "apis": return try await version(request, segments[1], Array(segments.dropFirst(2)))
+        case "apis" where segments[1] == Self.authentication || segments[1] == Self.authorization:
+            return try await review(request, segments[1], Array(segments.dropFirst(2)), caller)
+        case "apis": return try await version(request, segments[1], Array(segments.dropFirst(2)), caller)
         case "version" where segments.count == 1: return Self.json(versionInfo)
-        case "healthz", "livez", "readyz": return .text("ok")
-        case "openapi" where segments == ["openapi", "v2"]:
-            // kubectl reads this before it applies: an empty document means that nothing is checked on its side. The
-            // name that it asks for cannot be answered, it has an `@` that its own parser refuses.
-            return HTTPResponse(status: 200, headers: ["Content-Type": "application/octet-stream"], body: .bytes([]))
+        case "healthz", "livez", "readyz": return Self.health(request, segments)
+        case "openapi": return try openAPI(request, Array(segments.dropFirst()))
         case let name?:
             guard let handler = paths[name] else { throw Self.unknownPath }
             return await handler(request, Array(segments.dropFirst()))
         case nil:
-            return Self.json(["paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/readyz", "/version"]])
+            return Self.json([
+                "paths": [
+                    "/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz",
+                    "/version",
+                ]
+            ])
         }
     }
 
     /// Everything behind `/api/v1` and `/apis/<group>/<version>`.
-    private func version(_ request: HTTPRequest, _ group: String, _ segments: [String]) async throws -> HTTPResponse {
+    private func version(
+        _ request: HTTPRequest,
+        _ group: String,
+        _ segments: [String],
+        _ caller: Caller
+    ) async throws -> HTTPResponse {
         guard let version = segments.first,
             ResourceTypes.all.contains(where: { $0.group == group && $0.version == version })
+                || OlderVersion.all.contains(where: { $0.group == group && $0.version == version })
         else { throw Self.unknownPath }
         let rest = Array(segments.dropFirst())
         guard let first = rest.first else { return try resourceList(request, group: group, version: version) }
@@ -88,7 +105,7 @@ package struct KubernetesAPI: Sendable {
             return await handler(request, Array(rest.dropFirst()))
         }
         guard let target = APITarget(group: group, version: version, rest) else { throw Self.unknownPath }
-        return try await APICall(api: self, request: request, target: target).answer()
+        return try await APICall(api: self, request: request, target: target, caller: caller).answer()
     }
 
     static let unknownPath = APIError(
@@ -114,11 +131,16 @@ package struct KubernetesAPI: Sendable {
         return response
     }
 
-    /// Clients choose their behaviour by this: it names the Kubernetes version whose API this one follows. From 1.32 on
-    /// clients send some bodies as protobuf, which this API does not read.
+    /// `?verbose` lists what was looked at: an answer at all means that the store is open.
+    private static func health(_ request: HTTPRequest, _ segments: [String]) -> HTTPResponse {
+        guard request.query.contains(where: { $0.name == "verbose" }) else { return .text("ok") }
+        return .text("[+]ping ok\n[+]store ok\n\(segments[0]) check passed\n")
+    }
+
+    /// Clients choose their behaviour by this: it names the Kubernetes version whose API this one follows.
     private var versionInfo: Value {
         [
-            "major": "1", "minor": "31", "gitVersion": .string("v1.31.0+weft.\(version)"), "gitCommit": "",
+            "major": "1", "minor": "33", "gitVersion": .string("v1.33.0+weft.\(version)"), "gitCommit": "",
             "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z", "goVersion": "none", "compiler": "swift",
             "platform": "linux/amd64",
         ]
@@ -128,6 +150,8 @@ package struct KubernetesAPI: Sendable {
 /// What a path below a group and version names.
 struct APITarget {
     let type: ResourceType
+    /// The version that was asked for, when it is not the one in which the objects are kept.
+    let older: OlderVersion?
     /// Nil for all namespaces, or for types that have none.
     let namespace: String?
     /// Nil for the collection.
@@ -142,9 +166,11 @@ struct APITarget {
             namespace = rest[rest.startIndex + 1]
             rest = rest.dropFirst(2)
         }
-        guard let plural = rest.popFirst(), rest.count <= 2,
-            let type = ResourceTypes.find(group: group, version: version, plural: plural)
-        else { return nil }
+        guard let plural = rest.popFirst(), rest.count <= 2 else { return nil }
+        older = OlderVersion.find(group: group, version: version, plural: plural)
+        guard let type = older?.type ?? ResourceTypes.find(group: group, version: version, plural: plural) else {
+            return nil
+        }
         guard type.isNamespaced || namespace == nil else { return nil }
         self.type = type
         self.namespace = namespace

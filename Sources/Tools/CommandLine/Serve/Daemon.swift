@@ -1,4 +1,5 @@
 import Agent
+import Bytes
 import Controllers
 import Glibc
 import Mesh
@@ -43,6 +44,7 @@ actor Daemon {
     nonisolated let isolation: Isolation
     /// Where xDS is served beside its Unix socket.
     nonisolated let discovery: DiscoveryChoice
+    private nonisolated let apiChoice: APIChoice
     nonisolated let log: ServeLog
     nonisolated let startTime = SQLiteStore.now()
     private nonisolated let stops: AsyncStream<Stop>
@@ -54,16 +56,18 @@ actor Daemon {
     private var hasInherited = false
     private(set) var parts: Parts?
     private(set) var metricsAddress: String?
+    private(set) var apiAddresses: [String] = []
     private(set) var problems: [String] = []
     private var api: HTTPServer?
     private var metrics: HTTPServer?
     private var tasks: [Task<Void, Never>] = []
     private var agentTask: Task<Void, Never>?
 
-    init(state: StateDirectory, isolation: Isolation, discovery: DiscoveryChoice, log: ServeLog) {
+    init(state: StateDirectory, isolation: Isolation, discovery: DiscoveryChoice, api: APIChoice, log: ServeLog) {
         self.state = state
         self.isolation = isolation
         self.discovery = discovery
+        apiChoice = api
         self.log = log
         isServed = ProxySupervisor.running(pidFile: "\(state.path)/proxy/weft-proxy.pid") != nil
         claim = HostClaim(file: "\(state.path)/claim", isServed: isServed)
@@ -285,11 +289,19 @@ actor Daemon {
     }
 
     private func serve(_ parts: Parts) async throws {
+        let identity = try APIIdentity(state)
+        if apiChoice.tlsAddress != nil {
+            for object in DefaultRoles.objects {
+                guard let key = object.key, try await parts.store.find(key) == nil else { continue }
+                try await parts.store.create(object)
+            }
+        }
         var handler = KubernetesAPI(
             store: parts.store,
             logs: LogPorts(logs: parts.agent.logs),
             commands: PodCommands(stateDirectory: state.path, logs: parts.agent.logs),
             usage: UsageSampler(store: parts.store, stateDirectory: state.path, now: { SQLiteStore.now() }),
+            tokens: identity.tokens,
             version: Version.current
         )
         let routes = DaemonRoutes(daemon: self, parts: parts)
@@ -303,8 +315,31 @@ actor Daemon {
         handler.add("tap") { request, _ in await tap.answer(request) }
         handler.add("shutdown") { request, _ in await routes.shutdown(request) }
         handler.add(path: "metrics") { request, _ in await routes.metrics(request) }
-        let answers = handler
-        let server = HTTPServer { await answers.handle($0) }
+        let audit = try apiChoice.auditPath.map { path in
+            guard let log = AuditLog(path: path) else {
+                throw CommandError("the audit log \(path) cannot be written: \(FileReader.describe(errno))")
+            }
+            return log
+        }
+        // Where the API is served is known only when it is served.
+        let addresses = APIServing.Place()
+        let socket = state.socket
+        handler.add("kubeconfig") { request, _ in
+            let outcome = addresses.outcome.withLock { $0 }
+            let route = KubeconfigRoute(
+                socket: socket,
+                plain: outcome.plain,
+                secure: outcome.secure,
+                identity: identity
+            )
+            return route.answer(request, isOwner: request.origin.transport != .tls)
+        }
+        let front = APIFront(api: handler, audit: audit)
+        let server = HTTPServer { await front.handle($0) }
+        let outcome = try await APIServing(choice: apiChoice, isolation: isolation, log: log).listen(server, identity)
+        addresses.outcome.withLock { $0 = outcome }
+        problems += outcome.problems
+        apiAddresses = [outcome.plain, outcome.secure].compactMap { $0 }
         try await server.listen(unix: state.socket)
         api = server
         mkdir(DiscoveryChoice.folder(state), 0o700)

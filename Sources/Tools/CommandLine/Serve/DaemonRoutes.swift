@@ -73,6 +73,7 @@ struct DaemonRoutes: Sendable {
         value["proxy"] = proxy
         let entrance = daemon.discovery.entrance.map { "tls:\($0.address.address):\($0.address.port)" }
         value["xds"] = .array((await parts.discovery.addresses + [entrance].compactMap { $0 }).map { .string($0) })
+        value["api"] = .array(await daemon.apiAddresses.map { .string($0) })
         value["metrics"] = await daemon.metricsAddress.map { .string("http://\($0)/metrics") }
         return .json(JSON.bytes(value))
     }

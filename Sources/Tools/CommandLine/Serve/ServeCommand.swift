@@ -14,6 +14,7 @@ enum ServeCommand {
         _ state: StateDirectory,
         _ isolation: Isolation,
         _ discovery: DiscoveryChoice,
+        _ api: APIChoice,
         leavesPods: Bool,
         ready: () -> Void
     ) async throws -> Int32 {
@@ -29,9 +30,10 @@ enum ServeCommand {
         }
         IsolationChoice.remember(isolation, in: state)
         discovery.remember()
+        api.remember()
         let log = ServeLog(path: state.log)
         let stop = Daemon.Stop(removesState: false, hurries: false, leavesPods: leavesPods)
-        let daemon = Daemon(state: state, isolation: isolation, discovery: discovery, log: log)
+        let daemon = Daemon(state: state, isolation: isolation, discovery: discovery, api: api, log: log)
         return try await supervise(daemon, lock, log, stop, ready)
     }
 

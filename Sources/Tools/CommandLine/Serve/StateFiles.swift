@@ -11,6 +11,7 @@ struct StateFiles {
         "store.db", "store.db-wal", "store.db-shm", "store.db-journal", "store.db.restoring", "store.db.restoring-wal",
         "store.db.restoring-journal", "replaced", "copies", "serve.log", "serve.log.1", "pods", "proxy",
         "names", "claim", "isolation", "xds", "xds-address",
+        "pki", "api-port", "api-bound", "api-tls", "audit-log",
     ]
 
     /// Removes everything but the socket and the pid file, which say until the end that somebody is there.

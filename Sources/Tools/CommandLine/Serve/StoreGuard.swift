@@ -47,7 +47,7 @@ enum BackupRoute {
                 APIError(code: 405, reason: .methodNotAllowed, message: "backup takes GET only")
             )
         }
-        guard request.peer != nil else {
+        guard request.origin.transport == .unix else {
             return KubernetesAPI.refusal(
                 APIError(
                     code: 403,

@@ -12,7 +12,7 @@ struct TapRoute: Sendable {
 
     func answer(_ request: HTTPRequest) async -> HTTPResponse {
         // What passes between others is for the one who runs the daemon, not for whoever reaches the API.
-        guard let peer = request.peer, peer.uid == geteuid() || peer.uid == 0 else {
+        guard request.origin.transport == .unix, let uid = request.origin.uid, uid == geteuid() || uid == 0 else {
             return KubernetesAPI.refusal(
                 APIError(
                     code: 403,

@@ -18,7 +18,7 @@ enum UpCommand {
             Option("timeout", value: "SECONDS", help: "how long --detach waits for them to be ready (default: 60)"),
             IsolationChoice.option, DiscoveryChoice.option, DiscoveryChoice.tlsOption, .recursive, .namespace,
             .stateDirectory,
-        ],
+        ] + APIChoice.options,
         examples: [
             "weft up examples/shop", "weft up --detach web.yaml db.yaml", "cat all.yaml | weft up -",
             "weft up --detach",
@@ -42,7 +42,8 @@ enum UpCommand {
         let launcher = DaemonLauncher(
             state: state,
             isolation: isolation,
-            discovery: try DiscoveryChoice(arguments, state)
+            discovery: try DiscoveryChoice(arguments, state),
+            api: try APIChoice(arguments, state)
         )
         let isOurs = try await launcher.ensureRunning(client)
         if !arguments.operands.isEmpty { try await apply(manifests, arguments, client, undoing: isOurs && isNew) }
