@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -11,7 +13,7 @@ import urllib.error
 import pytest
 
 import envoykit
-from adskit import ADS, API, TLS, ControlPlane, dynamic, eds_cluster, rds_filter, secret
+from adskit import ADS, API, KINDS, TLS, ControlPlane, dynamic, eds_cluster, rds_filter, secret
 from proxykit import Client, Origin, Proxy, endpoint, eventually, free_port, get, http_filter, listener, route, serving
 
 VARIANTS = ["GRPC", "DELTA_GRPC"]
@@ -290,3 +292,36 @@ def test_runtime_values_change_and_what_does_not_come_is_gone_on_without(plane, 
         assert eventually(lambda: get(port)[0] == 418)
         assert '"final_value": "100"' in proxy.admin("/runtime").replace('":"', '": "')
         assert "cluster_manager.cds.init_fetch_timeout: 1\n" in proxy.admin("/stats")
+
+
+def test_sockets_of_a_dead_proxy_are_kept_until_the_control_plane_names_them(plane, origins):
+    """The next proxy starts without a control plane: it serves nothing, says so, and refuses nobody."""
+    def proxies(process):
+        with open(f"/proc/{process.pid}/task/{process.pid}/children") as children:
+            return set(children.read().split())
+
+    port = free_port()
+    serve(plane, port, origins[0])
+    with Proxy([], [plane.cluster()], "--supervise", **plane.bootstrap("DELTA_GRPC")) as proxy:
+        assert eventually(lambda: body(port) == b"one") and plane.settled("lds")
+        # It accepts what its workers use: what a cluster or a listener needs is asked for before.
+        said = [(request["type_url"], bool(request.get("response_nonce"))) for request in plane.streams[-1].requests]
+        for first, then in (("eds", "cds"), ("rds", "lds")):
+            assert said.index((KINDS[first], False)) < said.index((KINDS[then], True)), said
+        plane.stop()
+        before = proxies(proxy.process)
+        os.kill(int(before.pop()), signal.SIGKILL)
+
+        def reason():
+            with contextlib.suppress(OSError):
+                try:
+                    return proxy.admin("/ready")
+                except urllib.error.HTTPError as error:
+                    return error.read().decode()
+            return ""
+
+        assert eventually(lambda: "waiting for clusters from the control plane (" in reason()), reason()
+        with socket.create_connection(("127.0.0.1", port), 30) as waiting:
+            waiting.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            plane.again()
+            assert waiting.recv(65_536).startswith(b"HTTP/1.1 200")

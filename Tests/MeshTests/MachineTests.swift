@@ -1,5 +1,6 @@
 import EnvoyAPI
 import Mesh
+import Resources
 import Testing
 import Wire
 
@@ -89,6 +90,27 @@ struct MachineTests {
                 "CDS  -pod/shop/web-3", "LDS  -outbound/shop/web-3 -pod/shop/web-3", "EDS service/shop/web/80",
             ]
         )
+    }
+
+    @Test("a pod without a network of its own is an endpoint and nothing else, from its beginning to its end")
+    func plainPod() throws {
+        var state = shop()
+        var machine = try Machine(state)
+        var other = pod("web-3", "10.244.0.9", ["app": "web"], [.init(name: "web", number: 8080)])
+        other.sockets = PodSockets(
+            address: "127.66.0.2",
+            given: [8080: 40_001],
+            listeners: [.init(address: "127.66.0.2", port: 40_001)]
+        )
+        state.pods.append(other)
+        #expect(machine.follow(state) == ["EDS service/shop/web/80"])
+        #expect(machine.configuration == ProxyConfiguration(state))
+        state.pods.removeLast()
+        #expect(machine.follow(state) == ["EDS service/shop/web/80"])
+        other.ports[0].hostPort = 8081
+        state.pods.append(other)
+        let told = machine.follow(state)
+        #expect(told.first == "CDS hostport/shop/web-3/8080" && told.last == "EDS service/shop/web/80")
     }
 
     @Test("a Service that is gone takes its resources along; an annotation changes what it says alone")

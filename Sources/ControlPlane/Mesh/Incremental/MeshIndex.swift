@@ -120,6 +120,8 @@ package struct MeshIndex: Sendable {
 
     /// Readiness is no more than who is an endpoint, and so is leaving for a pod without ports on the host.
     private static func isStructural(_ old: MeshPod?, _ new: MeshPod?) -> Bool {
+        // One without a network of its own is nothing but an endpoint, if it has no ports on the host.
+        if [old, new].allSatisfy({ $0?.isEndpointAlone ?? true }) { return false }
         guard var old, let new else { return true }
         old.isReady = new.isReady
         if !new.ports.contains(where: { $0.hostPort != nil }) { old.isTerminating = new.isTerminating }
@@ -140,4 +142,8 @@ package struct MeshIndex: Sendable {
             delta.members[name, default: []].insert(key)
         }
     }
+}
+
+extension MeshPod {
+    fileprivate var isEndpointAlone: Bool { sockets != nil && !ports.contains { $0.hostPort != nil } }
 }
