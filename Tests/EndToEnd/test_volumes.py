@@ -58,7 +58,9 @@ def test_data_outlives_its_pod(cluster):
 def test_a_pod_waits_for_a_claim_that_is_missing(cluster):
     cluster.apply(mounted("early", "echo here > /data/x", "late"))
     assert 'persistentvolumeclaim "late" not found' in cluster.until_event("early", "FailedMount")
-    assert "not found" in cluster.status("early")["state"]["waiting"]["message"]
+    wait_until(
+        lambda: "not found" in cluster.status("early").get("state", {}).get("waiting", {}).get("message", ""), "the pod says why"
+    )
     cluster.apply(claim("late"))
     assert cluster.until_ended("early") == "Succeeded"
 
