@@ -227,6 +227,16 @@ if isFuzzing {
             )
         )
     }
+    // What no entry needs is not built.
+    var needed: Set<String> = []
+    var queue = targets.filter { $0.type == .executable }
+    while let target = queue.popLast() {
+        guard needed.insert(target.name).inserted else { continue }
+        queue += targets.filter { room in
+            target.dependencies.contains { if case .byNameItem(room.name, _) = $0 { true } else { false } }
+        }
+    }
+    targets.removeAll { !needed.contains($0.name) }
 }
 
 // `WEFT_TESTS=WireTests,HTTPTests` builds only those test targets: a quick turn while working on one room.

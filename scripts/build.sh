@@ -10,10 +10,16 @@ find_swift() {
     return 1
 }
 
-# build_is_stale ROOT PROGRAM: true when the program is missing or a source is newer than it.
+# build_is_stale ROOT: true when a program is missing or a source is newer than the oldest one: a build that was broken off may have made
+# some of them.
 build_is_stale() {
-    [ -x "$2" ] || return 0
-    [ -n "$(find "$1/Sources" "$1/Package.swift" -newer "$2" -not -name '*.md' -print -quit 2>/dev/null)" ]
+    local program oldest=""
+    for program in weft weft-proxy weft-pod-init; do
+        program=$1/.build/release/$program
+        [ -x "$program" ] || return 0
+        if [ -z "$oldest" ] || [ "$program" -ot "$oldest" ]; then oldest=$program; fi
+    done
+    [ -n "$(find "$1/Sources" "$1/Package.swift" -newer "$oldest" -not -name '*.md' -print -quit 2>/dev/null)" ]
 }
 
 # build_release ROOT: builds the programs in release mode; several starts at once build once.
@@ -27,16 +33,15 @@ build_release() {
     mkdir -p "$1/.build"
     (
         flock 9
-        build_is_stale "$1" "$1/.build/release/weft" || exit 0
+        build_is_stale "$1" || exit 0
         echo "weft: building (the first time takes some minutes)" >&2
         cd "$1"
-        for product in weft-proxy weft-pod-init weft; do
-            swift build -c release --product "$product" --static-swift-stdlib \
-                --explicit-target-dependency-import-check error ${WEFT_JOBS:+--jobs "$WEFT_JOBS"} >&2 || {
-                echo "weft: the build failed; the messages above say where" >&2
-                exit 1
-            }
-        done
+        # All at once: rooms that do not need one another are compiled side by side.
+        swift build -c release --static-swift-stdlib --explicit-target-dependency-import-check error \
+            ${WEFT_JOBS:+--jobs "$WEFT_JOBS"} >&2 || {
+            echo "weft: the build failed; the messages above say where" >&2
+            exit 1
+        }
         touch .build/release/weft .build/release/weft-proxy .build/release/weft-pod-init
     ) 9>"$1/.build/weft-build.lock"
 }

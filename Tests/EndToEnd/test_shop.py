@@ -229,7 +229,7 @@ def test_ctrl_c_stops_everything_and_leaves_nothing(weft, folder, needs_namespac
 
 
 def test_the_launcher_builds_only_when_a_source_is_newer(folder):
-    stale = "build_is_stale {0} {0}/.build/release/weft && echo stale || echo fresh"
+    stale = "build_is_stale {0} && echo stale || echo fresh"
     copy = folder / "copy"
     (copy / "Sources").mkdir(parents=True)
     (copy / ".build/release").mkdir(parents=True)
@@ -237,11 +237,16 @@ def test_the_launcher_builds_only_when_a_source_is_newer(folder):
     ask = lambda: subprocess.run(
         ["bash", "-c", f". {ROOT}/scripts/build.sh; " + stale.format(copy)], capture_output=True, text=True, timeout=20
     ).stdout.strip()
-    assert ask() == "stale"
-    program = copy / ".build/release/weft"
-    program.write_text("")
-    program.chmod(0o755)
     later = time.time() + 10
+    for name in ("weft", "weft-pod-init", "weft-proxy"):
+        assert ask() == "stale", f"{name} is missing"
+        program = copy / ".build/release" / name
+        program.write_text("")
+        program.chmod(0o755)
+        os.utime(program, (later, later))
+    assert ask() == "fresh"
+    os.utime(program, (later - 60, later - 60))
+    assert ask() == "stale", "one of them is old"
     os.utime(program, (later, later))
     assert ask() == "fresh"
     source = copy / "Sources/new.swift"
