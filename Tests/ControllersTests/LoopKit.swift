@@ -19,11 +19,14 @@ final class LoopKit: Sendable {
 
     static func run(
         fate: @escaping @Sendable (Object) -> Fate = { _ in .ready },
+        metrics: (any AutoscalerMetrics)? = nil,
         _ body: (LoopKit) async throws -> Void
     ) async throws {
         let store = try await SQLiteStore.open(path: ":memory:")
         let cluster = Cluster(store: store, now: { .systemNow() })
-        let manager = ControllerManager(cluster, ControllerManager.standardReconcilers(cluster)) { _ in }
+        let manager = ControllerManager(cluster, ControllerManager.standardReconcilers(cluster, metrics: metrics)) {
+            _ in
+        }
         let kit = LoopKit(store: store, manager: manager)
         await manager.start()
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -70,7 +73,7 @@ final class LoopKit: Sendable {
                         return
                     }
                     pod.status = [
-                        "phase": "Running", "podIP": .string(address),
+                        "phase": "Running", "podIP": .string(address), "startTime": .string(now),
                         "conditions": [
                             [
                                 "type": "Ready", "status": isReady ? "True" : "False",

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from weftkit import Weft, leftovers, new_folder, wait_until
+from weftkit import Weft, fetch, leftovers, new_folder, wait_until
 
 IMAGE = """\
 apiVersion: weft.dev/v1alpha1
@@ -210,3 +210,114 @@ def test_sets_roll_out_and_back(running):
     wait_until(lambda: not pods_of(running, "agent"), "no pod where the machine is not asked for")
     assert running.run("get", "ds").stdout.splitlines()[1].split()[:7] == ["agent", "0", "0", "0", "0", "0", "disk=fast"]
     running.run("delete", "ds", "agent")
+
+
+SERVER = """\
+import http.server, socket
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        body = socket.gethostname().encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *words): pass
+http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
+"""
+
+
+def test_load_makes_pods_and_a_budget_counts_them(running):
+    labels = {"app": "web"}
+    main = {"name": "main", "image": "shell", "command": ["/usr/bin/python3", "-c", SERVER], "ports": [{"containerPort": 8080}]}
+    main["readinessProbe"] = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
+    spec = {"terminationGracePeriodSeconds": 1, "containers": [main]}
+    web = {
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+        "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}},
+    }
+    service = {
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
+        "spec": {"type": "LoadBalancer", "selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]},
+    }
+    rate = {"metric": {"name": "requests-per-second"}, "target": {"type": "AverageValue", "averageValue": "1"}}
+    memory = {"name": "memory", "target": {"type": "AverageValue", "averageValue": "10Gi"}}
+    scaler = {
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web", "annotations": {"weft.dev/autoscaler-period": "1s"}},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "maxReplicas": 3,
+            "metrics": [{"type": "Pods", "pods": rate}, {"type": "Resource", "resource": memory}],
+        },
+    }
+    budget = {
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}},
+    }
+    done = apply(running, web, service, scaler, budget)
+    assert done.returncode == 0 and "warning" not in done.stderr
+    running.run("rollout", "status", "deployment/web", "--timeout=30")
+    address = running.balancer_address("web")
+
+    def scaled():
+        for _ in range(20):
+            assert fetch(address)[0] == 200
+        return running.json("get", "deployment", "web")["spec"]["replicas"] == 3
+
+    wait_until(scaled, "load makes pods", 40)
+    running.run("rollout", "status", "deployment/web", "--timeout=30")
+    wait_until(lambda: running.json("get", "hpa", "web")["status"]["currentReplicas"] == 3, "its status says so")
+    status = running.json("get", "hpa", "web")["status"]
+    assert [one["type"] for one in status["currentMetrics"]] == ["Pods", "Resource"]
+    assert int(status["currentMetrics"][1]["resource"]["current"]["averageValue"]) > 1 << 20
+    row = running.run("get", "hpa").stdout.splitlines()[1].split()
+    assert row[:2] == ["web", "Deployment/web"] and row[-4:-1] == ["1", "3", "3"]
+    told = running.run("describe", "hpa", "web").stdout
+    assert "SuccessfulRescale" in told and "pods metric requests-per-second above target" in told
+
+    def counted():
+        return running.json("get", "pdb", "web")["status"].get("disruptionsAllowed") == 1
+
+    wait_until(counted, "the budget counts the pods")
+    status = running.json("get", "pdb", "web")["status"]
+    assert (status["currentHealthy"], status["desiredHealthy"], status["expectedPods"]) == (3, 2, 3)
+    assert running.run("get", "pdb").stdout.splitlines()[1].split()[:4] == ["web", "N/A", "1", "1"]
+    # A client that is bound to a pod stays with it.
+    service["spec"]["sessionAffinity"] = "ClientIP"
+    assert "warning" not in apply(running, service).stderr
+    wait_until(lambda: len({fetch(address)[2] for _ in range(12)}) == 1, "one pod answers")
+    running.run("delete", "hpa/web", "deployment/web", "service/web", "pdb/web")
+    wait_until(lambda: not pods_of(running, "web"), "the pods go")
+
+
+def test_pods_are_replaced_when_their_settings_change(running):
+    labels = {"app": "told"}
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "told"}, "data": {"WORD": "one"}}
+    main = container("echo $WORD; exec sleep 1000003")
+    main["envFrom"] = [{"configMapRef": {"name": "told"}}]
+    told = {
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "told", "annotations": {"weft.dev/restart-on-config-change": "true"}},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"terminationGracePeriodSeconds": 1, "containers": [main]}},
+        },
+    }
+    apply(running, settings, told)
+    running.run("rollout", "status", "deployment/told", "--timeout=30")
+    first = set(pods_of(running, "told"))
+
+    def marked():
+        return "weft.dev/config-hash" in running.json("get", "deployment", "told")["metadata"]["annotations"]
+
+    wait_until(marked, "the settings are known")
+    assert set(pods_of(running, "told")) == first
+    settings["data"]["WORD"] = "two"
+    apply(running, settings)
+
+    def replaced():
+        pods = pods_of(running, "told")
+        return len(pods) == 1 and not first & set(pods) and running.run("logs", *pods, check=False).stdout == "two\n"
+
+    wait_until(replaced, "the pod has the new word")
+    running.run("delete", "deployment/told", "configmap/told")

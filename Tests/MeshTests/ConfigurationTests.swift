@@ -207,13 +207,29 @@ struct ConfigurationTests {
         #expect(!names.contains { $0 == "service/shop/users/9000" || $0.hasPrefix("lb/") || $0.hasSuffix("web-2") })
     }
 
-    @Test("UDP ports and session affinity are warned of")
+    @Test("session affinity chooses pods by the client's address, for requests and for connections")
+    func affinity() throws {
+        var state = shop()
+        state.services[1].hasSessionAffinity = true
+        let configuration = ProxyConfiguration(state)
+        #expect(configuration.warnings.isEmpty)
+        let name = "service/shop/users/9000"
+        let cluster = try #require(configuration.clusters.first { $0.name == name })
+        guard case .maglev? = cluster.loadBalancingPolicy?.policies.first?.typedExtensionConfig?.typedConfig else {
+            Issue.record("not bound: \(String(describing: cluster.loadBalancingPolicy))")
+            return
+        }
+        let listener = try #require(configuration.listeners.first { $0.name == name })
+        let bound = String(describing: listener) + String(describing: configuration.routes)
+        #expect(bound.contains("sourceIp"))
+    }
+
+    @Test("UDP ports are warned of")
     func notCarried() {
         var state = shop()
         state.services[1].ports.append(.init(name: "dns", port: 53, protocolName: "UDP"))
-        state.services[1].hasSessionAffinity = true
         let configuration = ProxyConfiguration(state)
-        #expect(Set(configuration.warnings.map(\.reason)) == ["ProtocolNotCarried", "SessionAffinityIgnored"])
+        #expect(configuration.warnings.map(\.reason) == ["ProtocolNotCarried"])
         #expect(!configuration.listeners.contains { $0.name == "service/shop/users/53" })
     }
 

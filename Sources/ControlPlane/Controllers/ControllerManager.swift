@@ -23,23 +23,26 @@ package actor ControllerManager {
     ///   - ports: which of the host's ports load balancers may have.
     ///   - ingressPort: the port of the machine's ingress listener.
     ///   - volumes: makes the directories of claims; without it claims stay unbound.
+    ///   - metrics: what autoscalers go by; without it nothing is scaled.
     /// - Returns: the reconcilers, for `init`.
     package static func standardReconcilers(
         _ cluster: Cluster,
         addresses: LoadBalancerAddresses = LoadBalancerAddresses(),
         ports: HostPortRules = HostPortRules(),
         ingressPort: Int = 80,
-        volumes: (any LocalVolumes)? = nil
+        volumes: (any LocalVolumes)? = nil,
+        metrics: (any AutoscalerMetrics)? = nil
     ) -> [any Reconciler] {
-        let claims = volumes.map { VolumeClaimReconciler(cluster, directories: $0) }
+        let claims: (any Reconciler)? = volumes.map { VolumeClaimReconciler(cluster, directories: $0) }
+        let scaling: (any Reconciler)? = metrics.map { AutoscalerReconciler(cluster, metrics: $0) }
         return [
             DeploymentReconciler(cluster), ReplicaSetReconciler(cluster), JobReconciler(cluster),
             CronJobReconciler(cluster), StatefulSetReconciler(cluster), DaemonSetReconciler(cluster),
-            PodBinder(cluster),
+            DisruptionReconciler(cluster), ConfigRestarter(cluster), PodBinder(cluster),
             EndpointsReconciler(cluster), ServiceReconciler(cluster, addresses: addresses, ports: ports),
             IngressReconciler(cluster, port: ingressPort),
             NamespaceReconciler(cluster), GarbageCollector(cluster),
-        ] + [claims].compactMap { $0 }
+        ] + [claims, scaling].compactMap { $0 }
     }
 
     /// Starts the loops; returns when the view is complete and they have begun to work.

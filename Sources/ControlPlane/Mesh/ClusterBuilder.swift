@@ -28,7 +28,7 @@ struct ClusterBuilder {
             circuitBreakers: breakers(policy),
             outlierDetection: policy.detectsOutliers ? Self.outliers : nil,
             metadata: metadata(service, policy),
-            loadBalancingPolicy: balancing(policy.loadBalancer)
+            loadBalancingPolicy: balancing(policy)
         )
         if ServiceProtocol(port) == .http2 {
             cluster.typedExtensionProtocolOptions = [Self.httpOptions: .http(Self.http2)]
@@ -75,7 +75,18 @@ struct ClusterBuilder {
         maxEjectionTime: .seconds(60)
     )
 
-    private func balancing(_ choice: ServicePolicy.LoadBalancer) -> Envoy.LoadBalancingPolicy {
+    /// Places in the table by which clients find their pod: a prime, far more than a Service has pods.
+    private static let affinityTable: UInt64 = 4093
+
+    private func balancing(_ service: ServicePolicy) -> Envoy.LoadBalancingPolicy {
+        guard !service.bindsClients else {
+            let config = Envoy.TypedExtensionConfig(
+                name: "envoy.load_balancing_policies.maglev",
+                typedConfig: Envoy.LoadBalancingPolicyConfig.maglev(.init(tableSize: Self.affinityTable))
+            )
+            return Envoy.LoadBalancingPolicy(policies: [.init(typedExtensionConfig: config)])
+        }
+        let choice = service.loadBalancer
         let policy: Envoy.LoadBalancingPolicyConfig =
             switch choice {
             case .peakEwma: .peakEwma(.init())

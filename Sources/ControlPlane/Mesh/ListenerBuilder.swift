@@ -159,7 +159,7 @@ struct ListenerBuilder {
         isEdge: Bool = false
     ) -> Envoy.Listener {
         let http = http(name, .rds(routeSource(cluster)), isEdge: isEdge)
-        let tcp = tcp(name, to: cluster, idleTimeout: policy.idleTimeout)
+        let tcp = tcp(name, to: cluster, idleTimeout: policy.idleTimeout, bindsClients: policy.bindsClients)
         switch kind {
         case .http, .http2: return Envoy.Listener(name: name, filterChains: [.init(name: "http", filters: [http])])
         case .tcp: return Envoy.Listener(name: name, filterChains: [.init(name: "tcp", filters: [tcp])])
@@ -193,7 +193,12 @@ struct ListenerBuilder {
         Envoy.Rds(configSource: ClusterBuilder.ads, routeConfigName: name)
     }
 
-    private func tcp(_ name: String, to cluster: String, idleTimeout: Duration? = nil) -> Envoy.Filter {
+    private func tcp(
+        _ name: String,
+        to cluster: String,
+        idleTimeout: Duration? = nil,
+        bindsClients: Bool = false
+    ) -> Envoy.Filter {
         Envoy.Filter(
             name: "envoy.filters.network.tcp_proxy",
             typedConfig: .tcpProxy(
@@ -202,7 +207,8 @@ struct ListenerBuilder {
                     clusterSpecifier: .cluster(cluster),
                     idleTimeout: idleTimeout,
                     accessLog: accessLog,
-                    maxConnectAttempts: 3
+                    maxConnectAttempts: 3,
+                    hashPolicy: bindsClients ? [.init(sourceIp: .init())] : []
                 )
             )
         )

@@ -63,15 +63,8 @@ private struct Assembly {
 
     private mutating func policy(of service: MeshService) -> ServicePolicy {
         var problems: [String] = []
-        let policy = ServicePolicy(service.annotations, problems: &problems)
+        let policy = ServicePolicy(service, problems: &problems)
         for problem in problems { warn(service, "InvalidAnnotation", problem) }
-        if service.hasSessionAffinity {
-            warn(
-                service,
-                "SessionAffinityIgnored",
-                "sessionAffinity ClientIP has no effect: requests are balanced one by one"
-            )
-        }
         return policy
     }
 

@@ -76,7 +76,9 @@ struct RouteBuilder {
                 .init(
                     clusterSpecifier: Self.specifier(cluster, policy),
                     timeout: policy.requestTimeout,
-                    retryPolicy: policy.retries > 0 ? retry : nil
+                    retryPolicy: policy.retries > 0 ? retry : nil,
+                    hashPolicy: policy.bindsClients
+                        ? [.init(policySpecifier: .connectionProperties(.init(sourceIp: true)))] : []
                 )
             )
         )

@@ -26,6 +26,9 @@ package struct ServicePolicy: Sendable, Equatable {
     /// Services of the same namespace that share the requests by weight, at the same port; empty: the Service's own pods.
     package var split: [Share] = []
 
+    /// A client stays with one pod (`sessionAffinity: ClientIP`): which one follows from its address.
+    package var bindsClients = false
+
     /// One part of a split.
     package struct Share: Sendable, Equatable {
         package var service: String
@@ -41,7 +44,13 @@ package struct ServicePolicy: Sendable, Equatable {
 
     package init() {}
 
-    /// The policy of a Service; a value that cannot be used is left out, with a message.
+    /// The policy of a Service by its annotations and its affinity.
+    package init(_ service: MeshService, problems: inout [String]) {
+        self.init(service.annotations, problems: &problems)
+        bindsClients = service.hasSessionAffinity
+    }
+
+    /// The policy of annotations; a value that cannot be used is left out, with a message.
     package init(_ annotations: [String: String], problems: inout [String]) {
         for (key, text) in annotations.sorted(by: { $0.key < $1.key }) where key.hasPrefix("weft.dev/") {
             let name = String(key.dropFirst("weft.dev/".count))

@@ -50,6 +50,46 @@ package actor StatCollector {
         services: [(namespace: String, name: String)],
         withEdges: Bool
     ) async -> Value {
+        await refresh()
+        return TrafficReport(services: services, window: history.window(Self.milliseconds(window))).value(
+            withEdges: withEdges
+        )
+    }
+
+    /// What every Service carried in the last `window`, by `namespace/name`; nil while there is nothing to compare.
+    package func serviceLoad(window: Duration) async -> [String: ServiceLoad]? {
+        await refresh()
+        guard history.hasBaseline, let latest = history.latest else { return nil }
+        return Self.load(history.window(Self.milliseconds(window)), inFlight: latest.inFlight)
+    }
+
+    static func load(
+        _ window: (seconds: Double, edges: [TrafficEdge: TrafficCounters]),
+        inFlight: [String: Double]
+    ) -> [String: ServiceLoad] {
+        var counters: [String: TrafficCounters] = [:]
+        for (edge, count) in window.edges where !edge.calleeService.isEmpty {
+            counters["\(edge.calleeNamespace)/\(edge.calleeService)", default: TrafficCounters()].add(count)
+        }
+        var loads = counters.mapValues { counters -> ServiceLoad in
+            let summary = TrafficSummary(counters, seconds: window.seconds)
+            var load = ServiceLoad()
+            load.requestsPerSecond = summary.requestsPerSecond
+            load.latencyP50 = summary.p50 ?? 0
+            load.latencyP95 = summary.p95 ?? 0
+            load.latencyP99 = summary.p99 ?? 0
+            return load
+        }
+        for (name, count) in inFlight { loads[name, default: ServiceLoad()].requestsInFlight = count }
+        return loads
+    }
+
+    private static func milliseconds(_ duration: Duration) -> Int {
+        Int(duration.components.seconds) * 1000 + Int(duration.components.attoseconds / 1_000_000_000_000_000)
+    }
+
+    /// Scrapes as often as questions deserve, and until there are two to compare.
+    private func refresh() async {
         let wasBusy = isBusy
         lastAsked = clock.now
         if isStale(Self.busyInterval) { await scrape() }
@@ -58,9 +98,6 @@ package actor StatCollector {
             try? await Task.sleep(for: Self.busyInterval)
             await scrape()
         }
-        let milliseconds =
-            Int(window.components.seconds) * 1000 + Int(window.components.attoseconds / 1_000_000_000_000_000)
-        return TrafficReport(services: services, window: history.window(milliseconds)).value(withEdges: withEdges)
     }
 
     private var isBusy: Bool { lastAsked.map { $0.duration(to: clock.now) < Self.attention } ?? false }

@@ -89,6 +89,8 @@ package struct TrafficScrape: Sendable {
     /// Milliseconds of a steady clock.
     package var time: Int
     package private(set) var edges: [TrafficEdge: TrafficCounters] = [:]
+    /// Requests that are being answered, by `namespace/service`.
+    package private(set) var inFlight: [String: Double] = [:]
 
     package init(time: Int, edges: [TrafficEdge: TrafficCounters] = [:]) {
         self.time = time
@@ -99,13 +101,21 @@ package struct TrafficScrape: Sendable {
     private static let families: Set<String> = [
         "request_total", "response_total", "response_latency_ms_bucket", "response_latency_ms_sum",
         "response_latency_ms_count", "tcp_open_total", "tcp_open_connections", "tcp_read_bytes_total",
-        "tcp_write_bytes_total",
+        "tcp_write_bytes_total", activeFamily,
     ]
+    private static let activeFamily = "envoy_cluster_upstream_rq_active"
 
     /// Reads the proxy's `/stats/prometheus`, or the part of it that tells who called whom (`?only=edges`).
     package init(time: Int, page: [UInt8]) {
         self.init(time: time)
         for sample in PrometheusText(page, where: { Self.families.contains($0) }).samples {
+            if sample.name == Self.activeFamily {
+                // `service/NAMESPACE/NAME/PORT`
+                let parts = (sample.labels["envoy_cluster_name"] ?? "").split(separator: "/")
+                guard parts.count == 4, parts[0] == "service", sample.value.isFinite else { continue }
+                inFlight["\(parts[1])/\(parts[2])", default: 0] += sample.value
+                continue
+            }
             guard let edge = TrafficEdge(labels: sample.labels), sample.value.isFinite else { continue }
             edges[edge, default: TrafficCounters()].take(sample)
         }

@@ -17,7 +17,7 @@ struct AudienceBuilder {
     func resources(_ service: MeshService) -> [DiscoveryType: [DiscoveryResource]] {
         guard service.type != "ExternalName" else { return [:] }
         var problems: [String] = []
-        let policy = ServicePolicy(service.annotations, problems: &problems)
+        let policy = ServicePolicy(service, problems: &problems)
         return switch audience.kind {
         case .proxyless: proxyless(service, policy)
         case .gateway: gateway(service, policy)
@@ -138,7 +138,7 @@ struct AudienceBuilder {
         var known: [String: (service: MeshService, policy: ServicePolicy)] = [:]
         for (key, service) in index.services where service.type != "ExternalName" {
             var problems: [String] = []
-            known[key] = (service, ServicePolicy(service.annotations, problems: &problems))
+            known[key] = (service, ServicePolicy(service, problems: &problems))
         }
         let ingresses = Array(index.ingresses.values)
         var builder = IngressBuilder(services: known)

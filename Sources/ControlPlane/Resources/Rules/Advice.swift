@@ -20,9 +20,6 @@ enum Advice {
             guard let name = port.text("protocol"), name == "UDP" || name == "SCTP" else { continue }
             warnings.append("spec.ports[\(index)].protocol: Weft carries TCP only; \(name) does not reach the pods")
         }
-        if spec.text("sessionAffinity") == "ClientIP" {
-            warnings.append("spec.sessionAffinity: Weft balances each request; clients are not bound to one pod")
-        }
         return warnings
     }
 

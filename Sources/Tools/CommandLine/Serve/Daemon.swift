@@ -32,6 +32,7 @@ actor Daemon {
         let names: NameKeeper
         let supervisor: ProxySupervisor
         let collector: StatCollector
+        let usage: UsageSampler
         let agent: Agent
         let admin: UnixProxyAdmin
         let ingressPort: Int
@@ -201,6 +202,8 @@ actor Daemon {
             ),
             now: { SQLiteStore.now() }
         )
+        let collector = StatCollector(admin: admin)
+        let usage = UsageSampler(store: store, stateDirectory: state.path, now: { SQLiteStore.now() })
         return Parts(
             store: store,
             cluster: cluster,
@@ -211,14 +214,16 @@ actor Daemon {
                     addresses: claim.addresses,
                     ports: rules,
                     ingressPort: ingressPort,
-                    volumes: VolumeFiles(state: state)
+                    volumes: VolumeFiles(state: state),
+                    metrics: AutoscalerPorts(usage: usage, collector: collector)
                 ),
                 log: say
             ),
             publisher: publisher,
             names: names,
             supervisor: makeSupervisor(cluster, admin),
-            collector: StatCollector(admin: admin),
+            collector: collector,
+            usage: usage,
             agent: agent,
             admin: admin,
             ingressPort: ingressPort,
@@ -300,7 +305,7 @@ actor Daemon {
             store: parts.store,
             logs: LogPorts(logs: parts.agent.logs),
             commands: PodCommands(stateDirectory: state.path, logs: parts.agent.logs),
-            usage: UsageSampler(store: parts.store, stateDirectory: state.path, now: { SQLiteStore.now() }),
+            usage: parts.usage,
             tokens: identity.tokens,
             version: Version.current
         )
