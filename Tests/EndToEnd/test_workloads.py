@@ -159,6 +159,13 @@ def test_a_stateful_set_keeps_names_order_and_claims(running):
     # Each finds the other by its name.
     found = running.run("exec", "db-0", "--", "getent", "hosts", "db-1.db").stdout.split()
     assert found[0] == pods["db-1"]["status"]["podIP"]
+    alias = {
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "other"},
+        "spec": {"type": "ExternalName", "externalName": "db-1.db.default.svc.cluster.local"},
+    }
+    apply(running, alias)
+    found = running.run("exec", "db-0", "--", "getent", "hosts", "other").stdout.split()
+    assert found[0] == pods["db-1"]["status"]["podIP"]
     # A pod that dies comes back under its name, with its data.
     running.run("delete", "pod", "db-1")
     wait_until(
@@ -173,7 +180,7 @@ def test_a_stateful_set_keeps_names_order_and_claims(running):
     assert [line[:2] for line in lines] == [["NAME", "READY"], ["db", "1/1"]]
     running.run("delete", "statefulset", "db")
     wait_until(lambda: not running.items("pvc") and not pods_of(running, "db"), "claims go with the set")
-    running.run("delete", "service", "db")
+    running.run("delete", "service", "db", "other")
 
 
 def test_sets_roll_out_and_back(running):

@@ -21,6 +21,10 @@ struct DNSTests {
             hosts: [("db-0", "10.244.0.4"), ("db-1", "10.244.0.5")]
         )
         table.add(service: "empty", namespace: "shop", addresses: [], ports: [])
+        table.add(alias: "near", namespace: "shop", target: "Web.shop.svc.cluster.local.")
+        table.add(alias: "far", namespace: "shop", target: "x.y.example")
+        table.add(alias: "loop", namespace: "shop", target: "loop.shop.svc.cluster.local")
+        table.add(alias: "two", namespace: "shop", target: "near.shop.svc.cluster.local")
         return table
     }()
 
@@ -34,6 +38,18 @@ struct DNSTests {
             ("cluster.local", 1, .noData), ("example.org", 1, .elsewhere), ("notcluster.local", 1, .elsewhere),
             ("10-244-0-9.shop.pod.cluster.local", 1, .records([.a([10, 244, 0, 9])], additional: [])),
             ("10-244-0.shop.pod.cluster.local", 1, .noName), ("_tcp.web.shop.svc.cluster.local", 33, .noData),
+            (
+                "near.shop.svc.cluster.local", 1,
+                .alias(target: "web.shop.svc.cluster.local", records: [.a([10, 96, 1, 2])])
+            ),
+            (
+                "two.shop.svc.cluster.local", 1,
+                .alias(target: "web.shop.svc.cluster.local", records: [.a([10, 96, 1, 2])])
+            ),
+            ("near.shop.svc.cluster.local", 28, .alias(target: "web.shop.svc.cluster.local", records: [])),
+            ("near.shop.svc.cluster.local", 5, .alias(target: "web.shop.svc.cluster.local", records: [])),
+            ("far.shop.svc.cluster.local", 1, .alias(target: "x.y.example", records: [])),
+            ("loop.shop.svc.cluster.local", 1, .alias(target: "loop.shop.svc.cluster.local", records: [])),
             ("2.1.96.10.in-addr.arpa", 12, .records([.ptr("web.shop.svc.cluster.local")], additional: [])),
             (
                 "_http._tcp.web.shop.svc.cluster.local", 33,
@@ -61,6 +77,16 @@ struct DNSTests {
         var bytes: [UInt8] = [0x12, 0x34] + flags + [0, 1, 0, 0, 0, 0, 0, tail.isEmpty ? 0 : 1]
         for label in name.split(separator: ".") { bytes += [UInt8(label.utf8.count)] + Array(label.utf8) }
         return bytes + [0, UInt8(type >> 8), UInt8(type & 0xFF), 0, 1] + tail
+    }
+
+    @Test("the addresses of another's answer are read behind its aliases, and nothing is read from broken ones")
+    func replies() throws {
+        let query = try DNSQuery(Self.question("x.y.example"))
+        let answer = DNSWriter.answer(query, .alias(target: "z.example", records: [.a([9, 8, 7, 6])]), limit: 512)
+        #expect(answer[7] == 2 && answer[9] == 0)
+        #expect(DNSReply.addresses(in: answer, type: 1) == [.a([9, 8, 7, 6])])
+        #expect(DNSReply.addresses(in: answer, type: 28).isEmpty)
+        for length in 0..<answer.count { #expect(DNSReply.addresses(in: Array(answer[..<length]), type: 1).isEmpty) }
     }
 
     @Test("a question is read in lower case and goes back as it came")
@@ -182,6 +208,9 @@ struct DNSTests {
             #expect(try Self.ask("nobody.shop.svc.cluster.local", front.port, overTCP: overTCP) == "3 -")
             // The resolver behind has no resolvers of its own: its failure comes through.
             #expect(try Self.ask("example.org", front.port, overTCP: overTCP) == "2 -")
+            // An alias of our own, and one whose name the resolver behind does not know either.
+            #expect(try Self.ask("near.shop.svc.cluster.local", front.port, overTCP: overTCP) == "0 10.96.1.2")
+            #expect(try Self.ask("far.shop.svc.cluster.local", front.port, overTCP: overTCP).hasPrefix("0 "))
         }
         await server.shutdown()
         await upstream.shutdown()

@@ -14,6 +14,7 @@ package struct DNSQuery: Sendable, Equatable {
     /// Question types of RFC 1035, RFC 2782 and RFC 3596.
     package enum RecordType {
         package static let a: UInt16 = 1
+        package static let cname: UInt16 = 5
         package static let ptr: UInt16 = 12
         package static let aaaa: UInt16 = 28
         package static let srv: UInt16 = 33
@@ -106,10 +107,16 @@ package enum DNSRecord: Sendable, Equatable {
     case a([UInt8])
     case srv(priority: UInt16, weight: UInt16, port: UInt16, target: String)
     case ptr(String)
+    /// Another name that this one stands for.
+    case cname(String)
+    /// Sixteen bytes in network order.
+    case aaaa([UInt8])
 
     var type: UInt16 {
         switch self {
         case .a: DNSQuery.RecordType.a
+        case .aaaa: DNSQuery.RecordType.aaaa
+        case .cname: DNSQuery.RecordType.cname
         case .srv: DNSQuery.RecordType.srv
         case .ptr: DNSQuery.RecordType.ptr
         }
@@ -120,6 +127,8 @@ package enum DNSRecord: Sendable, Equatable {
 package enum DNSAnswer: Sendable, Equatable {
     /// Records of the type asked for, and with `additional` the addresses of their targets.
     case records([DNSRecord], additional: [(name: String, record: DNSRecord)])
+    /// The name stands for another; what that one has of the type asked for comes along, for clients follow no aliases.
+    case alias(target: String, records: [DNSRecord])
     /// The name exists, but not with this type.
     case noData
     case noName
@@ -131,6 +140,7 @@ package enum DNSAnswer: Sendable, Equatable {
         switch (left, right) {
         case (.records(let a, let x), .records(let b, let y)):
             a == b && x.map(\.name) == y.map(\.name) && x.map(\.record) == y.map(\.record)
+        case (.alias(let a, let x), .alias(let b, let y)): a == b && x == y
         case (.noData, .noData), (.noName, .noName), (.elsewhere, .elsewhere), (.failure, .failure): true
         default: false
         }
@@ -149,6 +159,16 @@ package enum DNSWriter {
         var additional: [(name: String, record: DNSRecord)] = []
         switch answer {
         case .records(let found, let more): (records, additional) = (found, more)
+        case .alias(let target, let found):
+            let whole = message(
+                query,
+                0,
+                [.cname(target)],
+                found.map { (target, $0) },
+                isTruncated: false,
+                isAlias: true
+            )
+            return whole.count > limit ? message(query, 0, [], [], isTruncated: true) : whole
         case .noData: break
         case .noName: code = 3
         case .elsewhere, .failure: code = 2
@@ -170,16 +190,18 @@ package enum DNSWriter {
         _ code: UInt8,
         _ records: [DNSRecord],
         _ additional: [(name: String, record: DNSRecord)],
-        isTruncated: Bool
+        isTruncated: Bool,
+        isAlias: Bool = false
     ) -> [UInt8] {
         let isAuthoritative: UInt8 = code == 2 ? 0 : 0x04
         var bytes: [UInt8] = [UInt8(query.id >> 8), UInt8(query.id & 0xFF)]
         bytes.append(0x80 | isAuthoritative | (isTruncated ? 0x02 : 0) | (query.recursionDesired ? 1 : 0))
         bytes.append(0x80 | code)
         append(1, &bytes)
-        append(UInt16(clamping: records.count), &bytes)
+        // Behind an alias the records of its target are part of the answer.
+        append(UInt16(clamping: records.count + (isAlias ? additional.count : 0)), &bytes)
         append(0, &bytes)
-        append(UInt16(clamping: additional.count + (query.hasEDNS ? 1 : 0)), &bytes)
+        append(UInt16(clamping: (isAlias ? 0 : additional.count) + (query.hasEDNS ? 1 : 0)), &bytes)
         bytes += query.question
         for record in records {
             // The name of the question stands at byte 12.
@@ -201,8 +223,8 @@ package enum DNSWriter {
         append(UInt16(lifetime & 0xFFFF), &bytes)
         var data: [UInt8] = []
         switch record {
-        case .a(let address): data = address
-        case .ptr(let name): append(name: name, &data)
+        case .a(let address), .aaaa(let address): data = address
+        case .ptr(let name), .cname(let name): append(name: name, &data)
         case .srv(let priority, let weight, let port, let target):
             append(priority, &data)
             append(weight, &data)

@@ -77,6 +77,9 @@ final class DNSCore: @unchecked Sendable {
             let query = try DNSQuery(bytes)
             let limit = overTCP ? 65_535 : query.payloadSize
             let answer = table.answer(query.name, type: query.type)
+            if case .alias(let target, []) = answer, let elsewhere = table.question(behind: query, target) {
+                return follow(query, target, elsewhere, overTCP: overTCP, limit: limit, loop, reply)
+            }
             guard answer == .elsewhere else { return reply(DNSWriter.answer(query, answer, limit: limit)) }
             forwarder.forward(query, bytes, overTCP: overTCP, loop) { found in
                 guard let found, found.count <= limit else {
@@ -91,6 +94,30 @@ final class DNSCore: @unchecked Sendable {
             case .formatError(let id): reply(DNSWriter.failure(id: id, code: 1))
             case .notImplemented(let id): reply(DNSWriter.failure(id: id, code: 4))
             }
+        }
+    }
+}
+
+extension DNSCore {
+    /// Asks the machine's resolvers for the name behind an alias, and answers with both.
+    private func follow(
+        _ query: DNSQuery,
+        _ target: String,
+        _ question: [UInt8],
+        overTCP: Bool,
+        limit: Int,
+        _ loop: HandlerLoop,
+        _ reply: @escaping ([UInt8]) -> Void
+    ) {
+        guard let behind = try? DNSQuery(question) else {
+            return reply(DNSWriter.answer(query, .failure, limit: limit))
+        }
+        forwarder.forward(behind, question, overTCP: overTCP, loop) { found in
+            guard let found else { return reply(DNSWriter.answer(query, .failure, limit: limit)) }
+            // What does not fit over UDP is asked for again over TCP.
+            if !overTCP, found.count > 2, found[2] & 0x02 != 0 { return reply(DNSForwarder.truncated(query)) }
+            let records = DNSReply.addresses(in: found, type: query.type)
+            reply(DNSWriter.answer(query, .alias(target: target, records: records), limit: limit))
         }
     }
 }

@@ -6,6 +6,8 @@ package struct DNSTable: Sendable, Equatable {
     var addresses: [String: [DNSRecord]] = [:]
     var services: [String: [DNSRecord]] = [:]
     var names: [String: String] = [:]
+    /// Names of services that stand for another name (ExternalName).
+    var aliases: [String: String] = [:]
     /// Names that exist because others lie below them.
     var nodes: Set<String> = [zone, "svc.\(zone)", "pod.\(zone)"]
 
@@ -54,6 +56,23 @@ package struct DNSTable: Sendable, Equatable {
         }
     }
 
+    /// A service that stands for another name.
+    package mutating func add(alias service: String, namespace: String, target: String) {
+        nodes.insert(Self.lower("\(namespace).svc.\(Self.zone)"))
+        let name = Self.lower(target.hasSuffix(".") ? String(target.dropLast()) : target)
+        aliases[Self.lower("\(service).\(namespace).svc.\(Self.zone)")] = name
+    }
+
+    /// The name behind aliases, up to eight of them; nil for a name that is none.
+    func target(of name: String) -> String? {
+        guard var target = aliases[name] else { return nil }
+        for _ in 0..<8 {
+            guard let next = aliases[target] else { break }
+            target = next
+        }
+        return target
+    }
+
     /// What a name resolves to. `name` is in lower case, without the last point.
     package func answer(_ name: String, type: UInt16) -> DNSAnswer {
         if name.hasSuffix(".in-addr.arpa"), let target = names[name] {
@@ -61,6 +80,12 @@ package struct DNSTable: Sendable, Equatable {
         }
         guard name == Self.zone || name.hasSuffix(".\(Self.zone)") else { return .elsewhere }
         let wantsAll = type == DNSQuery.RecordType.any
+        if let target = target(of: name) {
+            guard type != DNSQuery.RecordType.cname, !wantsAll, aliases[target] == nil,
+                case .records(let found, _) = answer(target, type: type)
+            else { return .alias(target: target, records: []) }
+            return .alias(target: target, records: found)
+        }
         if let found = addresses[name] {
             guard type == DNSQuery.RecordType.a || wantsAll, !found.isEmpty else { return .noData }
             // Clients take the first; another order each time spreads them.

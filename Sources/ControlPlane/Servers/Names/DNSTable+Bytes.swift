@@ -1,5 +1,5 @@
 extension DNSTable {
-    private static let magic: [UInt8] = Array("weft names 1\n".utf8)
+    private static let magic: [UInt8] = Array("weft names 2\n".utf8)
 
     /// The table as bytes, for the server of names.
     package var encoded: [UInt8] {
@@ -12,10 +12,12 @@ extension DNSTable {
                 for record in records.prefix(0xFFFF) { writer.record(record) }
             }
         }
-        writer.number(names.count, 4)
-        for (address, name) in names {
-            writer.text(address)
-            writer.text(name)
+        for map in [names, aliases] {
+            writer.number(map.count, 4)
+            for (name, target) in map {
+                writer.text(name)
+                writer.text(target)
+            }
         }
         writer.number(nodes.count, 4)
         for node in nodes { writer.text(node) }
@@ -27,20 +29,16 @@ extension DNSTable {
         self.init()
         guard bytes.starts(with: Self.magic) else { return nil }
         var reader = TableReader(bytes: bytes, position: Self.magic.count)
-        guard let addresses = reader.records(), let services = reader.records(), let count = reader.number(4) else {
-            return nil
-        }
-        for _ in 0..<count {
-            guard let address = reader.text(), let name = reader.text() else { return nil }
-            names[address] = name
-        }
+        guard let addresses = reader.records(), let services = reader.records(), let names = reader.map(),
+            let aliases = reader.map()
+        else { return nil }
         guard let nodeCount = reader.number(4) else { return nil }
         for _ in 0..<nodeCount {
             guard let node = reader.text() else { return nil }
             nodes.insert(node)
         }
         guard reader.position == bytes.count else { return nil }
-        (self.addresses, self.services) = (addresses, services)
+        (self.addresses, self.services, self.names, self.aliases) = (addresses, services, names, aliases)
     }
 }
 
@@ -70,6 +68,12 @@ private struct TableWriter {
         case .ptr(let name):
             bytes.append(3)
             text(name)
+        case .cname(let name):
+            bytes.append(4)
+            text(name)
+        case .aaaa(let address):
+            bytes.append(5)
+            bytes += address.prefix(16) + [UInt8](repeating: 0, count: max(0, 16 - address.count))
         }
     }
 }
@@ -89,6 +93,16 @@ private struct TableReader {
     mutating func text() -> String? {
         guard let count = number(2), let utf8 = take(count) else { return nil }
         return String(validating: utf8, as: UTF8.self)
+    }
+
+    mutating func map() -> [String: String]? {
+        guard let count = number(4) else { return nil }
+        var map: [String: String] = [:]
+        for _ in 0..<count {
+            guard let name = text(), let target = text() else { return nil }
+            map[name] = target
+        }
+        return map
     }
 
     mutating func records() -> [String: [DNSRecord]]? {
@@ -120,6 +134,8 @@ private struct TableReader {
                 target: target
             )
         case 3: return text().map { .ptr($0) }
+        case 4: return text().map { .cname($0) }
+        case 5: return take(16).map { .aaaa(Array($0)) }
         default: return nil
         }
     }

@@ -61,9 +61,7 @@ struct Target: Sendable {
         var types: [ResourceType] = []
         for kind in kinds.split(separator: ",") {
             if kind == "all" {
-                types += try ["pods", "services", "deployments", "replicasets"].map { word throws(UsageError) in
-                    try type(named: word)
-                }
+                types += ResourceTypes.category("all")
             } else {
                 types.append(try type(named: String(kind)))
             }

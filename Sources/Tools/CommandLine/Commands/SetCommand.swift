@@ -1,12 +1,12 @@
 import Resources
 import Wire
 
-/// `weft set image`: gives containers of a Deployment other images, which begins a rollout.
+/// `weft set image`: gives containers of a workload other images, which begins a rollout.
 enum SetCommand {
     static let command = Command(
         "set",
-        operands: "image deployment/NAME CONTAINER=IMAGE...",
-        summary: "give a deployment's containers other images",
+        operands: "image KIND/NAME CONTAINER=IMAGE...",
+        summary: "give the containers of a deployment, statefulset or daemonset other images",
         details: "A container named * stands for all. The change begins a rollout: see 'weft rollout status'.",
         options: [.namespace, .stateDirectory],
         examples: ["weft set image deployment/web web=shop-web:2"],
@@ -23,25 +23,27 @@ enum SetCommand {
         }
         let client = try await APIClient.connected(arguments)
         for target in targets {
-            guard target.type == ResourceTypes.deployments, !target.names.isEmpty else {
-                throw UsageError("images are set on deployments, by name: deployment/NAME")
+            guard types.contains(target.type), !target.names.isEmpty else {
+                throw UsageError("images are set on deployments, statefulsets and daemonsets, by name: deployment/NAME")
             }
             for name in target.names {
                 let namespace = arguments.value("namespace") ?? "default"
                 let path = APIPath.of(target.type, namespace: namespace, name: name)
-                try await set(changes.map { ($0[0], $0[1]) }, name, path, client)
+                try await set(changes.map { ($0[0], $0[1]) }, "\(target.type.qualifiedSingular)/\(name)", path, client)
             }
         }
         return .success
     }
 
+    private static let types = [ResourceTypes.deployments, ResourceTypes.statefulSets, ResourceTypes.daemonSets]
+
     private static func set(_ changes: [(String, String)], _ name: String, _ path: String, _ client: APIClient)
         async throws
     {
-        var deployment = try await client.get(path)
+        var workload = try await client.get(path)
         var unknown = Set(changes.map(\.0))
         for field in ["containers", "initContainers"] {
-            guard var containers = deployment.at("spec", "template", "spec", field)?.arrayValue else { continue }
+            guard var containers = workload.at("spec", "template", "spec", field)?.arrayValue else { continue }
             for index in containers.indices {
                 for (container, image) in changes where container == "*" || containers[index].text("name") == container
                 {
@@ -49,15 +51,15 @@ enum SetCommand {
                     containers[index]["image"] = .string(image)
                 }
             }
-            deployment.set(["spec", "template", "spec", field], .array(containers))
+            workload.set(["spec", "template", "spec", field], .array(containers))
         }
         guard unknown.isEmpty else {
             throw CommandError(
-                "deployment \"\(name)\" has no container \(unknown.sorted().map { "\"\($0)\"" }.joined(separator: ", ")); "
+                "\(name) has no container \(unknown.sorted().map { "\"\($0)\"" }.joined(separator: ", ")); "
                     + "nothing was changed"
             )
         }
-        _ = try await client.put(path, deployment)
-        Terminal.print("deployment/\(name) image updated")
+        _ = try await client.put(path, workload)
+        Terminal.print("\(name) image updated")
     }
 }

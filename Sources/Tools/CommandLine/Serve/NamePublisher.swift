@@ -8,6 +8,10 @@ extension DNSTable {
         self.init()
         for service in state.list(ResourceTypes.services) where !service.isDeleting {
             let spec = ServiceSpec(service.spec)
+            if spec.type == "ExternalName" {
+                add(alias: service.name, namespace: service.namespace, target: spec.externalName ?? "")
+                continue
+            }
             var hosts: [(name: String, address: String)] = []
             var addresses: [String] = []
             var ports = spec.ports.map {

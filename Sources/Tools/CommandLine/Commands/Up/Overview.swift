@@ -28,15 +28,41 @@ struct Overview: Sendable {
         async let services = items(client, "services")
         async let pods = items(client, "pods")
         async let deployments = items(client, "deployments")
+        async let statefulSets = items(client, "statefulsets")
+        async let daemonSets = items(client, "daemonsets")
         async let ingresses = items(client, "ingresses")
         async let nodes = items(client, "nodes")
         return try await Overview(
             services: services,
             pods: pods,
-            deployments: deployments,
+            deployments: try await deployments + statefulSets.map(Self.asDeployment(statefulSet:))
+                + daemonSets.map(Self.asDeployment(daemonSet:)),
             ingresses: ingresses,
             nodes: nodes
         )
+    }
+
+    /// A StatefulSet told as a Deployment is: one whose update waits for somebody has what it is to have.
+    private static func asDeployment(statefulSet: Value) -> Value {
+        var set = statefulSet
+        set["kind"] = "StatefulSet"
+        let spec = StatefulSetSpec(set["spec"] ?? .null)
+        if spec.updatesOnDelete || spec.partition > 0 {
+            set.set(["status", "updatedReplicas"], set.at("status", "replicas"))
+        }
+        return set
+    }
+
+    private static func asDeployment(daemonSet: Value) -> Value {
+        var set = daemonSet
+        set["kind"] = "DaemonSet"
+        let isSeen = set.at("status", "observedGeneration") != nil
+        set.set(["spec", "replicas"], isSeen ? set.at("status", "desiredNumberScheduled") ?? 0 : 1)
+        let updated =
+            DaemonSetSpec(set["spec"] ?? .null).updatesOnDelete ? "currentNumberScheduled" : "updatedNumberScheduled"
+        set.set(["status", "updatedReplicas"], set.at("status", updated))
+        set.set(["status", "availableReplicas"], set.at("status", "numberAvailable"))
+        return set
     }
 
     private static func items(_ client: APIClient, _ plural: String) async throws -> [Value] {
@@ -178,7 +204,8 @@ struct Overview: Sendable {
         guard updated < wanted || available < wanted || seen < generation else { return }
         isReady = false
         let name = Self.name(of: deployment)
-        troubles.append("deployment/\(name): \(available) of \(wanted) pods are ready")
+        let kind = deployment["kind"]?.stringValue?.lowercased() ?? "deployment"
+        troubles.append("\(kind)/\(name): \(available) of \(wanted) pods are ready")
     }
 
     private mutating func judge(pod: Value) {
