@@ -193,7 +193,7 @@ PROXIES = ["weft", "nginx", "haproxy", "nghttpx", "envoy"]
 
 
 def command_of(name, folder, origins, ports, profile):
-    """The command line of a proxy in one of its profiles ("", "more", "grpc"), or None when it is not installed or cannot."""
+    """The command line of a proxy in one of its profiles ("", "more", "grpc", "filters"), or None when it is not installed or cannot."""
     values = {**dict.fromkeys(("origin", "echo", "grpc"), 1), **origins.ports, **ports, "folder": folder, "admin": free_port()}
     suffix = f"-{profile}" if profile else ""
     if name in ("weft", "envoy"):
@@ -204,6 +204,8 @@ def command_of(name, folder, origins, ports, profile):
             return [str(program), "-c", config, "--concurrency", "1"] if program.exists() else None
         program = find_envoy()
         return [program, "-c", config, "--concurrency", "1", "--disable-hot-restart", "-l", "error"] if program else None
+    if profile == "filters":
+        return None
     program = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
     if not program:
         return None

@@ -182,6 +182,8 @@ def fault():
         own("/full", abort={"http_status": 500, "percentage": always()}, max_active_faults=0),
         own("/headers", abort={"http_status": 500, "percentage": always()}, headers=[{"name": "x-break", "string_match": {"exact": "1"}}]),
         own("/other", abort={"http_status": 500, "percentage": always()}, upstream_cluster="elsewhere"),
+        own("/tardy", response_rate_limit={"fixed_limit": {"limit_kbps": 100}, "percentage": always()}),
+        own("/asked", response_rate_limit={"header_limit": {}, "percentage": always()}),
         own("/this", abort={"http_status": 503, "percentage": always()}, upstream_cluster="origin"),
         route(),
     ], stat_prefix="fault")
@@ -229,6 +231,25 @@ def test_streams_wait_and_keep_their_bodies(run):
         answers = [client.answer(stream) for stream in (first, second, third)]
         assert [answer.status for answer in answers] == [200] * 3
         assert [answer.body.split(b"body: ")[1] for answer in answers] == [b"30000", b"20", b"0"]
+
+
+def test_answers_come_as_slowly_as_the_rules_say(run):
+    before = run.stat("http.fault.fault.response_rl_injected")
+    # The origin tells what it got: the answer is as long as the request.
+    fill = "x-fill: " + "a" * 40_000 + "\r\n"
+    for path, fields in (("/tardy", ""), ("/asked", "x-envoy-fault-throughput-response: 100\r\n")):
+        began = time.monotonic()
+        status, _, body = run.get("fault", path, fill + fields)
+        assert status == 200 and len(body) > 40_000 and time.monotonic() - began >= 0.2
+    with H2Client(run.ports["fault"]) as client:
+        began = time.monotonic()
+        stream = client.get("/tardy", fields=[("x-fill", "a" * 40_000)])
+        assert len(stream.body) > 40_000 and time.monotonic() - began >= 0.2
+    assert run.get("fault", "/asked")[0] == 200
+    share = "x-envoy-fault-throughput-response: 1\r\nx-envoy-fault-throughput-response-percentage: 0\r\n"
+    assert len(run.get("fault", "/asked", fill + share)[2]) > 40_000
+    assert run.stat("http.fault.fault.response_rl_injected") == before + 3
+    assert run.stat("http.fault.fault.active_faults") == 0
 
 
 def test_a_client_that_leaves_while_its_request_waits_is_forgotten(run):

@@ -25,6 +25,8 @@ final class CompileContext {
     let listenerLimits = ListenerLimitBook()
     let gradients = GradientBook()
     let tracers = TracerBook()
+    /// A filter asks for clusters when requests want them: names may be of clusters that are not there yet.
+    var hasClustersOnDemand = false
     /// Of the listener under compilation.
     var isOutbound = false
     var listenerMetadata: Envoy.Metadata?

@@ -102,6 +102,9 @@ struct FilterCompiler {
         case .fallback(let message):
             let rules = FallbackRules(message, prefix: statPrefix, context)
             add(.fallback(.passUnretained(rules)), .request, rules)
+        case .onDemand(let message):
+            let settings = OnDemandSettings(message.odcds, prefix: statPrefix, context)
+            add(.onDemand(.passUnretained(settings)), .request, settings)
         case .healthCheck(let message):
             let filter = HealthCheckFilter(message, context)
             add(.healthCheck(.passUnretained(filter)), [.request, .answer], filter)
@@ -165,6 +168,7 @@ struct FilterCompiler {
         case .rbac(let message):
             return made(.rbac, context.at("rbac") { AccessFilter(message.rbac, prefix: "", context) })
         case .fallback(let message): return made(.fallback, FallbackRules(message, prefix: "", context))
+        case .onDemand(let message): return made(.onDemand, OnDemandSettings(message.odcds, prefix: nil, context))
         case .cors(let message): return made(.cors, CorsRules(message, context))
         case .headerMutation(let message): return made(.headerMutation, HeaderMutationRules(message.mutations, context))
         case .compressor(let message): return made(.compressor, CompressorRoute(message))

@@ -15,6 +15,8 @@ enum WorkerCommand: Sendable {
     case ejected(ClusterEjection)
     /// The numbers of another worker's requests, to the worker that decides by them.
     case tallies([ClusterTallies])
+    /// The control plane does not know these clusters: nobody is to wait for them.
+    case clustersMissing([WantedCluster])
     /// Give up this much from now on.
     case overload(OverloadLevels)
     /// Begin a call or a stream, or go on with one: for the first worker.
@@ -52,6 +54,8 @@ enum ControlEvent: Sendable {
     case tallies([ClusterTallies])
     /// The answer to a request said that its endpoint is to be left out at once.
     case healthFailed(cluster: UInt64, endpoint: UInt64)
+    /// A request waits for a cluster that is not known.
+    case clusterWanted(ClusterQuestion)
     /// Spans that are due (from the log's thread).
     case spans(SpanBatch)
     /// The tap with this number has something to tell.

@@ -153,9 +153,19 @@ final class ProxyProcess: EventHandler {
         discovery.onChange = { [unowned self] in
             store.readWanted()
             publish()
+            tellMissing(store.takeMissing())
             if !state.isReady { workersApplied() }
         }
+        workers.onClusterWanted = { [unowned self] question in
+            store.setClock()
+            if !store.want(question) { tellMissing([question.wanted]) }
+            publish()
+        }
         watch.onChange = { [unowned self] in filesChanged($0) }
+    }
+
+    private func tellMissing(_ missing: [WantedCluster]) {
+        if !missing.isEmpty { workers.send(.clustersMissing(missing)) }
     }
 
     private func startHealth() {

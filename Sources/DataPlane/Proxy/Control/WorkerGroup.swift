@@ -15,6 +15,8 @@ final class WorkerGroup: EventHandler {
     var onListenerOpened: (KeptListener, Int32) -> Void = { Socket.close($1) }
     /// Called with the inode of a socket that a worker closed.
     var onListenerClosed: (UInt64) -> Void = { _ in }
+    /// Called for a cluster that a request waits for.
+    var onClusterWanted: (ClusterQuestion) -> Void = { _ in }
     /// Called with what concerns health checks.
     var onHealth: (ControlEvent) -> Void = { _ in }
     /// Calls and streams of the main thread itself.
@@ -109,6 +111,7 @@ final class WorkerGroup: EventHandler {
             case .tallies(let tallies): ports.first?.send(.tallies(tallies))
             case .call(let event): calls.take(event)
             case .tapped(let number): onTapped(number)
+            case .clusterWanted(let question): onClusterWanted(question)
             case .spans(let batch): spans.export(batch)
             case .log(let level, let line): onLog(level, line)
             }

@@ -22,6 +22,7 @@ struct FilterStep: BitwiseCopyable, Sendable {
         case rbac(Unmanaged<AccessFilter>)
         case localRateLimit(Unmanaged<LocalRateLimitFilter>)
         case fallback(Unmanaged<FallbackRules>)
+        case onDemand(Unmanaged<OnDemandSettings>)
     }
 
     /// What a step takes part in: what it does not name costs it nothing.
@@ -59,6 +60,7 @@ enum RouteFilterKind: UInt8 {
     case rbac = 5
     case fallback = 6
     case localRateLimit = 7
+    case onDemand = 8
 }
 
 /// The filters of a connection manager before its router, in order.
@@ -91,6 +93,7 @@ enum FilterState {
     /// When the request was let through.
     case admitted(UInt64)
     case session(SessionState)
+    case cluster(ClusterWait)
 }
 
 /// What a step makes of a request.
@@ -187,6 +190,8 @@ struct FilterRun {
     var match = RouteMatch.noVirtualHost
     /// The number of the drawn cluster; nil: not drawn.
     var cluster: Int32?
+    /// The cluster that came on demand, held; it counts before the drawn one.
+    var found: ClusterPlace?
     /// The request's head, once it was changed or has to wait.
     var head = Buffer()
     var parsed = RequestHead()

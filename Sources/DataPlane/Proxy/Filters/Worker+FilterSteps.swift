@@ -27,6 +27,7 @@ extension Worker {
             return filter._withUnsafeGuaranteedRef { limitLocally($0, step, &pass) }
         case .rbac(let filter): return filter._withUnsafeGuaranteedRef { admit($0, step, &pass) }
         case .fallback(let filter): return filter._withUnsafeGuaranteedRef { prepareFallback($0, step, pass) }
+        case .onDemand(let filter): return filter._withUnsafeGuaranteedRef { awaitCluster($0, step, pass) }
         }
     }
 
@@ -83,6 +84,7 @@ extension Worker {
         switch state {
         case .calling(let token): cancelCall(token)
         case .fault(let state): endFault(state)
+        case .cluster(let wait): forget(wait)
         default: break
         }
     }

@@ -101,6 +101,7 @@ extension Worker {
 
     /// The name of the cluster that was drawn; nil: there is none.
     func clusterName(_ exchange: ExchangePlace) -> String? {
+        if let found = exchange.filterRun?.pointee.found { return found.pointee.configuration.name }
         guard let index = exchange.filterRun?.pointee.cluster, index >= 0, let holder = exchange.pointee.snapshot,
             Int(index) < holder.pointee.snapshot.clusters.count
         else { return nil }
@@ -312,6 +313,7 @@ extension Worker {
         guard let run = extras.pointee.filters else { return }
         extras.pointee.filters = nil
         for state in run.pointee.states { cancel(state) }
+        if let found = run.pointee.found { letGo(found) }
         buffers.give(&run.pointee.head)
         buffers.give(&run.pointee.answer)
         buffers.give(&run.pointee.details)

@@ -314,6 +314,10 @@ extension Worker {
     /// Gives the endpoint its window back: the client has taken everything.
     func giveBack(_ stream: UpstreamPlace) {
         guard stream.pointee.unconsumed > 0, stream.pointee.stream > 0 else { return }
+        if stream.pointee.exchange >= 0 {
+            let exchange = exchanges.pointer(stream.pointee.exchange)
+            if exchange.pointee.extras != nil, isHeldByPace(exchange) { return }
+        }
         let entry = endpointSessions.pointer(stream.pointee.session)
         entry.pointee.session?.consume(stream.pointee.stream, Int(stream.pointee.unconsumed))
         stream.pointee.unconsumed = 0

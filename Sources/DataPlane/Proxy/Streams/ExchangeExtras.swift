@@ -41,6 +41,8 @@ struct ExchangeExtras {
     var trace: TraceState?
     /// Somebody may want to be told of it.
     var tap: TapState?
+    /// How slowly the body of its answer is to come; nil: as fast as it can.
+    var pace: AnswerPace?
     /// It is a call of the proxy's own.
     var call: SideCall?
     /// The way through the chain's filters; nil where there are none.

@@ -15,11 +15,11 @@ extension Worker {
             && !place.pointee.isStream && !place.pointee.flags.contains(.isShadow) && !refusesMoves
     }
 
-    /// Whether filters change the answer's body: they have to see it.
+    /// Whether filters change the answer's body, or slow it down: it has to be seen.
     @inline(__always)
     private func isTransformed(_ exchange: ExchangePlace) -> Bool {
         guard exchange.pointee.extras != nil, let run = exchange.filterRun else { return false }
-        return !run.pointee.answerTransforms.isEmpty
+        return !run.pointee.answerTransforms.isEmpty || exchange.pointee.extras?.pointee.pace != nil
     }
 
     /// Fills the pipe: a count, 0 at the end of the stream, or `-errno`.

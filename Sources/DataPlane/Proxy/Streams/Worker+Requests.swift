@@ -478,7 +478,8 @@ extension Worker {
     private func cluster(for forward: UnsafePointer<Forward>, _ facts: RequestFacts, _ exchange: ExchangePlace)
         -> ClusterPlace?
     {
-        if exchange.pointee.extras != nil, let drawn = exchange.filterRun?.pointee.cluster {
+        if exchange.pointee.extras != nil, let run = exchange.filterRun, let drawn = run.pointee.cluster {
+            if let found = run.pointee.found, !found.pointee.isRetired { return found }
             return cluster(at: drawn, exchange)
         }
         return cluster(at: drawCluster(forward, facts, exchange), exchange)

@@ -125,7 +125,10 @@ extension Worker {
         _ memory: UnsafeMutableRawPointer,
         _ count: Int
     ) -> Int {
-        guard let base = scratch.base, responseHead.framing != .none else { return 0 }
+        guard let base = scratch.base, responseHead.framing != .none, exchange.pointee.extras?.pointee.pace == nil
+        else {
+            return 0
+        }
         if case .length(let length) = responseHead.framing {
             let there = UInt64(count - responseHead.length)
             if length <= there { return 0 }
@@ -270,12 +273,20 @@ extension Worker {
         _ exchange: ExchangePlace
     ) {
         guard let memory = scratch.base else { return }
+        var most = Int(scratch.capacity)
+        if exchange.pointee.extras != nil {
+            guard !isHeldByPace(exchange) else {
+                pauseReading(index, upstream)
+                return
+            }
+            most = min(most, exchange.pointee.extras?.pointee.pace?.slice ?? most)
+        }
         var count = moveBody(upstream, exchange)
         if count > 0 {
             if exchange.pointee.responseBody.isComplete { finishResponse(index, upstream, exchangeIndex, exchange) }
             return
         }
-        if count == Self.cannotMove { count = receive(index, upstream, memory, Int(scratch.capacity)) }
+        if count == Self.cannotMove { count = receive(index, upstream, memory, most) }
         if count > 0 {
             exchange.pointee.lastActivity = now
             carryResponse(
@@ -344,6 +355,7 @@ extension Worker {
         let ends = isDone && place.pointee.flags.contains(.closesAfterResponse) && endsInOrder(exchange, place)
         let isSent: Bool
         var bytes = bytes
+        if exchange.pointee.extras != nil { chargePace(exchange, step.data) }
         if exchange.pointee.extras != nil, let run = exchange.filterRun, !run.pointee.answerTransforms.isEmpty {
             guard let made = changeAnswerBody(exchange, run, bytes, &step, isLast: isDone) else {
                 guard writer.count > 0 else {

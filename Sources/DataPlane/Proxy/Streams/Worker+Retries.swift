@@ -92,6 +92,10 @@ extension Worker {
             armExchange(exchange)
             return
         }
+        guard exchange.pointee.state != .responding else {
+            resumePaced(exchange)
+            return
+        }
         guard !exchange.pointee.flags.contains(.isSuspended) else {
             resumeFilters(index, exchange)
             return

@@ -25,6 +25,7 @@ extension Worker {
         letGo(old)
         settleKeys(snapshot)
         control.post(.applied(worker: number, generation: snapshot.generation))
+        resumeClusterWaits()
     }
 
     // MARK: Snapshots

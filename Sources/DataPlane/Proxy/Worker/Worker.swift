@@ -27,6 +27,9 @@ final class Worker: @unchecked Sendable {
         static let shadow = 65_536
         /// Tries of one request that took too long and go on beside the newest one.
         static let hedges = 16
+        /// Requests that wait for a cluster on demand, and bytes of the name that one may have.
+        static let clusterWaits = 1024
+        static let clusterName = 256
         /// Bytes that a client may send ahead while its request is in work (pipelining).
         static let pipelined = 16_384
         /// Connections taken per readiness of a listener, so that a burst does not starve the others.
@@ -184,6 +187,9 @@ final class Worker: @unchecked Sendable {
     var keysTimer = TimerID.none
     /// By the numbers of `FilterStatBook`.
     var filterNumbers: [Int64] = []
+    /// Requests by the cluster on demand that they wait for.
+    var clusterWaits: [WantedCluster: [ShadowHandle]] = [:]
+    var waitingForClusters = 0
     /// What filters made of the present piece of a body.
     var filterBytes: [UInt8] = []
     /// By `stat_prefix`.
@@ -363,6 +369,7 @@ final class Worker: @unchecked Sendable {
         case .call(let command): obey(command)
         case .tap(let wanted): setTaps(wanted)
         case .overload(let levels): take(levels)
+        case .clustersMissing(let missing): clustersMissing(missing)
         case .report(let id): control.post(.report(id: id, makeReport()))
         case .drain(let isGraceful, let deadline): drain(isGraceful: isGraceful, deadline: deadline)
         case .stop: isStopped = true

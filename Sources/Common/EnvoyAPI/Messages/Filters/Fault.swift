@@ -16,6 +16,8 @@ extension Envoy {
         package var maxActiveFaultsRuntime: String
         package var abortGrpcStatusRuntime: String
         package var disableDownstreamClusterStats: Bool
+        package var responseRateLimit: FaultRateLimit?
+        package var responseRateLimitPercentRuntime = ""
 
         package init(
             delay: FaultDelay? = nil,
@@ -65,7 +67,9 @@ extension Envoy {
             schema.field(14, "abort_grpc_status_runtime", \.abortGrpcStatusRuntime, .string)
             schema.field(15, "disable_downstream_cluster_stats", \.disableDownstreamClusterStats, .bool)
             schema.noted("disable_downstream_cluster_stats", why: "there are no numbers by the cluster of the client")
-            schema.unsupported("response_rate_limit=7 response_rate_limit_percent_runtime=13 filter_metadata=16")
+            schema.optional(7, "response_rate_limit", \.responseRateLimit, .message)
+            schema.field(13, "response_rate_limit_percent_runtime", \.responseRateLimitPercentRuntime, .string)
+            schema.unsupported("filter_metadata=16")
         }
     }
 }
@@ -194,6 +198,71 @@ extension Envoy {
             "envoy.extensions.filters.http.fault.v3.FaultAbort.HeaderAbort",
             empty: FaultAbortHeader()
         ) { _ in
+        }
+    }
+}
+
+extension Envoy {
+    /// How slowly an answer's body comes.
+    ///
+    /// `envoy.extensions.filters.common.fault.v3.FaultRateLimit`
+    package struct FaultRateLimit: EnvoyMessage {
+        package var limitType: LimitType?
+        package var percentage: FractionalPercent?
+
+        /// One of these.
+        package enum LimitType: Sendable, Equatable {
+            case fixedLimit(FixedLimit)
+            case headerLimit(HeaderLimit)
+        }
+
+        package init(limitType: LimitType? = nil, percentage: FractionalPercent? = nil) {
+            self.limitType = limitType
+            self.percentage = percentage
+        }
+
+        package static let schema = MessageSchema<FaultRateLimit>(
+            "envoy.extensions.filters.common.fault.v3.FaultRateLimit",
+            empty: FaultRateLimit()
+        ) { schema in
+            schema.oneof("limit_type", isRequired: true)
+            schema.choice(1, "fixed_limit", of: "limit_type", \.limitType, .message) {
+                .fixedLimit($0)
+            } get: {
+                if case .fixedLimit(let value) = $0 { value } else { nil }
+            }
+            schema.choice(3, "header_limit", of: "limit_type", \.limitType, .message) {
+                .headerLimit($0)
+            } get: {
+                if case .headerLimit(let value) = $0 { value } else { nil }
+            }
+            schema.optional(2, "percentage", \.percentage, .message)
+        }
+
+        /// `envoy.extensions.filters.common.fault.v3.FaultRateLimit.FixedLimit`
+        package struct FixedLimit: EnvoyMessage {
+            /// KiB per second.
+            package var limitKbps: UInt64
+
+            package init(limitKbps: UInt64 = 0) { self.limitKbps = limitKbps }
+
+            package static let schema = MessageSchema<FixedLimit>(
+                "envoy.extensions.filters.common.fault.v3.FaultRateLimit.FixedLimit",
+                empty: FixedLimit()
+            ) { schema in
+                schema.field(1, "limit_kbps", \.limitKbps, .uint64, [.atLeast(1)])
+            }
+        }
+
+        /// `envoy.extensions.filters.common.fault.v3.FaultRateLimit.HeaderLimit`
+        package struct HeaderLimit: EnvoyMessage {
+            package init() {}
+
+            package static let schema = MessageSchema<HeaderLimit>(
+                "envoy.extensions.filters.common.fault.v3.FaultRateLimit.HeaderLimit",
+                empty: HeaderLimit()
+            ) { _ in
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ extension Envoy {
         case localRateLimit(LocalRateLimit)
         case fallback(Fallback)
         case tap(TapFilter)
+        case onDemand(OnDemand)
 
         package static let members = AnyMembers<HttpFilterConfig>(
             "HTTP filter",
@@ -77,6 +78,9 @@ extension Envoy {
                 AnyMember(TapFilter.self, wrap: { .tap($0) }) {
                     if case .tap(let value) = $0 { value } else { nil }
                 },
+                AnyMember(OnDemand.self, wrap: { .onDemand($0) }) {
+                    if case .onDemand(let value) = $0 { value } else { nil }
+                },
             ]
         )
     }
@@ -96,6 +100,7 @@ extension Envoy {
         case rbac(RBACPerRoute)
         case localRateLimit(LocalRateLimit)
         case fallback(Fallback)
+        case onDemand(OnDemandPerRoute)
 
         package static let members = AnyMembers<RouteFilterConfig>(
             "configuration of a filter for a route",
@@ -138,6 +143,9 @@ extension Envoy {
                 },
                 AnyMember(Fallback.self, wrap: { .fallback($0) }) {
                     if case .fallback(let value) = $0 { value } else { nil }
+                },
+                AnyMember(OnDemandPerRoute.self, wrap: { .onDemand($0) }) {
+                    if case .onDemand(let value) = $0 { value } else { nil }
                 },
             ]
         )

@@ -45,6 +45,12 @@ struct DiscoveredState {
     var absent: [ResourceKind: Set<ResourceKey>] = [:]
     var refusals: [ResourceKind: [ResourceKey: Refusal]] = [:]
     var secretVersions: [ResourceKey: (version: String, since: UInt64)] = [:]
+    /// Clusters that requests asked for, with how long the answer is waited for; and the control planes that were ever asked so.
+    var demanded: [ResourceKey: UInt64] = [:]
+    var demandedServers: Set<Int> = []
+    /// Whoever waits for the answer; and for whom there is none.
+    var asked: [ResourceKey: Set<WantedCluster>] = [:]
+    var missing: [WantedCluster] = []
     /// Layers of runtime values by the number of their control plane and their name.
     var layers: [ResourceKey: Envoy.Runtime] = [:]
     /// Of the bootstrap's.
@@ -141,6 +147,10 @@ extension ConfigurationStore {
         for entry in discovered.warmingClusters.values { add(.endpoints, entry.source, entry.assignmentName) }
         for table in tables.values { add(.routes, table.source, table.name) }
         for layer in discovered.runtimeSources.values { add(.runtime, layer.source, layer.resource) }
+        if discovered.demandedServers.contains(server) {
+            wishes[.cluster] = [:]
+            for (key, wait) in discovered.demanded where key.server == server { wishes[.cluster]?[key.name] = wait }
+        }
         let needs =
             clusters.values.map(\.secrets) + listeners.values.map(\.secrets)
             + discovered.warmingClusters.values.map(\.secrets)
@@ -170,7 +180,7 @@ extension ConfigurationStore {
             context.tls.secrets[key] = nil
             discovered.secretVersions[key] = nil
         }
-        for kind in wishes.keys {
+        for kind in wishes.keys where kind != .cluster {
             discovered.absent[kind] = discovered.absent[kind]?.filter { !isUnwanted(kind, $0) }
             discovered.refusals[kind] = discovered.refusals[kind]?.filter { !isUnwanted(kind, $0.key) }
         }

@@ -18,6 +18,7 @@ extension ConfigurationStore {
         case .runtime: faults = takeLayers(update, server)
         }
         note(update, faults, server)
+        if update.kind == .cluster { answer(update, faults, server) }
         if update.kind == .endpoints {
             let names = update.changed.map(\.name) + update.removed + update.expired + update.late
             activateWarm(names.map { ResourceKey(server: server, name: $0) })
@@ -52,7 +53,8 @@ extension ConfigurationStore {
         for name in update.removed + update.expired where kind.isComplete {
             discovered.refusals[kind]?[ResourceKey(server: server, name: name)] = nil
         }
-        for name in update.late {
+        // Names of clusters on demand are those of requests: nobody is told of each that does not come.
+        for name in update.late where kind != .cluster || name.isEmpty {
             discovered.absent[kind, default: []].insert(ResourceKey(server: server, name: name))
             let what = name.isEmpty ? "\(kind.label)s" : "the \(kind.label) \"\(name)\""
             onWarning("\(what) did not come from the control plane in time: going on without")

@@ -135,7 +135,7 @@ final class ConfigurationStore {
             try setListeners(fixed?.listeners ?? [], origin: .bootstrap, step: "static_resources.listeners")
         } catch { problems += error.lines }
         // Routes of a control plane name clusters that come later.
-        if bootstrap.dynamicResources?.cdsConfig == nil { problems += missingClusters() }
+        if bootstrap.dynamicResources?.cdsConfig == nil, !context.hasClustersOnDemand { problems += missingClusters() }
         guard problems.isEmpty else { throw ConfigurationProblems(lines: problems) }
         clusterFile = want(bootstrap.dynamicResources?.cdsConfig?.pathConfigSource)
         listenerFile = want(bootstrap.dynamicResources?.ldsConfig?.pathConfigSource)

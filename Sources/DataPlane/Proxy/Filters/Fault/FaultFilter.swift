@@ -21,6 +21,7 @@ final class FaultFilter: Sendable {
         var delays: Int32 = -1
         var overflow: Int32 = -1
         var active: Int32 = -1
+        var rates: Int32 = -1
     }
 
     /// `prefix` is the connection manager's; nil for routes, whose numbers are the chain's.
@@ -38,6 +39,7 @@ final class FaultFilter: Sendable {
             numbers.aborts = context.filterStats.place(prefix: prefix, "fault.aborts_injected")
             numbers.delays = context.filterStats.place(prefix: prefix, "fault.delays_injected")
             numbers.overflow = context.filterStats.place(prefix: prefix, "fault.faults_overflow")
+            numbers.rates = context.filterStats.place(prefix: prefix, "fault.response_rl_injected")
             numbers.active = context.filterStats.place(prefix: prefix, "fault.active_faults", isGauge: true)
         }
         self.numbers = numbers
@@ -80,6 +82,19 @@ final class FaultFilter: Sendable {
                 delay.percentage,
                 message.delayPercentRuntime,
                 "fault.http.delay.fixed_delay_percent",
+                context
+            )
+        }
+        if let limit = message.responseRateLimit {
+            switch limit.limitType {
+            case .fixedLimit(let fixed): rules.rate = .fixed(fixed.limitKbps)
+            case .headerLimit: rules.rate = .header
+            case nil: break
+            }
+            rules.rateShare = share(
+                limit.percentage,
+                message.responseRateLimitPercentRuntime,
+                "fault.http.rate_limit.response_percent",
                 context
             )
         }

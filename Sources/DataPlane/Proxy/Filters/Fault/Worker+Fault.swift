@@ -11,6 +11,11 @@ extension Worker {
             countFilter(filter.numbers.overflow)
             return .next
         }
+        if let rate = own.rules.rate(of: pass.facts.view, random: random.next()) {
+            countFilter(filter.numbers.rates)
+            begin(filter, pass, isDelayed: false)
+            extras(pass.exchange).pointee.pace = AnswerPace(rate: rate)
+        }
         let delay = own.rules.delay(of: pass.facts.view, random: random.next())
         guard delay > 0 else { return abort(own, filter, pass) }
         countFilter(filter.numbers.delays)

@@ -30,6 +30,12 @@ package struct FaultRules: BitwiseCopyable, Sendable {
         case header
     }
 
+    package enum Rate: BitwiseCopyable, Sendable {
+        /// KiB per second.
+        case fixed(UInt64)
+        case header
+    }
+
     /// What a request fails with. `call` is for clients of gRPC; the others get 200 with it, as from Envoy.
     package struct Failure: BitwiseCopyable, Sendable, Equatable {
         package var status: UInt16
@@ -46,8 +52,13 @@ package struct FaultRules: BitwiseCopyable, Sendable {
     package var abort: Abort?
     package var abortShare = Share(numerator: 0, unit: 0)
 
+    package var rate: Rate?
+    package var rateShare = Share(numerator: 0, unit: 0)
+
     package init() {}
 
+    private static let rateName = StaticRun("x-envoy-fault-throughput-response")
+    private static let rateShareName = StaticRun("x-envoy-fault-throughput-response-percentage")
     private static let delayName = StaticRun("x-envoy-fault-delay-request")
     private static let delayShareName = StaticRun("x-envoy-fault-delay-request-percentage")
     private static let abortName = StaticRun("x-envoy-fault-abort-request")
@@ -64,6 +75,19 @@ package struct FaultRules: BitwiseCopyable, Sendable {
                 delayShare.isHit(random, asked: request.value(of: Self.delayShareName.run)?.decimal)
             else { return 0 }
             return UInt64(asked) * 1_000_000
+        }
+    }
+
+    /// Bytes per second in which the body of the answer comes; nil: as fast as it can.
+    package func rate(of request: RequestView, random: UInt64) -> UInt64? {
+        switch rate {
+        case nil: return nil
+        case .fixed(let kilobytes): return rateShare.isHit(random) ? min(kilobytes, 1 << 32) * 1024 : nil
+        case .header:
+            guard let asked = request.value(of: Self.rateName.run)?.decimal, asked > 0, asked <= 1 << 32,
+                rateShare.isHit(random, asked: request.value(of: Self.rateShareName.run)?.decimal)
+            else { return nil }
+            return UInt64(asked) * 1024
         }
     }
 
