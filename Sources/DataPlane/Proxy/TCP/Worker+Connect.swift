@@ -31,6 +31,7 @@ extension Worker {
             addFields(edits, sources(answer: nothing, exchange), exchange, place, &writer)
         }
         writer.endLine()
+        if exchange.pointee.extras != nil { filterOwnAnswer(exchange, place, &writer, bodyCount: 0) }
         armWriting(upstreamIndex, upstream, false)
         relay(upstreamIndex, upstream, index, exchange, place, status: 200, writer, UnsafeRawPointer(out), 0)
     }
@@ -50,17 +51,23 @@ extension Worker {
         // No framing: what follows the head is no body.
         responseHead.declaredLength = nil
         place.pointee.flags.remove(.closesAfterResponse)
-        writeResponseHead(exchange, place, memory, &writer)
-        let rest = max(0, count - responseHead.length)
+        let status = responseHead.status
+        let length = responseHead.length
+        var text = memory
+        if exchange.pointee.extras != nil, exchange.filterRun != nil {
+            text = filterAnswer(exchange, place, memory, isLocal: false, hasBody: false)
+        }
+        writeResponseHead(exchange, place, text, &writer)
+        let rest = max(0, count - length)
         relay(
             upstreamIndex,
             upstream,
             index,
             exchange,
             place,
-            status: responseHead.status,
+            status: status,
             writer,
-            memory + responseHead.length,
+            memory + length,
             rest
         )
     }
