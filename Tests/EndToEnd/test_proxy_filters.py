@@ -88,6 +88,10 @@ def append(name, value, action="APPEND_IF_EXISTS_OR_ADD"):
     return {"append": {"header": {"key": name, "value": value}, "append_action": action}}
 
 
+def without(prefix):
+    return {"remove_on_match": {"key_matcher": {"prefix": prefix}}}
+
+
 def mutations(request=(), response=()):
     return {"request_mutations": list(request), "response_mutations": list(response)}
 
@@ -97,6 +101,8 @@ def mutation():
     kind = "header_mutation.v3.HeaderMutation"
     own = typed("header_mutation.v3.HeaderMutationPerRoute", mutations=mutations(
         [append("x-level", "route"), {"remove": "x-secret"}], [append("x-answer", "route", "OVERWRITE_IF_EXISTS_OR_ADD")]))
+    gone = typed("header_mutation.v3.HeaderMutationPerRoute", mutations=mutations(
+        [append("x-own-late", "1"), without("x-own-"), append("x-own-after", "1")], [without("x-or")]))
     off = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": True}
     on = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": typed("header_mutation.v3.HeaderMutationPerRoute")}
     return chain(
@@ -108,6 +114,7 @@ def mutation():
         routes=[
             route(prefix="/own", typed_per_filter_config={"first": own}),
             route(prefix="/off", typed_per_filter_config={"first": off}),
+            route(prefix="/matching", typed_per_filter_config={"first": gone}),
             route(prefix="/on", typed_per_filter_config={"sleeping": on}),
             {"match": {"prefix": "/direct"}, "direct_response": {"status": 418, "body": {"inline_string": "tea"}}},
             route({"weighted_clusters": {"clusters": [
@@ -133,6 +140,13 @@ def test_headers_change_on_the_way_there_and_back(run):
     assert (got["x-level"], got["x-there"], "x-gone" in got) == ("chain", "yes", False)
     assert got["x-seen"] == "chain" and "x-awake" not in got
     assert (fields["x-answer"], fields["x-order"], fields["x-from"]) == ("chain", "second", "7")
+
+
+def test_headers_go_by_patterns_of_their_names(run):
+    _, fields, body = run.get("mutation", "/matching", "X-Own-A: 1\r\nx-own-b: 2\r\nx-ownership: 3\r\n")
+    got = lines(body)
+    assert [name for name in got if name.startswith("x-own")] == ["x-ownership", "x-own-after"] and got["x-level"] == "chain"
+    assert fields["x-answer"] == "chain" and not any(name.startswith("x-or") and name != "x-order" for name in fields)
 
 
 def test_routes_have_their_own_changes_and_leave_filters_out_and_in(run):

@@ -32,6 +32,25 @@ struct FaultTests {
         }
     }
 
+    @Test("answers come as slowly as the rules or their headers say")
+    func rates() {
+        func rate(_ rules: FaultRules, _ fields: [(String, String)] = [], random: UInt64 = 0) -> UInt64? {
+            let request = TestRequest("GET", "a", "/", fields)
+            return withExtendedLifetime(request) { rules.rate(of: request.view, random: random) }
+        }
+        var rules = FaultRules()
+        rules.rateShare = .init(numerator: 50, unit: 10_000)
+        #expect(rate(rules) == nil)
+        rules.rate = .fixed(3)
+        #expect(rate(rules) == 3072 && rate(rules, random: 500_000) == nil)
+        rules.rate = .fixed(.max)
+        #expect(rate(rules) == (1 << 32) * 1024)
+        rules.rate = .header
+        let name = "x-envoy-fault-throughput-response"
+        #expect(rate(rules, [(name, "7")]) == 7168 && rate(rules, [(name, "7"), (name + "-percentage", "0")]) == nil)
+        for text in ["", "0", "-1", "x", "99999999999"] { #expect(rate(rules, [(name, text)]) == nil) }
+    }
+
     @Test("requests fail with what the rules or their headers say")
     func aborts() {
         var rules = FaultRules()

@@ -39,7 +39,7 @@ struct HeaderCompiler {
         case .remove(let name):
             guard isAllowed(name) else { return nil }
             return HeaderEdit(kind: .remove, name: arena.copy(RouteCompiler.lowercased(name)), value: ArenaArray())
-        case nil: return nil
+        case .removeOnMatch, nil: return nil
         }
     }
 

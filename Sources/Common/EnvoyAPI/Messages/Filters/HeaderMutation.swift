@@ -66,6 +66,7 @@ extension Envoy {
         package enum Action: Sendable, Equatable {
             case remove(String)
             case append(HeaderValueOption)
+            case removeOnMatch(RemoveOnMatch)
         }
 
         package init(action: Action? = nil) { self.action = action }
@@ -85,7 +86,27 @@ extension Envoy {
             } get: {
                 if case .append(let value) = $0 { value } else { nil }
             }
-            schema.unsupported("remove_on_match=3", of: "action")
+            schema.choice(3, "remove_on_match", of: "action", \.action, .message) {
+                .removeOnMatch($0)
+            } get: {
+                if case .removeOnMatch(let value) = $0 { value } else { nil }
+            }
+        }
+
+        /// All headers whose names match go.
+        ///
+        /// `envoy.config.common.mutation_rules.v3.HeaderMutation.RemoveOnMatch`
+        package struct RemoveOnMatch: EnvoyMessage {
+            package var keyMatcher: StringMatcher?
+
+            package init(keyMatcher: StringMatcher? = nil) { self.keyMatcher = keyMatcher }
+
+            package static let schema = MessageSchema<RemoveOnMatch>(
+                "envoy.config.common.mutation_rules.v3.HeaderMutation.RemoveOnMatch",
+                empty: RemoveOnMatch()
+            ) { schema in
+                schema.optional(1, "key_matcher", \.keyMatcher, .message, [.required])
+            }
         }
     }
 }
