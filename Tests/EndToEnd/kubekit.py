@@ -9,18 +9,19 @@ import subprocess
 
 import pytest
 
-from weftkit import HOUSE, Weft, leftovers, new_folder
+from weftkit import HOUSE, Weft, new_folder
 
 PEERS = HOUSE / ".build/peers"
 
 
 def kubectls():
-    """Debian's 1.20, and the one on the PATH with what it brings along; each by the version that it says."""
+    """Debian's 1.20 and the one on the PATH, each by the version that it says."""
     found = {}
-    folders = ["/usr/lib/google-cloud-sdk/bin"]
-    places = [os.environ.get("WEFT_KUBECTL", str(PEERS / "kubectl/usr/bin/kubectl")), shutil.which("kubectl")]
-    for folder in folders:
-        places += sorted(str(path) for path in pathlib.Path(folder).glob("kubectl.1.*"))[-1:]
+    places = [os.environ.get("WEFT_KUBECTL", str(PEERS / "kubectl/usr/bin/kubectl"))]
+    newest = shutil.which("kubectl")
+    # One that only chooses among others has those beside it.
+    beside = sorted(pathlib.Path(newest).resolve().parent.glob("kubectl.1.*")) if newest else []
+    places.append(str(beside[-1]) if beside else newest)
     for place in places:
         if not place or not os.access(place, os.X_OK):
             continue
@@ -64,14 +65,7 @@ def running(*options):
     folder = new_folder()
     weft = Weft(folder / "state")
     (folder / "empty.yaml").write_text("{apiVersion: v1, kind: ConfigMap, metadata: {name: first}}")
-    try:
+    with weft.until_down("--now"):
         weft.run("up", "--detach", *options, str(folder / "empty.yaml"), timeout=90)
         weft.folder = folder
         yield weft
-    finally:
-        weft.run("down", "--now", timeout=60, check=False)
-        left = leftovers(folder)
-        for process in left.processes:
-            os.kill(process, 9)
-        shutil.rmtree(folder, ignore_errors=True)
-    assert not left, f"left behind: {left}"

@@ -349,7 +349,7 @@ def test_who_does_not_speak_websocket_is_told(box):
         connection.sock.connect(f"{box.state}/weft.sock")
         connection.request("POST", "/api/v1/namespaces/default/pods/box/exec?container=main&command=true&stdout=1", headers=headers)
         answer = connection.getresponse()
-        assert answer.status == 400 and "SPDY is not spoken here" in json.load(answer)["message"]
+        assert answer.status == 400 and "upgrade" in json.load(answer)["message"]
 
 
 def test_a_breach_of_the_protocol_ends_the_command(box):

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from kubekit import KUBECTLS, Kubectl, needs_kubectl, running
-from weftkit import wait_until
+from weftkit import fetch, wait_until
 
 pytestmark = needs_kubectl
 
@@ -180,9 +180,29 @@ def test_pods_are_reached(kubectl):
     there = Kubectl(kubectl.program, kubectl.home, kubectl.config)
     assert "successfully rolled out" in there("rollout", "status", "deployment/web", "--timeout=60s")
     assert "condition met" in there("wait", "--for=condition=Available", "deployment/web", "--timeout=60s")
-    wait_until(lambda: "Serving HTTP" in there("logs", "deploy/web", "--tail=1"), "a line of the log")
+    wait_until(lambda: "Serving HTTP" in there("logs", "deploy/web"), "a line of the log")
+    assert len(there("logs", "deploy/web", "--tail=1").splitlines()) == 1
     line = there("get", "pods", "-l", "app=web", "-o", "wide").splitlines()[1].split()
     assert line[1:3] == ["1/1", "Running"]
+
+
+def test_commands_and_ports(kubectl):
+    """Old kubectls speak SPDY, new ones WebSockets, and SPDY inside them."""
+    there = Kubectl(kubectl.program, kubectl.home, kubectl.config)
+    there("rollout", "status", "deployment/web", "--timeout=60s")
+    assert there("exec", "deploy/web", "--", "echo", "hi") == "hi\n"
+    assert there("exec", "-i", "deploy/web", "--", "cat", text="in and out\n") == "in and out\n"
+    both = there.run("exec", "deploy/web", "--", "sh", "-c", "echo out; echo err >&2; exit 7", check=False)
+    assert (both.returncode, both.stdout) == (7, "out\n") and both.stderr.startswith("err\n")
+    environment = {"HOME": str(kubectl.home), "KUBECONFIG": str(kubectl.config), "PATH": "/usr/bin:/bin"}
+    words = [kubectl.program, "port-forward", "deployment/web", ":8080"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as forwarding:
+        try:
+            port = int(forwarding.stdout.readline().split("127.0.0.1:")[1].split()[0])
+            for _ in range(3):
+                assert fetch("127.0.0.1", port=port)[2] == b"hello\n"
+        finally:
+            forwarding.kill()
 
 
 def test_accounts_and_roles(kubectl, weft):
@@ -196,6 +216,9 @@ def test_accounts_and_roles(kubectl, weft):
     alice("get", "pods")
     alice("create", "configmap", "hers", "--from-literal=a=b")
     assert "forbidden" in alice.run("get", "nodes", check=False).stderr
+    assert kubectl("auth", "can-i", "create", "pods", f"--as={name}").strip() == "yes"
+    assert "forbidden" in kubectl.run("get", "nodes", f"--as={name}", check=False).stderr
+    assert "cannot impersonate" in alice.run("get", "nodes", "--as=weft-admin", "--as-group=system:masters", check=False).stderr
     assert "forbidden" in alice.run("create", "rolebinding", "up", "--clusterrole=admin", f"--user={name}", check=False).stderr
     kubectl("create", "role", "binder", "--verb=create", "--resource=rolebindings.rbac.authorization.k8s.io")
     kubectl("create", "rolebinding", "binder", "--role=binder", "--group=devs")

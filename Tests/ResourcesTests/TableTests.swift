@@ -146,7 +146,7 @@ struct TableTests {
                     + "{averageUtilization: 30}}}]}}",
                 ["a", "Deployment/web", "cpu: 30%/80%, <unknown>/10", "1", "5", "2", "3m20s"]
             ),
-            ("{apiVersion: v1, kind: LimitRange, metadata: {name: a}}", ["a", "3m20s"]),
+            ("{apiVersion: v1, kind: PodTemplate, metadata: {name: a}}", ["a", "3m20s"]),
             (
                 "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: a}, spec: {accessModes: [ReadWriteOnce], "
                     + "storageClassName: standard}, status: {phase: Bound, accessModes: [ReadWriteOnce, ReadOnlyMany], "

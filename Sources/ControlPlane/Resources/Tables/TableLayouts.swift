@@ -32,7 +32,7 @@ enum TableLayouts {
         case "HorizontalPodAutoscaler": autoscalers
         case "PodDisruptionBudget": disruptionBudgets
         case "HTTPRoute": httpRoutes
-        default: plain
+        default: other(type.kind) ?? plain
         }
     }
 

@@ -6,9 +6,10 @@ import Reactor
 enum PeerOwner {
     /// Whether the peer is the user of this process, or root. A peer that cannot be told may not.
     static func mayConnect(_ fd: Int32, isUnix: Bool) -> Bool {
-        guard let uid = uid(fd, isUnix: isUnix) else { return false }
-        return uid == 0 || uid == geteuid()
+        mayConnect(uid(fd, isUnix: isUnix))
     }
+
+    static func mayConnect(_ uid: uid_t?) -> Bool { uid == 0 || uid == geteuid() }
 
     /// The user at the other end; nil when the kernel does not tell.
     static func uid(_ fd: Int32, isUnix: Bool) -> uid_t? { isUnix ? unixOwner(fd) : loopbackOwner(fd) }

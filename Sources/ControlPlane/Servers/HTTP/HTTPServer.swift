@@ -40,8 +40,11 @@ package final class HTTPServer: Sendable {
     }
 
     /// Serves a TCP address, and returns the one that it got (port 0 asks for any).
-    package func listen(_ address: SocketAddress) async throws(SystemError) -> SocketAddress {
-        try await listen(address, .tcp)
+    ///
+    /// A private one is for this process's user and root: others may have few connections, each for one request, so that they are
+    /// told why the handler refuses them and cannot fill the server.
+    package func listen(_ address: SocketAddress, isPrivate: Bool = false) async throws(SystemError) -> SocketAddress {
+        try await listen(address, .tcp(isPrivate: isPrivate))
     }
 
     /// Serves a TCP address with TLS, and returns the one that it got.
@@ -78,7 +81,7 @@ package final class HTTPServer: Sendable {
 /// What stands between a listening socket and HTTP.
 enum ListenerKind {
     case unix
-    case tcp
+    case tcp(isPrivate: Bool)
     case tls(TLSContext)
 }
 
@@ -91,6 +94,8 @@ final class ServerCore: @unchecked Sendable {
     private var listeners: [Listener] = []
     private var connections: [ObjectIdentifier: ServerConnection] = [:]
     private(set) var isStopping = false
+    /// Connections of other users to a private address.
+    private static let mostStrangers = 16
 
     init(limits: HTTPServer.Limits, handler: @escaping HTTPServer.Handler) {
         self.limits = limits
@@ -140,7 +145,14 @@ final class ServerCore: @unchecked Sendable {
                 return
             }
         }
-        let connection = ServerConnection(fd: fd, Self.origin(fd, kind), session, core: self, loop: loop)
+        let origin = Self.origin(fd, kind)
+        var isStranger = false
+        if case .tcp(isPrivate: true) = kind { isStranger = !PeerOwner.mayConnect(origin.uid) }
+        guard !isStranger || connections.values.count(where: \.isStranger) < Self.mostStrangers else {
+            close(fd)
+            return
+        }
+        let connection = ServerConnection(fd: fd, origin, session, isStranger: isStranger, core: self, loop: loop)
         guard connection.start() else {
             session?.free()
             close(fd)

@@ -32,6 +32,8 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
     private let fd: Int32
     private var origin: RequestOrigin
     private let tls: TLSSession?
+    /// Another user's, at a private address: it gets one answer.
+    let isStranger: Bool
     private let core: ServerCore
     private unowned let loop: HandlerLoop
     private var key: HandlerKey?
@@ -55,7 +57,15 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
     private var peerHasEnded = false
     private var closesWhenSent = false
 
-    init(fd: Int32, _ origin: RequestOrigin, _ tls: TLSSession?, core: ServerCore, loop: HandlerLoop) {
+    init(
+        fd: Int32,
+        _ origin: RequestOrigin,
+        _ tls: TLSSession?,
+        isStranger: Bool,
+        core: ServerCore,
+        loop: HandlerLoop
+    ) {
+        self.isStranger = isStranger
         self.fd = fd
         self.origin = origin
         self.tls = tls
@@ -196,7 +206,7 @@ final class ServerConnection: EventHandler, @unchecked Sendable {
         made.origin = origin
         isHead = head.method == .head
         isVersion10 = head.minorVersion == 0
-        keepsAlive = head.keepsAlive
+        keepsAlive = head.keepsAlive && !isStranger
         framing = head.framing
         request = made
         chunks = ChunkedDecoder()

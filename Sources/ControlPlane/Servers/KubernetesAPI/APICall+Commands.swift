@@ -22,10 +22,23 @@ extension APICall {
         guard let commands = api.commands else { throw APIError.unavailable("no agent runs here that starts commands") }
         let pod = try await store.get(key)
         let wish = try commandWish(PodCommandWish(container: try container(of: pod), command: command))
+        if WebSocketHandshake.asks(request, for: "spdy/3.1") {
+            let head = try SPDYHandshake.accept(request, protocols: SPDYHandshake.commands)
+            let start = try await begin(commands, wish, pod)
+            return HTTPResponse(
+                status: 101,
+                headers: head,
+                body: .upgrade { connection in
+                    let session = SPDYSession(connection)
+                    guard let streams = await SPDYCommandStreams.open(session, wish) else { return }
+                    await CommandChannels(transport: streams, wish: wish).run(start)
+                }
+            )
+        }
         guard WebSocketHandshake.asks(request, for: "websocket") else {
             throw APIError.badRequest(
                 "you must request an upgrade to websocket with the subprotocol "
-                    + "\(CommandChannels.subprotocols[0]); SPDY is not spoken here (kubectl 1.30 and later need none)"
+                    + "\(CommandChannels.subprotocols[0]), or to SPDY/3.1"
             )
         }
         let (head, subprotocol) = try WebSocketHandshake.accept(request, protocols: CommandChannels.subprotocols)
@@ -34,12 +47,11 @@ extension APICall {
             status: 101,
             headers: head,
             body: .upgrade { connection in
-                let channels = CommandChannels(
-                    socket: WebSocket(connection),
-                    wish: wish,
+                let transport = WebSocketCommandChannels(
+                    WebSocket(connection),
                     closesInput: subprotocol == CommandChannels.subprotocols[0]
                 )
-                await channels.run(start)
+                await CommandChannels(transport: transport, wish: wish).run(start)
             }
         )
     }
@@ -72,36 +84,93 @@ extension APICall {
     }
 }
 
-/// The channels of Kubernetes' remote commands over a WebSocket: the first byte of each message names the channel.
+/// The channels of a remote command. The numbers are those of the WebSocket's messages.
+enum CommandChannel: UInt8, Sendable {
+    case input = 0
+    case output = 1
+    case errors = 2
+    case status = 3
+    case resize = 4
+    /// Closes the channel named by the next byte (v5).
+    case close = 255
+}
+
+/// What the client of a remote command does.
+enum CommandEvent: Sendable {
+    case input([UInt8])
+    case endOfInput
+    case resize([UInt8])
+}
+
+/// How a remote command's channels reach its client.
+protocol CommandTransport: Sendable {
+    /// Sends a piece; returns when there is room for more, throws when the client has gone.
+    func send(_ channel: CommandChannel, _ bytes: [UInt8]) async throws
+    /// What the client does next; nil when it has gone. For one task.
+    func next() async -> CommandEvent?
+    /// Says goodbye.
+    func close() async
+}
+
+/// The channels as messages of a WebSocket: the first byte of each names the channel.
+actor WebSocketCommandChannels: CommandTransport {
+    private let socket: WebSocket
+    private var messages: WebSocket.Messages
+    /// Whether the client may end the command's input without going away.
+    private let closesInput: Bool
+
+    init(_ socket: WebSocket, closesInput: Bool) {
+        self.socket = socket
+        self.closesInput = closesInput
+        messages = socket.messages()
+    }
+
+    nonisolated func send(_ channel: CommandChannel, _ bytes: [UInt8]) async throws {
+        try await socket.send([channel.rawValue] + bytes)
+    }
+
+    nonisolated func close() async { await socket.close(1000) }
+
+    func next() async -> CommandEvent? {
+        while true {
+            var rest = messages
+            let message = await rest.next()
+            messages = rest
+            guard let message else { return nil }
+            switch message.first.flatMap(CommandChannel.init) {
+            case .input: return .input(Array(message.dropFirst()))
+            case .resize: return .resize(Array(message.dropFirst()))
+            case .close where closesInput && message.count == 2 && message[1] == CommandChannel.input.rawValue:
+                return .endOfInput
+            default: continue
+            }
+        }
+    }
+}
+
+/// A command and its client, joined by their channels.
 struct CommandChannels: Sendable {
     static let subprotocols = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
     /// How long a client may take to say goodbye after the end.
     private static let farewell: Duration = .seconds(1)
 
-    private enum Channel: UInt8 {
-        case input = 0
-        case output = 1
-        case errors = 2
-        case status = 3
-        case resize = 4
-        /// Closes the channel named by the next byte (v5).
-        case close = 255
-    }
-
-    let socket: WebSocket
+    let transport: any CommandTransport
     let wish: PodCommandWish
-    /// Whether the client may end the command's input without going away.
-    let closesInput: Bool
 
     func run(_ start: PodCommandStart) async {
         switch start {
         case .failed(let message, let exitCode):
-            try? await socket.send([Channel.status.rawValue] + JSON.bytes(Self.failure(message, exitCode)))
-            await socket.close(1000)
+            try? await transport.send(.status, JSON.bytes(Self.failure(message, exitCode)))
+            await transport.close()
         case .running(let command):
-            // Kubernetes greets on the lowest channel that it writes, and clients wait for it.
-            let greeting: Channel = wish.hasOutput ? .output : wish.hasErrors ? .errors : .status
-            if greeting != .status { try? await socket.send([greeting.rawValue]) }
+            // Kubernetes greets on the lowest channel that it writes, and clients of WebSockets wait for it.
+            if transport is WebSocketCommandChannels {
+                if wish.hasOutput {
+                    try? await transport.send(.output, [])
+                } else if wish.hasErrors {
+                    try? await transport.send(.errors, [])
+                }
+            }
             await accompany(command)
         }
     }
@@ -116,37 +185,37 @@ struct CommandChannels: Sendable {
             async let errors: Void = wish.hasErrors ? pass(.errors, .errors, of: command) : ()
             let code = await command.exitCode()
             _ = await (output, errors)
-            try? await socket.send([Channel.status.rawValue] + JSON.bytes(Self.status(code, wish.command)))
-            await socket.close(1000)
+            try? await transport.send(.status, JSON.bytes(Self.status(code, wish.command)))
+            await transport.close()
             group.addTask { try? await Task.sleep(for: Self.farewell) }
             await group.next()
             group.cancelAll()
         }
     }
 
-    private func pass(_ stream: RunningCommandStream, _ channel: Channel, of command: any RunningCommand) async {
+    private func pass(
+        _ stream: RunningCommandStream,
+        _ channel: CommandChannel,
+        of command: any RunningCommand
+    ) async {
         while let bytes = await command.read(stream) {
-            guard (try? await socket.send([channel.rawValue] + bytes)) != nil else { return command.hangUp() }
+            guard (try? await transport.send(channel, bytes)) != nil else { return command.hangUp() }
         }
     }
 
     /// Takes what the client sends until it goes away.
     private func takeInput(_ command: any RunningCommand) async {
-        var messages = socket.messages()
-        while let message = await messages.next() {
-            guard let channel = message.first.flatMap(Channel.init) else { continue }
-            switch channel {
-            case .input:
-                if wish.hasInput, message.count > 1 { _ = await command.write(Array(message.dropFirst())) }
-            case .resize:
-                guard wish.isTerminal, let size = try? JSON.parse(Array(message.dropFirst())),
+        while let event = await transport.next() {
+            switch event {
+            case .input(let bytes):
+                if wish.hasInput, !bytes.isEmpty { _ = await command.write(bytes) }
+            case .endOfInput: await command.closeInput()
+            case .resize(let bytes):
+                guard wish.isTerminal, let size = try? JSON.parse(bytes),
                     let columns = size.integer("Width"), let rows = size.integer("Height"),
                     (1...0xffff).contains(columns), (1...0xffff).contains(rows)
                 else { continue }
                 command.resize(columns: columns, rows: rows)
-            case .close:
-                if closesInput, message.count == 2, message[1] == Channel.input.rawValue { await command.closeInput() }
-            case .output, .errors, .status: continue
             }
         }
     }

@@ -163,6 +163,7 @@ extension APICall {
             do throws(APIError) {
                 guard stored != nil else {
                     object.uid = ""
+                    try await mayCreate(object)
                     try await api.authorizer.checkEscalation(object, of: type, by: caller)
                     return present(try await store.create(object, options), status: 201, warnings: config.warnings)
                 }
@@ -174,6 +175,16 @@ extension APICall {
                 guard isRace, attempts > 0, version.isEmpty else { throw error }
             }
         }
+    }
+
+    /// Who may change objects of a kind may not by that alone make new ones.
+    private func mayCreate(_ object: Object) async throws(APIError) {
+        var facts = RequestFacts(verb: "create")
+        facts.group = type.group
+        facts.resource = type.plural
+        facts.namespace = object.namespace
+        guard try await !api.authorizer.judge(facts, by: caller).isAllowed else { return }
+        throw .forbidden(type, object.name, "User \"\(caller.name)\" \(facts.sentence)")
     }
 
     /// YAML, of which JSON is a part.

@@ -26,6 +26,7 @@ struct APICall {
         case "log" where type == ResourceTypes.pods: return try await log(key)
         case "exec" where type == ResourceTypes.pods: return try await exec(key)
         case "attach" where type == ResourceTypes.pods: return try await attach(key)
+        case "portforward" where type == ResourceTypes.pods: return try await portForward(key)
         case "binding" where type == ResourceTypes.pods: return try await bind(key)
         case "token" where type == ResourceTypes.serviceAccounts: return try await token(key)
         case "eviction" where type == ResourceTypes.pods: return try await evict(key)

@@ -187,6 +187,7 @@ extension KubernetesAPI {
             entries.append(entry("log", "Pod", ["get"]))
             entries.append(entry("attach", "PodAttachOptions", ["create", "get"]))
             entries.append(entry("exec", "PodExecOptions", ["create", "get"]))
+            entries.append(entry("portforward", "PodPortForwardOptions", ["create", "get"]))
             entries.append(entry("binding", "Binding", ["create"]))
             entries.append(entry("eviction", "Eviction", ["create"], [("group", "policy"), ("version", "v1")]))
         }

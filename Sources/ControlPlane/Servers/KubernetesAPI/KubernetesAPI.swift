@@ -13,6 +13,7 @@ package struct KubernetesAPI: Sendable {
     let logs: (any PodLogSource)?
     let commands: (any PodCommandSource)?
     let usage: (any UsageSource)?
+    let ports: (any PodPortSource)?
     /// Tokens of ServiceAccounts; without it none are issued or believed.
     let tokens: AccountTokens?
     let clock: @Sendable () -> Timestamp
@@ -26,6 +27,7 @@ package struct KubernetesAPI: Sendable {
         logs: (any PodLogSource)? = nil,
         commands: (any PodCommandSource)? = nil,
         usage: (any UsageSource)? = nil,
+        ports: (any PodPortSource)? = nil,
         tokens: AccountTokens? = nil,
         version: String = "0.1.0",
         clock: @escaping @Sendable () -> Timestamp = { SQLiteStore.now() }
@@ -34,6 +36,7 @@ package struct KubernetesAPI: Sendable {
         self.logs = logs
         self.commands = commands
         self.usage = usage
+        self.ports = ports
         self.tokens = tokens
         self.version = version
         self.clock = clock

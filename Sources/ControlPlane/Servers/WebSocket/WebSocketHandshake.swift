@@ -14,12 +14,14 @@ package enum WebSocketHandshake {
         tokens(request, "Upgrade").contains { $0.lowercased() == name }
     }
 
-    /// The head that accepts a request, and the subprotocol: the client's first that is among `protocols`.
+    /// The head that accepts a request, and the subprotocol: the client's first that is among `protocols`. With `allowsNone` a
+    /// client that offers none is taken, too.
     ///
     /// - Throws: `APIError` 400 (426 for another version) that says what is wrong with the request.
     static func accept(
         _ request: HTTPRequest,
-        protocols: [String]
+        protocols: [String],
+        allowsNone: Bool = false
     ) throws(APIError) -> (head: HTTPFields, subprotocol: String) {
         guard request.method == "GET", request.body.isEmpty else {
             throw .badRequest("unable to upgrade: a WebSocket begins with GET without a body")
@@ -39,6 +41,10 @@ package enum WebSocketHandshake {
             throw .badRequest("unable to upgrade: Sec-WebSocket-Key must be 16 bytes in Base64")
         }
         let wished = tokens(request, "Sec-WebSocket-Protocol")
+        var head: HTTPFields = [
+            "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": answer(to: key),
+        ]
+        if wished.isEmpty, allowsNone { return (head, "") }
         guard let chosen = wished.first(where: { protocols.contains($0) }) else {
             let names = wished.prefix(8).map { String($0.prefix(40)) }.joined(separator: ", ")
             throw .badRequest(
@@ -46,10 +52,7 @@ package enum WebSocketHandshake {
                     + "\(protocols.joined(separator: ", ")) are"
             )
         }
-        let head: HTTPFields = [
-            "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": answer(to: key),
-            "Sec-WebSocket-Protocol": chosen,
-        ]
+        head["Sec-WebSocket-Protocol"] = chosen
         return (head, chosen)
     }
 

@@ -21,6 +21,8 @@ struct APIServing: Sendable {
         /// `https://127.0.0.1:6443`; nil when there is none.
         var secure: String?
         var problems: [String] = []
+        /// One for each way in: who fills one up does not bar the others.
+        var servers: [HTTPServer] = []
     }
 
     /// Where the outcome stands once there is one.
@@ -28,10 +30,16 @@ struct APIServing: Sendable {
         let outcome = Lock(Outcome())
     }
 
-    func listen(_ server: HTTPServer, _ identity: APIIdentity?) async throws -> Outcome {
+    func listen(_ identity: APIIdentity, _ handler: @escaping HTTPServer.Handler) async throws -> Outcome {
         var outcome = Outcome()
-        if let port = choice.plainPort(isolation: isolation) { await listenPlainly(server, port, &outcome) }
-        if let address = choice.tlsAddress, let identity {
+        if let port = choice.plainPort(isolation: isolation) {
+            let server = HTTPServer(handler: handler)
+            outcome.servers.append(server)
+            await listenPlainly(server, port, &outcome)
+        }
+        if let address = choice.tlsAddress {
+            let server = HTTPServer(handler: handler)
+            outcome.servers.append(server)
             let bound: SocketAddress
             do { bound = try await server.listen(address, tls: try identity.context(address)) } catch {
                 throw CommandError("the API cannot be served with TLS on \(address): \(error)")
@@ -49,9 +57,9 @@ struct APIServing: Sendable {
         let file = "\(choice.state.path)/api-bound"
         let last = readFile(file, limit: 16).flatMap { UInt16($0.prefix { $0 != "\n" }) }
         for port in [wish, last ?? 0, 0] {
-            guard let bound = try? await server.listen(.loopback(port: port)) else { continue }
+            guard let bound = try? await server.listen(.loopback(port: port), isPrivate: true) else { continue }
             if let six = SocketAddress("::1", port: bound.port) {
-                do { _ = try await server.listen(six) } catch {
+                do { _ = try await server.listen(six, isPrivate: true) } catch {
                     if error.code == EADDRINUSE {
                         outcome.problems.append(
                             "another program has port \(bound.port) of [::1], which is localhost, too: name 127.0.0.1 to clients of the API"

@@ -60,6 +60,8 @@ actor Daemon {
     private(set) var apiAddresses: [String] = []
     private(set) var problems: [String] = []
     private var api: HTTPServer?
+    /// The API's ports beside its socket.
+    private var doors: [HTTPServer] = []
     private var metrics: HTTPServer?
     private var tasks: [Task<Void, Never>] = []
     private var agentTask: Task<Void, Never>?
@@ -306,6 +308,7 @@ actor Daemon {
             logs: LogPorts(logs: parts.agent.logs),
             commands: PodCommands(stateDirectory: state.path, logs: parts.agent.logs),
             usage: parts.usage,
+            ports: PodPorts(stateDirectory: state.path),
             tokens: identity.tokens,
             version: Version.current
         )
@@ -341,7 +344,9 @@ actor Daemon {
         }
         let front = APIFront(api: handler, audit: audit)
         let server = HTTPServer { await front.handle($0) }
-        let outcome = try await APIServing(choice: apiChoice, isolation: isolation, log: log).listen(server, identity)
+        let serving = APIServing(choice: apiChoice, isolation: isolation, log: log)
+        let outcome = try await serving.listen(identity) { await front.handle($0) }
+        doors = outcome.servers
         addresses.outcome.withLock { $0 = outcome }
         problems += outcome.problems
         apiAddresses = [outcome.plain, outcome.secure].compactMap { $0 }
@@ -458,6 +463,7 @@ actor Daemon {
 
     private func finish(removesState: Bool, _ released: @Sendable () -> Void) async {
         await metrics?.shutdown(grace: .zero)
+        for door in doors { await door.shutdown(grace: .zero) }
         await parts?.discovery.shutdown()
         await parts?.feed.shutdown()
         await parts?.store.shutdown()

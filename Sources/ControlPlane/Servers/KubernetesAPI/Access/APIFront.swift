@@ -54,6 +54,7 @@ package struct APIFront: Sendable {
         var verdict: Authorizer.Verdict?
         do throws(APIError) {
             caller = try await api.authenticator.caller(of: request)
+            if let wanted = try Impersonation(request) { caller = try await wanted.take(by: caller, api.authorizer) }
             if !caller.mayEverything {
                 let found = try await api.authorizer.judge(facts, by: caller)
                 verdict = found
