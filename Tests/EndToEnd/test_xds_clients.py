@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import os
 import random
+import shutil
 import socket
 import ssl
 import subprocess
