@@ -35,7 +35,13 @@ package enum ProxyBootstrap {
                     grpcServices: [.init(envoyGrpc: .init(clusterName: controlCluster))]
                 )
             ),
-            admin: .init(address: address)
+            admin: .init(address: address),
+            layeredRuntime: .init(
+                layers: [
+                    // Every route has series of its own; how many may have, it says itself.
+                    .init(name: "weft", layerSpecifier: .staticLayer(["weft.metrics.routes": true]))
+                ]
+            )
         )
     }
 

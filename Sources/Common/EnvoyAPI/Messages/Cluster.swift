@@ -44,6 +44,7 @@ extension Envoy {
         package var transportSocket: TransportSocket?
         /// The first whose condition an endpoint's metadata meet takes the place of `transportSocket` for it.
         package var transportSocketMatches: [Cluster.TransportSocketMatch]
+        package var trackClusterStats: TrackClusterStats?
 
         /// One of these.
         package enum LbConfig: Sendable, Equatable {
@@ -91,6 +92,7 @@ extension Envoy {
             loadBalancingPolicy: LoadBalancingPolicy? = nil,
             maxRequestsPerConnection: UInt32? = nil,
             transportSocketMatches: [Cluster.TransportSocketMatch] = [],
+            trackClusterStats: TrackClusterStats? = nil,
             transportSocket: TransportSocket? = nil
         ) {
             self.name = name
@@ -130,6 +132,7 @@ extension Envoy {
             self.maxRequestsPerConnection = maxRequestsPerConnection
             self.transportSocket = transportSocket
             self.transportSocketMatches = transportSocketMatches
+            self.trackClusterStats = trackClusterStats
         }
 
         package static let schema = MessageSchema<Cluster>(
@@ -200,7 +203,8 @@ extension Envoy {
             schema.optional(9, "max_requests_per_connection", \.maxRequestsPerConnection, .uint32Value)
             schema.optional(24, "transport_socket", \.transportSocket, .message)
             schema.repeated(43, "transport_socket_matches", \.transportSocketMatches, .message)
-            schema.unsupported("track_timeout_budgets=47 track_cluster_stats=49 preconnect_policy=50")
+            schema.optional(49, "track_cluster_stats", \.trackClusterStats, .message)
+            schema.unsupported("track_timeout_budgets=47 preconnect_policy=50")
             schema.unsupported(
                 """
                 transport_socket_matcher=59
@@ -495,5 +499,24 @@ extension Envoy.Cluster {
             "envoy.config.cluster.v3.Cluster.DnsLookupFamily",
             "AUTO=0 V4_ONLY=1 V6_ONLY=2 V4_PREFERRED=3 ALL=4"
         )
+    }
+}
+
+extension Envoy {
+    /// What is counted of a cluster beside the usual.
+    ///
+    /// `envoy.config.cluster.v3.TrackClusterStats`
+    package struct TrackClusterStats: EnvoyMessage {
+        package var perEndpointStats: Bool
+
+        package init(perEndpointStats: Bool = false) { self.perEndpointStats = perEndpointStats }
+
+        package static let schema = MessageSchema<TrackClusterStats>(
+            "envoy.config.cluster.v3.TrackClusterStats",
+            empty: TrackClusterStats()
+        ) { schema in
+            schema.field(3, "per_endpoint_stats", \.perEndpointStats, .bool)
+            schema.unsupported("timeout_budgets=1 request_response_sizes=2")
+        }
     }
 }

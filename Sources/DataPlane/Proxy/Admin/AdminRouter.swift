@@ -17,6 +17,7 @@ final class AdminRouter {
 
     /// What the counters had when they were set back.
     private var baseline: [String: Int64] = [:]
+    private var ledger = EndpointLedger()
 
     init(process: ProxyProcess) { self.process = process }
 
@@ -386,11 +387,15 @@ final class AdminRouter {
             summary: summary(reports),
             clusters: summaries(reports),
             listeners: listenerSummaries(reports),
-            counts: ReportedCounts(reports, names: process.store.context.counted.values),
+            counts: ReportedCounts(reports, process.store.context.series.counted),
             changes: process.store.counts,
             server: state,
             filters: process.store.context.filterStats.sums(of: reports.map(\.filters))
         )
+        let limit = process.store.context.runtime.number("weft.metrics.endpoint_limit")
+        ledger.limit = Int(min(limit ?? UInt64(EndpointLedger.standardLimit), UInt64(EndpointLedger.mostEndpoints)))
+        let clusters = summaries(reports)
+        page.addEndpoints(clusters, ledger.update(clusters))
         page.addDiscovery(process.discovery, process.store, process.applyTimes)
         if !process.store.context.tracers.targets.isEmpty {
             let spans = process.workers.spans
@@ -434,6 +439,7 @@ final class AdminRouter {
             var envoy = self.page(reports)
             envoy.subtract(self.baseline)
             page.write(envoy.stats)
+            page.writeRoutes(reports, self.process.store.context.series.routes, self.ledger)
             page.writeCertificates(process.store.context.tls.holders, now: WallClock.now())
             reply(AdminResponse(contentType: format.contentType, body: page.text.bytes))
         }

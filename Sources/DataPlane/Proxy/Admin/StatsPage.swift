@@ -65,6 +65,13 @@ struct StatsPage {
         stats.counter(http2, "downstream_rq_total", summary.counter(.downstreamHTTP2Requests))
     }
 
+    /// Adds the endpoints of clusters that count each.
+    mutating func addEndpoints(_ clusters: [ClusterSummary], _ shown: [UInt64: EndpointLedger.Shown]) {
+        for cluster in clusters {
+            if let endpoints = shown[cluster.configuration.identity] { stats.add(endpoints, of: cluster) }
+        }
+    }
+
     /// Adds what control planes gave.
     mutating func addDiscovery(
         _ discovery: DiscoveryManager,

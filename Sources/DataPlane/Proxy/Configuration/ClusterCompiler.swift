@@ -43,6 +43,7 @@ struct ClusterCompiler {
         }
         settings.labels = context.labels.number(of: labels(cluster))
         settings.statName = cluster.altStatName
+        settings.tracksEndpoints = cluster.trackClusterStats?.perEndpointStats ?? false
         settings.endpointWait = endpointWait(cluster.metadata)
         protocols(cluster, &settings)
         transports(cluster, &settings)

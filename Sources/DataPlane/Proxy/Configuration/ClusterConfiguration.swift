@@ -62,6 +62,8 @@ final class ClusterConfiguration: Sendable {
         var endpointWait: UInt64 = 0
         /// Priorities whose breakers tell what is left.
         var tracksRemaining: Set<String> = []
+        /// Each endpoint has series of its own (`track_cluster_stats`).
+        var tracksEndpoints = false
         var check: HealthCheckSettings?
         /// Different for every `check` that was ever compiled.
         var checkVersion: UInt64 = 0

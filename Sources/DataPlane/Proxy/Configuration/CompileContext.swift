@@ -16,8 +16,8 @@ final class CompileContext {
     let routeTables: PlaceBook
     let labels: Interner<LabelSet>
     let accessLogs: AccessLogBook
-    /// Names under which some routes' requests are counted: `vhost.shop.route.cart`.
-    let counted = Interner<String>(first: "others")
+    /// Under which numbers routes' requests are counted.
+    let series = RouteSeries()
     let tls = TLSBook()
     /// Names of HTTP filters, by which routes speak of them.
     let filterNames = Interner<String>(first: "")

@@ -7,10 +7,12 @@ struct RouteCompiler {
     var builder = RouteTableBuilder()
     let headers: HeaderCompiler
     let configuration: Envoy.RouteConfiguration
+    let lease: SeriesLease
 
     init(_ configuration: Envoy.RouteConfiguration, _ context: CompileContext) {
         self.context = context
         self.configuration = configuration
+        lease = SeriesLease(context.series)
         headers = HeaderCompiler(context: context, arena: builder.arena)
     }
 
@@ -21,6 +23,9 @@ struct RouteCompiler {
     }
 
     private mutating func compile() -> RouteTable? {
+        _ = builder.arena.keep(lease)
+        let limit = context.runtime.number("weft.metrics.route_limit") ?? UInt64(RouteSeries.standardLimit)
+        context.series.routes.setLimit(Int(min(limit, UInt64(RouteSeries.mostRoutes))))
         builder.ignoresPort = configuration.ignorePortInHostMatching
         builder.ignoresParameters = configuration.ignorePathParametersInPathMatching
         builder.internalOnly = configuration.internalOnlyHeaders
@@ -113,6 +118,7 @@ struct RouteCompiler {
         if !message.statPrefix.isEmpty {
             route.numbers = counter("vhost.\(host.name).route.\(message.statPrefix)")
         }
+        route.series = series(message, host)
         own.filters = FilterCompiler(context: context).route(message.typedPerFilterConfig, builder.arena)
         if case .route(let action) = message.action {
             own.filters += context.at("route") {

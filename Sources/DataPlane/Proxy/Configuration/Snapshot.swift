@@ -22,6 +22,9 @@ final class Snapshot: Sendable {
     let labels: [LabelSet]
     let accessLogs: [AccessLogConfiguration]
     let limits: ProcessLimits
+    /// What the numbers of routes' series mean.
+    let routeStamps: SeriesStamps
+    let countedStamps: SeriesStamps
     /// `routeTables`' views side by side: the hot path reads these plain values without touching a reference count.
     let routeViews: RouteViews
     fileprivate let handOver: HandOverTable
@@ -35,6 +38,8 @@ final class Snapshot: Sendable {
         labels: [LabelSet],
         accessLogs: [AccessLogConfiguration],
         limits: ProcessLimits,
+        routeStamps: SeriesStamps = SeriesStamps(),
+        countedStamps: SeriesStamps = SeriesStamps(),
         unchanged: Unchanged? = nil
     ) {
         self.generation = generation
@@ -44,6 +49,8 @@ final class Snapshot: Sendable {
         self.labels = labels
         self.accessLogs = accessLogs
         self.limits = limits
+        self.routeStamps = routeStamps
+        self.countedStamps = countedStamps
         routeViews = unchanged?.routeViews ?? RouteViews(routeTables)
         handOver = unchanged?.handOver ?? HandOverTable(listeners)
         if let names = unchanged?.clusterNames {

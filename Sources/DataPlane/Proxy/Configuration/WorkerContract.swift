@@ -81,6 +81,10 @@ struct WorkerReport: Sendable {
     var relays: [String: RelayTally] = [:]
     /// By `Route.numbers`.
     var routes: [RouteTally?] = []
+    var countedStamps = SeriesStamps()
+    /// By `Route.series`.
+    var cells: [RouteCell?] = []
+    var routeStamps = SeriesStamps()
     /// By the numbers of `FilterStatBook`.
     var filters: [Int64] = []
 }
@@ -122,6 +126,7 @@ struct LeavingReport: Sendable {
 struct EndpointReport: Sendable {
     var identity: UInt64
     var state: EndpointState
+    var tally: EndpointTally?
 }
 
 /// What a breaker has in use, by `BreakerResource.rawValue`, and which of them are at their limit.

@@ -17,6 +17,7 @@ struct ClusterSummary {
         var check = CheckState.none
         /// The mean of the workers' estimates that have one, milliseconds.
         var ewmaMilliseconds = 0.0
+        var tally = EndpointTally()
 
         var healthFlags: String {
             var flags = ""
@@ -81,6 +82,7 @@ struct ClusterSummary {
             for endpoint in report.endpoints {
                 guard let place = places[endpoint.identity] else { continue }
                 endpoints[place].add(endpoint.state)
+                if let tally = endpoint.tally { endpoints[place].tally.add(tally) }
                 if endpoint.state.ewma > 0 { samples[place] += 1 }
             }
         }

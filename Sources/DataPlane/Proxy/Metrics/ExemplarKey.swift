@@ -13,6 +13,8 @@ enum ExemplarKey: Hashable, Sendable {
     case cluster(UInt64)
     /// By `Route.numbers`.
     case route(Int32)
+    /// By `Route.series`.
+    case series(Int32)
 }
 
 extension Worker {
@@ -32,6 +34,9 @@ extension Worker {
         }
         if let chain = downstreams.pointer(exchange.pointee.downstream).pointee.chain {
             metrics.note(exemplar, of: .manager(chain.pointee.configuration.settings.statPrefix))
+        }
+        if let route = exchange.pointee.route, route.pointee.series >= 0 {
+            metrics.note(exemplar, of: .series(route.pointee.series))
         }
         // As these histograms count: from the request's end, where an endpoint answered.
         let begin = exchange.pointee.requestEndedAt

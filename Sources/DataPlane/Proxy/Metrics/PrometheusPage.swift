@@ -52,6 +52,68 @@ struct PrometheusPage {
         for one in series { text.sample(name, one.labels, value(one.edge)) }
     }
 
+    /// Writes what is counted of each route, whoever called; and how full the budgets of series are.
+    mutating func writeRoutes(_ reports: [WorkerReport], _ book: SeriesBook<RouteName>, _ ledger: EndpointLedger) {
+        let (names, stamps) = (book.names, book.stamps)
+        var cells: [Int: RouteCell] = [:]
+        for report in reports {
+            for (number, cell) in report.cells.enumerated()
+            where number == 0 || stamps.agrees(with: report.routeStamps, on: number) {
+                if let cell { cells[number, default: RouteCell()].add(cell) }
+            }
+        }
+        var series: [(labels: LabelSet, cell: RouteCell, number: Int32)] = []
+        for (number, cell) in cells.sorted(by: { $0.key < $1.key }) {
+            guard names.indices.contains(number), let name = names[number] else { continue }
+            let labels = [("direction", "outbound"), ("dst", name.host), ("rt_route", name.route)]
+            series.append((LabelSet(labels), cell, Int32(number)))
+        }
+        text.family("route_request_total", .counter, help: "Requests of a route.")
+        for one in series { text.sample("route_request_total", one.labels, one.cell.requests) }
+        text.family(
+            "route_actual_request_total",
+            .counter,
+            help: "Requests of a route as endpoints saw them, with retries."
+        )
+        for one in series { text.sample("route_actual_request_total", one.labels, one.cell.tries) }
+        text.family("route_response_total", .counter, help: "Answers of a route by status and outcome.")
+        for one in series {
+            for (status, isFailure, count) in one.cell.responses {
+                var set = one.labels
+                set["status_code"] = status
+                set["classification"] = isFailure ? "failure" : "success"
+                text.sample("route_response_total", set, count)
+            }
+        }
+        text.family(
+            "route_response_latency_ms",
+            .histogram,
+            help: "Time from a request's arrival to its response's end."
+        )
+        for one in series {
+            let exemplars = summary.exemplars[.series(one.number)]
+            text.histogram("route_response_latency_ms", one.labels, one.cell.latency, exemplars: exemplars)
+        }
+        writeBudgets(book, ledger, overflow: cells[0]?.requests ?? 0)
+    }
+
+    private mutating func writeBudgets(_ book: SeriesBook<RouteName>, _ ledger: EndpointLedger, overflow: UInt64) {
+        let (route, endpoint) = (LabelSet([("kind", "route")]), LabelSet([("kind", "endpoint")]))
+        text.family("metric_series", .gauge, help: "Routes and endpoints with series of their own.")
+        text.sample("metric_series", route, UInt64(book.count))
+        text.sample("metric_series", endpoint, UInt64(ledger.count))
+        text.family("metric_series_limit", .gauge, help: "How many may have them.")
+        text.sample("metric_series_limit", route, UInt64(book.limit))
+        text.sample("metric_series_limit", endpoint, UInt64(ledger.limit))
+        text.family(
+            "metric_series_overflow",
+            .gauge,
+            help: "Requests of routes, and endpoints, that fell into __other__."
+        )
+        text.sample("metric_series_overflow", route, overflow)
+        text.sample("metric_series_overflow", endpoint, UInt64(ledger.overflow))
+    }
+
     private mutating func writeResponses(_ series: [(labels: LabelSet, edge: MetricsSummary.Edge)]) {
         text.family("response_total", .counter, help: "Responses by status and outcome.")
         for one in series {

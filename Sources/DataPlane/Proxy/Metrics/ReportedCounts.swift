@@ -8,15 +8,21 @@ struct ReportedCounts {
     private(set) var routeNumbers: [String: Int32] = [:]
 
     /// With the names of the numbers under which routes are counted.
-    init(_ reports: [WorkerReport], names: [String]) {
-        for name in names.dropFirst() { routes[name] = RouteTally() }
-        for (number, name) in names.enumerated() { routeNumbers[name] = Int32(number) }
+    init(_ reports: [WorkerReport], _ book: SeriesBook<String>) {
+        let (names, stamps) = (book.names, book.stamps)
+        for case let name? in names.dropFirst() { routes[name] = RouteTally() }
+        for (number, name) in names.enumerated() {
+            if let name { routeNumbers[name] = Int32(number) }
+        }
         for report in reports {
             for (prefix, numbers) in report.answers { answers[prefix, default: AnswerNumbers()].add(numbers) }
             for (prefix, tally) in report.clients { clients[prefix, default: ClientTally()].add(tally) }
             for (prefix, tally) in report.relays { relays[prefix, default: RelayTally()].add(tally) }
-            for (number, tally) in report.routes.enumerated() where names.indices.contains(number) {
-                if let tally { routes[names[number], default: RouteTally()].add(tally) }
+            // A worker that has not yet heard of a number's new name counts for the one before.
+            for (number, tally) in report.routes.enumerated()
+            where number == 0 || stamps.agrees(with: report.countedStamps, on: number) {
+                guard let tally, names.indices.contains(number), let name = names[number] else { continue }
+                routes[name, default: RouteTally()].add(tally)
             }
         }
     }

@@ -23,6 +23,7 @@ extension Worker {
         guard slot >= 0 else { return }
         let end = exchange.pointee.respondedAt > 0 ? exchange.pointee.respondedAt : now
         let time = end > exchange.pointee.triedAt ? end &- exchange.pointee.triedAt : 0
+        if cluster.pointee.tracksEndpoints { countEndpoint(exchange, cluster, slot, time) }
         if let cause = cluster.pointee.set.requestEnded(slot, result: result, time: time, now: now) {
             ejected(cluster, slot, cause)
         }
@@ -138,6 +139,9 @@ extension Worker {
             chain.pointee.numbers.pointee.count(status, exchange.pointee.responseFlags, time)
             chain.pointee.numbers.pointee.received &+= exchange.pointee.bytesReceived
             chain.pointee.numbers.pointee.sent &+= exchange.pointee.bytesSent
+        }
+        if let route = exchange.pointee.route, route.pointee.series >= 0 {
+            countSeries(exchange, route.pointee.series)
         }
         guard let cluster = exchange.pointee.cluster else { return }
         let begin = exchange.pointee.requestEndedAt

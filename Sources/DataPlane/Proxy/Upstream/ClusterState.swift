@@ -37,6 +37,8 @@ struct ClusterState {
     var numbers = AnswerNumbers()
     /// Made on first use: `Worker.tally`.
     var tally: UnsafeMutablePointer<ClusterTally>?
+    /// Each endpoint's answers are counted apart.
+    var tracksEndpoints = false
     /// Of a million requests so many are refused, and how many were.
     var dropPerMillion: UInt32 = 0
     var droppedTotal: UInt64 = 0
@@ -139,6 +141,8 @@ struct EndpointPool: BitwiseCopyable {
     /// TLS agreed on HTTP/1 with it, where either would do.
     var speaksHTTP1 = false
     var address = SocketAddress()
+    /// Made with its first try where each endpoint is counted apart.
+    var tally: UnsafeMutablePointer<EndpointTally>?
 }
 
 /// How an endpoint is dialled.

@@ -15,6 +15,7 @@ extension Worker {
         hold(old)
         old.pointee.isCurrent = false
         backlog.use(bound: snapshot.limits.longestWait)
+        settleSeries(snapshot)
         applyClusters(snapshot)
         applyChains(snapshot)
         applyListeners(snapshot)
@@ -176,6 +177,7 @@ extension Worker {
             tables: configuration.hashTables,
             now: now
         )
+        place.pointee.tracksEndpoints = configuration.settings.tracksEndpoints
         place.pointee.dropPerMillion = configuration.balancing.dropPerMillion
         place.pointee.growPools(to: place.pointee.set.slotCount)
         if !configuration.endpoints.isEmpty {
@@ -224,6 +226,7 @@ extension Worker {
         guard !state.isPresent, state.id != 0, state.requestsInFlight == 0 else { return }
         place.pointee.set.recycle(slot)
         place.pointee.pools[Int(slot)].speaksHTTP1 = false
+        dropTally(place.pointee.pools + Int(slot))
         place.pointee.targets[Int(slot)] = EndpointTarget()
     }
 
@@ -293,6 +296,7 @@ extension Worker {
 
     private func release(_ place: ClusterPlace) {
         let pools = place.pointee.pools
+        for slot in 0..<place.pointee.poolCount { dropTally(pools + slot) }
         place.pointee.tally?.deallocate()
         place.deinitialize(count: 1)
         place.deallocate()

@@ -92,6 +92,9 @@ extension Worker {
             clients: clientReports(),
             relays: relayTallies,
             routes: routeTallies,
+            countedStamps: countedStamps,
+            cells: routeCells.map { $0?.pointee },
+            routeStamps: routeStamps,
             filters: filterNumbers
         )
     }
@@ -101,7 +104,8 @@ extension Worker {
         for slot in 0..<Int32(cluster.pointee.set.slotCount) {
             let state = cluster.pointee.set[slot]
             guard state.isPresent else { continue }
-            endpoints.append(EndpointReport(identity: state.id, state: state))
+            let tally = cluster.pointee.pools[Int(slot)].tally?.pointee
+            endpoints.append(EndpointReport(identity: state.id, state: state, tally: tally))
         }
         return ClusterReport(
             index: cluster.pointee.index,

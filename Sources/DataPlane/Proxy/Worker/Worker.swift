@@ -198,6 +198,12 @@ final class Worker: @unchecked Sendable {
     var relayTallies: [String: RelayTally] = [:]
     /// By `Route.numbers`.
     var routeTallies: [RouteTally?] = []
+    /// By `Route.series`.
+    var routeCells: [UnsafeMutablePointer<RouteCell>?] = []
+    /// What those numbers mean.
+    var routeStamps = SeriesStamps()
+    var countedStamps = SeriesStamps()
+    var endpointTallies = 0
     var wallOffset: UInt64 = 0
     /// Who wants to be told of requests; the chains know whether it concerns them.
     var taps: [Tap] = []
@@ -241,6 +247,7 @@ final class Worker: @unchecked Sendable {
     deinit {
         for place in answerPlaces.values { place.deallocate() }
         for place in clientTallies.values { place.deallocate() }
+        for cell in routeCells { cell?.deallocate() }
         out.deallocate()
         pathSpace.deallocate()
         http2Input?.deallocate()

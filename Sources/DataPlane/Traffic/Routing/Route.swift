@@ -15,6 +15,8 @@ public struct Route: BitwiseCopyable, Sendable {
     public var numbers: Int32 = -1
     /// It or its host's virtual clusters count requests apart.
     public var isCounted = false
+    /// The number of its series among those that all routes have; -1: it has none.
+    public var series: Int32 = -1
     public var action: Action = .notFound
     /// Applied to the request before it is sent upstream, in order: the route's, then its virtual host's, then the table's.
     public var requestEdits = ArenaArray<HeaderEdit>()

@@ -210,6 +210,8 @@ final class ConfigurationStore {
             labels: context.labels.values,
             accessLogs: context.accessLogs.logs,
             limits: limits,
+            routeStamps: context.series.routes.stamps,
+            countedStamps: context.series.counted.stamps,
             unchanged: snapshot.generation == 0 ? nil : unchanged
         )
         for path in changes.files { files[path]?.state.generation = snapshot.generation }
