@@ -1,6 +1,8 @@
 """Workloads above pods live a full life: Jobs and CronJobs run to their end, sets keep their names, order and claims."""
 
+import http.client
 import json
+import socket
 
 import pytest
 
@@ -213,7 +215,7 @@ def test_sets_roll_out_and_back(running):
     running.run("rollout", "status", "ds/agent", "--timeout=30")
     wait_until(lambda: commands() == ["exec sleep 1000001"], "the first version is back")
     agent["spec"]["template"]["spec"]["nodeSelector"] = {"disk": "fast"}
-    apply(running, agent)
+    assert "warning" not in apply(running, agent).stderr
     wait_until(lambda: not pods_of(running, "agent"), "no pod where the machine is not asked for")
     assert running.run("get", "ds").stdout.splitlines()[1].split()[:7] == ["agent", "0", "0", "0", "0", "0", "disk=fast"]
     running.run("delete", "ds", "agent")
@@ -232,6 +234,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *words): pass
 http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
 """
+
+
+def evict(weft, pod):
+    """Asks for the end of a pod as `kubectl drain` does; the status of the answer."""
+    connection = http.client.HTTPConnection("weft")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(f"{weft.state}/weft.sock")
+    body = json.dumps({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": "default"}})
+    headers = {"Content-Type": "application/json"}
+    connection.request("POST", f"/api/v1/namespaces/default/pods/{pod}/eviction", body, headers)
+    return connection.getresponse().status
 
 
 def test_load_makes_pods_and_a_budget_counts_them(running):
@@ -289,6 +302,12 @@ def test_load_makes_pods_and_a_budget_counts_them(running):
     status = running.json("get", "pdb", "web")["status"]
     assert (status["currentHealthy"], status["desiredHealthy"], status["expectedPods"]) == (3, 2, 3)
     assert running.run("get", "pdb").stdout.splitlines()[1].split()[:4] == ["web", "N/A", "1", "1"]
+    # A budget that allows none refuses evictions; one that allows one lets a pod go.
+    for allowed, status in ((0, 429), (1, 201)):
+        budget["spec"]["maxUnavailable"] = allowed
+        apply(running, budget)
+        wait_until(lambda: running.json("get", "pdb", "web")["status"].get("disruptionsAllowed") == allowed, "it is counted anew")
+        assert evict(running, sorted(pods_of(running, "web"))[0]) == status
     # A client that is bound to a pod stays with it.
     service["spec"]["sessionAffinity"] = "ClientIP"
     assert "warning" not in apply(running, service).stderr

@@ -102,6 +102,18 @@ struct WorkloadRulesTests {
                 "spec.updateStrategy.rollingUpdate.maxSurge: Invalid value"
             ),
             (set("DaemonSet", "replicas: 2"), "spec.replicas: unknown field"),
+            (set("StatefulSet", "ordinals: {start: 9223372036854775807}"), "spec.ordinals.start: Invalid value"),
+            (set("StatefulSet", "replicas: 9223372036854775807"), "spec.replicas: Invalid value"),
+            (
+                set("StatefulSet", "updateStrategy: {rollingUpdate: {maxUnavailable: 9223372036854775807}}"),
+                "spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value"
+            ),
+            (
+                scaler(
+                    "maxReplicas: 2, behavior: {scaleUp: {policies: [{type: Pods, value: 9223372036854775807, periodSeconds: 1}]}}"
+                ),
+                "spec.behavior.scaleUp.policies[0].value: Invalid value"
+            ),
             (job("backoffLimit: -1"), "spec.backoffLimit: Invalid value: -1"),
             (job("backoffLimitPerIndex: 1"), "spec.backoffLimitPerIndex: Invalid value: \"NonIndexed\""),
             (

@@ -398,6 +398,38 @@ struct KubernetesAPITests {
         #expect(reply.status == 201)
         #expect(await kit.call("GET", "\(pods)/one").status == 404)
     }
+
+    @Test("an eviction asks the pod's disruption budget, and takes one from it")
+    func budget() async throws {
+        let kit = try await APIKit()
+        let pods = "/api/v1/namespaces/default/pods"
+        let budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
+        let pod = "{metadata: {name: one, labels: {app: web}}, spec: {nodeName: n, containers: [{name: a, image: i}]}}"
+        _ = await kit.call("POST", pods, pod)
+        let running = "{status: {phase: Running, conditions: [{type: Ready, status: 'True'}]}}"
+        let merge = "application/merge-patch+json"
+        func json(_ yaml: String) throws -> String { JSON.write(try #require(try YAML.parse(yaml).first).value) }
+        _ = await kit.call("PATCH", "\(pods)/one/status", try json(running), type: merge)
+        let selector = "{metadata: {name: web}, spec: {minAvailable: 1, selector: {matchLabels: {app: web}}}}"
+        _ = await kit.call("POST", budgets, selector)
+        func allow(_ count: Int) async throws {
+            let status =
+                "{status: {observedGeneration: 1, disruptionsAllowed: \(count), currentHealthy: 1, desiredHealthy: 1}}"
+            _ = await kit.call("PATCH", "\(budgets)/web/status", try json(status), type: merge)
+        }
+        let eviction = "{kind: Eviction, metadata: {name: one}}"
+        try await allow(0)
+        let refused = await kit.call("POST", "\(pods)/one/eviction", eviction)
+        #expect(refused.status == 429 && refused.text.contains("needs 1 healthy pods and has 1 currently"))
+        try await allow(1)
+        #expect(await kit.call("POST", "\(pods)/one/eviction", eviction).status == 201)
+        let budget = await kit.call("GET", "\(budgets)/web").value
+        #expect(budget.at("status", "disruptionsAllowed") == 0)
+        #expect(budget.at("status", "disruptedPods", "one") != nil)
+        let marked = await kit.call("GET", "\(pods)/one").value
+        #expect(marked.at("metadata", "deletionTimestamp") != nil)
+        #expect(marked["status"]?.list("conditions").contains { $0.text("type") == "DisruptionTarget" } == true)
+    }
 }
 
 @Suite("The API over a socket")

@@ -131,7 +131,7 @@ struct AutoscalerMeasures {
         let measured = samples.compactMap { $0.state == .ready ? $0.usage : nil }
         let average = measured.isEmpty ? 0 : measured.reduce(0, +) / Double(measured.count)
         now["averageValue"] = .string(Self.text(average, isBytes: name == "memory"))
-        if isShare { now["averageUtilization"] = .int(Int64(proposal.current)) }
+        if isShare { now["averageUtilization"] = .int(Int64(min(proposal.current, 1e12))) }
         var shown: Value = ["name": .string(name), "current": now]
         if let container { shown["container"] = .string(container) }
         let field = container == nil ? "resource" : "containerResource"

@@ -179,7 +179,7 @@ package struct DeploymentReconciler: Reconciler {
             let present = try await cluster.store.get(key)
             guard present.controller?.uid != rollout.deployment.uid else { return }
             var updated = rollout.deployment
-            let collisions = updated.status.integer("collisionCount") ?? 0
+            let collisions = min(max(updated.status.integer("collisionCount") ?? 0, 0), 1_000_000)
             updated.value.set(["status", "collisionCount"], .int(Int64(collisions + 1)))
             try await cluster.updateStatus(updated, from: rollout.deployment)
             throw error

@@ -160,7 +160,7 @@ struct JobCensus {
 
     /// How often the index of a pod had failed when the pod was made.
     private static func failures(of pod: Object) -> Int {
-        pod.annotation(JobLabels.indexFailures).flatMap(Int.init) ?? 0
+        min(max(pod.annotation(JobLabels.indexFailures).flatMap(Int.init) ?? 0, 0), Int(Int32.max))
     }
 
     /// Successes, whether they are numbers already or not.

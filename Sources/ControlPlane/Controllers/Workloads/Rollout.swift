@@ -104,7 +104,9 @@ struct Rollout: Sendable {
 
     // MARK: Revisions
 
-    static func revision(of object: Object) -> Int { object.annotation(revisionAnnotation).flatMap(Int.init) ?? 0 }
+    static func revision(of object: Object) -> Int {
+        min(max(object.annotation(revisionAnnotation).flatMap(Int.init) ?? 0, 0), 1_000_000_000)
+    }
 
     /// The revision of the new ReplicaSet: one above all others, or the one it has when it is above them already.
     var nextRevision: Int {

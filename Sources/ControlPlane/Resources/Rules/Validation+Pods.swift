@@ -58,6 +58,7 @@ extension Validation {
             let path = "spec.strategy.rollingUpdate.\(name)"
             switch IntOrString(spec.at("strategy", "rollingUpdate", name)) {
             case .number(let number)? where number < 0: invalid(path, number, "must be greater than or equal to 0")
+            case .number(let number)? where number > Int(Int32.max): notHuge(number, path)
             case .text(let text)? where IntOrString.text(text).percent == nil:
                 invalid(path, text, "must be a whole number or a percentage such as 25%")
             case .text(let text)? where name == "maxUnavailable" && (IntOrString.text(text).percent ?? 0) > 100:

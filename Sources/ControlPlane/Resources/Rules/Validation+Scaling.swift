@@ -6,6 +6,7 @@ extension Validation {
         let spec = object.spec
         let (low, high) = (spec.integer("minReplicas") ?? 1, spec.integer("maxReplicas") ?? 0)
         if low < 1 { invalid("spec.minReplicas", low, "must be greater than or equal to 1") }
+        for (name, number) in [("minReplicas", low), ("maxReplicas", high)] { notHuge(number, "spec.\(name)") }
         if high < 1 {
             invalid("spec.maxReplicas", high, "must be greater than 0")
         } else if high < low {
@@ -108,8 +109,9 @@ extension Validation {
         }
         for (index, policy) in rules.list("policies").enumerated() {
             let at = "\(path).policies[\(index)]"
-            if let value = policy.integer("value"), value < 1 {
-                invalid("\(at).value", value, "must be greater than zero")
+            if let value = policy.integer("value") {
+                if value < 1 { invalid("\(at).value", value, "must be greater than zero") }
+                notHuge(value, "\(at).value")
             }
             if let period = policy.integer("periodSeconds"), !(1...1800).contains(period) {
                 invalid("\(at).periodSeconds", period, "must be from 1 to 1800")

@@ -123,8 +123,9 @@ extension Validation {
     /// A number of pods, or a share of them up to 100 %.
     mutating func allowance(_ value: Value?, _ name: String, _ path: String, _ lowest: Int) {
         switch IntOrString(value?[name]) {
-        case .number(let number)? where number < lowest:
-            invalid("\(path).\(name)", number, "must be greater than or equal to \(lowest)")
+        case .number(let number)?:
+            if number < lowest { invalid("\(path).\(name)", number, "must be greater than or equal to \(lowest)") }
+            notHuge(number, "\(path).\(name)")
         case .text(let text)?:
             guard let percent = IntOrString.text(text).percent else {
                 return invalid("\(path).\(name)", text, "must be a whole number or a percentage such as 25%")
@@ -135,9 +136,14 @@ extension Validation {
         }
     }
 
+    private static let highestRevision = 1_000_000_000_000
+
     mutating func revision(_ object: Object, _ old: Object?) {
         if let number = object.value.integer("revision"), number < 0 {
             invalid("revision", number, "must be greater than or equal to 0")
+        }
+        if let number = object.value.integer("revision"), number > Self.highestRevision {
+            invalid("revision", number, "must be less than or equal to \(Self.highestRevision)")
         }
         if let old, old["data"] != object["data"] { add("data", .invalid, "Invalid value: field is immutable") }
     }

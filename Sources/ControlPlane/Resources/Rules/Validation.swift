@@ -67,9 +67,14 @@ package struct Validation: Sendable {
     }
 
     mutating func notNegative(_ value: Value, _ name: String, _ path: String) {
-        if let number = value.integer(name), number < 0 {
-            invalid("\(path).\(name)", number, "must be greater than or equal to 0")
-        }
+        guard let number = value.integer(name) else { return }
+        if number < 0 { invalid("\(path).\(name)", number, "must be greater than or equal to 0") }
+        notHuge(number, "\(path).\(name)")
+    }
+
+    /// Kubernetes' numbers have 32 bits: with larger ones nobody can reckon.
+    mutating func notHuge(_ number: Int, _ path: String) {
+        if number > Int(Int32.max) { invalid(path, number, "must be less than or equal to \(Int32.max)") }
     }
 
     mutating func portNumber(_ number: Int, _ path: String) {

@@ -31,6 +31,11 @@ package struct SchemaCheck: Sendable {
             return
         }
         pruned = walk(value, .record(type.kind), "") ?? .object(Fields())
+        if type == ResourceTypes.daemonSets {
+            // These decide whether the machine gets a pod of a DaemonSet; of others they are only kept.
+            let acted = ["nodeSelector", "affinity"].map { "spec.template.spec.\($0):" }
+            warnings.removeAll { warning in acted.contains { warning.hasPrefix($0) } }
+        }
         warnings += Advice.warnings(pruned, of: type)
     }
 

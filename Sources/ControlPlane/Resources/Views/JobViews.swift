@@ -32,9 +32,13 @@ package struct JobStatus: ValueView {
     package let value: Value
     package init(_ value: Value) { self.value = value }
 
-    package var succeeded: Int { value.integer("succeeded") ?? 0 }
-    package var failed: Int { value.integer("failed") ?? 0 }
-    package var active: Int { value.integer("active") ?? 0 }
+    package var succeeded: Int { count("succeeded") }
+    package var failed: Int { count("failed") }
+    package var active: Int { count("active") }
+
+    /// A number of pods, whatever somebody wrote there.
+    private func count(_ name: String) -> Int { min(max(value.integer(name) ?? 0, 0), Int(Int32.max)) }
+
     package var conditions: [Condition] { value.views("conditions") }
     package var startTime: Timestamp? { value.text("startTime").flatMap(Timestamp.init) }
     package var completionTime: Timestamp? { value.text("completionTime").flatMap(Timestamp.init) }

@@ -314,17 +314,49 @@ extension APICall {
         ])
     }
 
-    /// `pods/x/eviction`: a polite deletion.
+    /// `pods/x/eviction`: a deletion that asks the pod's disruption budget first.
     func evict(_ key: ObjectKey) async throws -> HTTPResponse {
         guard request.method == "POST" else { throw KubernetesAPI.wrongMethod }
         let eviction = try request.readBody()
         var options = DeleteOptions(isDryRun: try dryRun())
         options.gracePeriodSeconds = eviction["deleteOptions"]?.integer("gracePeriodSeconds")
+        try await askBudget(key, isDryRun: options.isDryRun)
         _ = try await store.delete(key, options)
         return KubernetesAPI.json(
             ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success", "code": 201],
             status: 201
         )
+    }
+
+    /// Takes one from the disruption budget that covers a pod, if there is one, and marks the pod.
+    ///
+    /// - Throws: `APIError` 429 when the budget allows none.
+    private func askBudget(_ key: ObjectKey, isDryRun: Bool) async throws {
+        var attempts = 8
+        while true {
+            attempts -= 1
+            let pod = try await store.get(key)
+            let budgets = try await store.list(ResourceTypes.disruptionBudgets, namespace: key.namespace)
+            let now = api.clock()
+            switch Eviction(pod, budgets: budgets, now: now) {
+            case .deny(let error): throw error
+            case .allow(let budget):
+                guard !isDryRun else { return }
+                do throws(APIError) {
+                    if let budget { _ = try await store.updateStatus(budget) }
+                } catch {
+                    // Another eviction, or the budget's controller, was faster: it is asked again.
+                    guard error.reason == .conflict, attempts > 0 else { throw error }
+                    continue
+                }
+                try await store.modifyStatus(key) { (pod) throws(APIError) in
+                    var conditions = PodStatus(pod.status).conditions
+                    conditions.set(Eviction.condition(now: now))
+                    pod.value.set(["status", "conditions"], .array(conditions.map(\.value)))
+                }
+                return
+            }
+        }
     }
 
     // MARK: Scale
