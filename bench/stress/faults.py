@@ -282,8 +282,10 @@ def unchecked():
 
 def readers(port, count, secure):
     """Connections that ask and then take nothing."""
-    held = []
+    held, end = [], time.monotonic() + 15
     for _ in range(count):
+        if time.monotonic() > end:
+            break
         one = socket.socket()
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         one.settimeout(0.5)
