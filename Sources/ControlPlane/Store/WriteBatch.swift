@@ -68,7 +68,7 @@ struct WriteBatch: StoreView {
         isDryRun: Bool,
         tracking: FieldTracking? = nil
     ) throws(APIError) -> WriteOutcome {
-        let before = self
+        let (count, revision) = (changes.count, revision)
         do {
             let outcome: WriteOutcome
             switch intent {
@@ -77,11 +77,23 @@ struct WriteBatch: StoreView {
             case .status(let object): outcome = .written(try status(object, tracking))
             case .delete(let key, let options): outcome = .deleted(try delete(key, options))
             }
-            if isDryRun { self = before }
+            if isDryRun { takeBack(to: count, revision) }
             return outcome
         } catch {
-            self = before
+            takeBack(to: count, revision)
             throw error
+        }
+    }
+
+    /// Forgets the last changes.
+    private mutating func takeBack(to count: Int, _ revision: Revision) {
+        self.revision = revision
+        while changes.count > count, let change = changes.popLast() {
+            if let earlier = changes.last(where: { $0.key == change.key }) {
+                overlay[change.key] = .some(earlier.isDeletion ? nil : earlier.new)
+            } else {
+                overlay.removeValue(forKey: change.key)
+            }
         }
     }
 
@@ -115,7 +127,8 @@ struct WriteBatch: StoreView {
         var object = wanted
         var key = ObjectKey(type, namespace: wanted.namespace, name: wanted.name)
         for attempt in 0..<8 {
-            let birth = ObjectRules.Birth(uid: Identity.uid(), now: now, suffix: Identity.suffix())
+            let suffix = wanted.generateName.isEmpty ? "" : Identity.suffix()
+            let birth = ObjectRules.Birth(uid: Identity.uid(), now: now, suffix: suffix)
             object = try ObjectRules.prepareNew(wanted, of: type, birth)
             key = ObjectKey(type, namespace: object.namespace, name: object.name)
             guard get(key) != nil else { break }
@@ -270,23 +283,35 @@ struct WriteBatch: StoreView {
 
 /// Names made by chance.
 enum Identity {
+    private static let digits = Array("0123456789abcdef".utf8)
+
     /// A random UUID (RFC 9562 version 4).
     static func uid() -> String {
+        // Two draws: each asks the kernel.
         var random = SystemRandomNumberGenerator()
-        var bytes = (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) }
-        bytes[6] = bytes[6] & 0x0f | 0x40
-        bytes[8] = bytes[8] & 0x3f | 0x80
-        var text = ""
-        for (index, byte) in bytes.enumerated() {
-            if [4, 6, 8, 10].contains(index) { text += "-" }
-            text += (byte < 16 ? "0" : "") + String(byte, radix: 16)
+        var halves = [random.next(), random.next()]
+        halves[0] = halves[0] & ~0xf000 | 0x4000
+        halves[1] = halves[1] & ~(0b11 << 62) | 0b10 << 62
+        var text: [UInt8] = []
+        text.reserveCapacity(36)
+        for place in 0..<32 {
+            if [8, 12, 16, 20].contains(place) { text.append(UInt8(ascii: "-")) }
+            text.append(digits[Int(halves[place / 16] >> UInt64(60 - place % 16 * 4) & 0xf)])
         }
-        return text
+        return String(decoding: text, as: UTF8.self)
     }
+
+    private static let letters = Array("bcdfghjklmnpqrstvwxz2456789".utf8)
 
     /// Five letters and digits that make no words: the end of a generated name.
     static func suffix() -> String {
-        let letters = Array("bcdfghjklmnpqrstvwxz2456789")
-        return String((0..<5).compactMap { _ in letters.randomElement() })
+        var random = SystemRandomNumberGenerator()
+        var chance = random.next()
+        var text: [UInt8] = []
+        for _ in 0..<5 {
+            text.append(letters[Int(chance % UInt64(letters.count))])
+            chance /= UInt64(letters.count)
+        }
+        return String(decoding: text, as: UTF8.self)
     }
 }
