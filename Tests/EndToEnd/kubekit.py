@@ -9,9 +9,9 @@ import subprocess
 
 import pytest
 
-from weftkit import HOUSE, Weft, new_folder
+from weftkit import ROOT, Weft, new_folder
 
-PEERS = HOUSE / ".build/peers"
+PEERS = ROOT / ".build/peers"
 
 
 def kubectls():
