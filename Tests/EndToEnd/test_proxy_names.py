@@ -69,7 +69,7 @@ def test_each_answer_has_its_effect():
     with NameServer(answers) as server:
         quick = {"query_timeout_seconds": 1, "query_tries": 1}
         clusters = [
-            named("plain", server), named("chain", server), named("many", server), named("absent", server),
+            named("plain", server, dns_refresh_rate="300s"), named("chain", server), named("many", server), named("absent", server),
             named("broken", server), named("garbage", server, wait_for_warm_on_init=False, cares=quick),
             named("both", server, dns_lookup_family="ALL"), named("six", server, dns_lookup_family="AUTO"),
             named("logical", server, kind="LOGICAL_DNS"), named("hosts", server, host="localhost"),
