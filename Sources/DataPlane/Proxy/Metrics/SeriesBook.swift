@@ -20,7 +20,7 @@ final class SeriesBook<Name: Hashable & Sendable>: Sendable {
     }
     private let state: Lock<State>
 
-    /// - Parameter other: the name of number 0.
+    /// A book for so many names; `other` is the name of number 0.
     init(limit: Int, other: Name) { state = Lock(State(limit: limit, names: [other])) }
 
     /// Names that may have a number; those that have one keep it.
