@@ -5,6 +5,7 @@ import glob
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -35,11 +36,12 @@ class Supervised(Proxy):
         super().__init__([], [cluster("origin", origin.port)], "--supervise", "--drain-time-s", "3")
         self.say("1")
 
-    def say(self, version, **more):
+    def say(self, version, paths=(), **more):
         field = {"header": {"key": "x-version", "value": version}}
         http = http_filter([route()], **{"stream_idle_timeout": "0s", **more})
         http["typed_config"]["route_config"]["response_headers_to_add"] = [field]
-        self.configuration["static_resources"]["listeners"] = [listener(self.port, http)]
+        self.configuration["static_resources"]["listeners"] = [listener(self.port, http), *(
+            {**listener(0, http, name=path), "address": {"pipe": {"path": path}}} for path in paths)]
         (self.folder / "bootstrap.json").write_text(json.dumps(self.configuration))
 
     def version(self):
@@ -129,6 +131,25 @@ def test_a_new_proxy_takes_over_without_a_failed_request(supervised):
     assert visitors.wrong == []
     assert not is_alive(first) and supervised.version() == "3"
     assert supervised.admin("/ready").startswith("LIVE")
+
+
+def test_the_new_proxy_takes_unix_sockets_when_the_old_one_leaves_them(supervised):
+    """Both a path and an abstract name; the old proxy leaves them when the new one serves."""
+    places = [str(supervised.folder / "in"), f"@{supervised.folder.name}"]
+
+    def version(place):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as one:
+            one.settimeout(DEADLINE)
+            one.connect(place.replace("@", "\0"))
+            one.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            found = re.search(rb"x-version: (\S+)", one.makefile("rb").read())
+            return found and found[1].decode()
+
+    for number in ("2", "3"):
+        supervised.say(number, places)
+        supervised.process.send_signal(signal.SIGHUP)
+        for place in places:
+            assert eventually(lambda: version(place) == number), supervised.text()
 
 
 def test_a_configuration_that_cannot_be_used_leaves_the_old_proxy_alone(supervised):

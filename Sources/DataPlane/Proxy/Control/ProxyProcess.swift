@@ -290,7 +290,11 @@ final class ProxyProcess: EventHandler {
             state.reason = "INITIALIZING: endpoints are being checked"
             return
         }
-        let broken = workers.listenerErrors.filter { store.listeners[$0.key]?.origin == .bootstrap }
+        let broken = workers.listenerErrors.filter { name, _ in
+            guard let entry = store.listeners[name], entry.origin == .bootstrap else { return false }
+            // Those of Unix sockets may still be the predecessor's, which leaves them when this one serves.
+            return !(options.isSupervised && entry.compiled.socket.hasPaths)
+        }
         guard broken.isEmpty else {
             // A static listener that cannot be opened is a configuration that cannot be served.
             for (listener, error) in broken { log.error("ending", ["listener": listener, "error": error]) }

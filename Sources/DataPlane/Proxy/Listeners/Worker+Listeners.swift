@@ -36,11 +36,24 @@ extension Worker {
         for case let state? in listeners where state.hasFailed { open(state) }
     }
 
+    /// Unix sockets cannot be listened on by two: the proxy before this one leaves soon, and its clients are not to wait.
+    func openVacant() {
+        for case let state? in listeners where state.hasFailed && state.isTakenSince > 0 {
+            if state.configuration.socket.isVacant { open(state) } else { awaitVacancy(state) }
+        }
+    }
+
+    private func awaitVacancy(_ state: ListenerState) {
+        if state.isTakenSince == 0 { state.isTakenSince = now }
+        guard now &- state.isTakenSince < Limits.vacancyPatience else { return }
+        loop.timers.set(vacancyTimer, Instant(nanoseconds: now &+ Limits.vacancyInterval))
+    }
+
     private func open(_ state: ListenerState) {
         state.hasFailed = false
         guard state.configuration.socket.bindsToPort, !isDraining else { return }
         closeSockets(state)
-        do {
+        do throws(SystemError) {
             let settings = state.configuration.socket
             for (position, address) in settings.addresses.enumerated() {
                 let options = settings.options.indices.contains(position) ? settings.options[position] : []
@@ -54,9 +67,11 @@ extension Worker {
             if overload.isWhole(.stopAcceptingConnections) { pauseAccepting(state) }
             if state.lastError != nil { report(state, nil) }
             state.lastError = nil
+            state.isTakenSince = 0
         } catch {
             closeSockets(state)
             state.hasFailed = true
+            if error.code == EADDRINUSE, state.configuration.socket.hasPaths { awaitVacancy(state) }
             let text = "\(error)"
             if state.lastError != text { report(state, text) }
             state.lastError = text

@@ -52,6 +52,9 @@ final class Worker: @unchecked Sendable {
         /// With so many events at once a turn takes long enough to look what waits meanwhile.
         static let crowd = 4
         static let acceptPause: UInt64 = 100_000_000
+        /// How often, and for how long, a Unix socket's path is looked at that another process has.
+        static let vacancyInterval: UInt64 = 10_000_000
+        static let vacancyPatience: UInt64 = 60_000_000_000
         /// Handshakes with clients in one turn of the loop.
         static let handshakes = 16
         /// Bytes of a collected body that go on at once.
@@ -160,6 +163,8 @@ final class Worker: @unchecked Sendable {
     var acceptTimer = TimerID.none
     var drainTimer = TimerID.none
     var lagTimer = TimerID.none
+    /// Runs while another process listens where this one is to.
+    var vacancyTimer = TimerID.none
     var lagDue: UInt64 = 0
     /// What is given up because there is too much to do, and whether that is anything.
     var overload = OverloadLevels()
@@ -269,6 +274,7 @@ final class Worker: @unchecked Sendable {
         keysTimer = loop.timers.make(token: Token(.workerTimer, 9, generation: 0).raw)
         loop.timers.set(sweepTimer, Instant(nanoseconds: now &+ Limits.sweepInterval))
         lagTimer = loop.timers.make(token: Token(.workerTimer, 3, generation: 0).raw)
+        vacancyTimer = loop.timers.make(token: Token(.workerTimer, 4, generation: 0).raw)
         lagDue = now &+ Limits.sweepInterval
         loop.timers.set(lagTimer, Instant(nanoseconds: lagDue))
         updateWallClock()
@@ -331,6 +337,7 @@ final class Worker: @unchecked Sendable {
             case 9: refreshKeys()
             case 1: resumeAccepting()
             case 3: measureLag()
+            case 4: openVacant()
             default: cutRemaining()
             }
         default: break
