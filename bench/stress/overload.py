@@ -146,7 +146,10 @@ def shed_cost(name, folder, seconds):
         served = one(proxy.port, "/", 1)
         served2 = one(proxy.port, "/", 2) if both else None
         checked = one(tokens, "/", 1, "-H", field) if both else None
-        file.write_text("1")
+        # Envoy sees a file that is replaced, not one that is written.
+        fresh = folder / "pressure-new"
+        fresh.write_text("1")
+        fresh.rename(file)
         time.sleep(1)
         shed = one(deny or proxy.port, "/refused", 1)
         shed2 = one(proxy.port, "/refused", 2) if both else None
