@@ -16,6 +16,33 @@ struct WatchTests {
         #expect(try await events.take(4) == ["ADDED a", "ADDED b", "MODIFIED a", "DELETED b"])
     }
 
+    @Test("readers that leave while writes are shown hold nobody up", .timeLimit(.minutes(1)))
+    func leavingReaders() async throws {
+        let store = try await makeStore()
+        try await store.create(configMap("a"))
+        for round in 0..<200 {
+            await withTaskGroup(of: Void.self) { group in
+                for _ in 0..<8 {
+                    group.addTask {
+                        guard let events = try? await store.watch(ResourceTypes.configMaps) else { return }
+                        do { for try await _ in events {} } catch {}
+                    }
+                }
+                let writer = Task {
+                    for step in 0..<4 {
+                        _ = try? await store.modify(key(ResourceTypes.configMaps, "a")) {
+                            $0["data"] = ["k": .string("\(round).\(step)")]
+                        }
+                    }
+                }
+                await Task.yield()
+                group.cancelAll()
+                await writer.value
+            }
+        }
+        #expect(try await store.get(key(ResourceTypes.configMaps, "a"))["data"] == ["k": "199.3"])
+    }
+
     @Test("from a revision only what came after is seen, in order")
     func fromRevision() async throws {
         let store = try await makeStore()

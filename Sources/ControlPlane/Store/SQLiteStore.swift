@@ -42,6 +42,9 @@ package final class SQLiteStore: ObjectStore {
     }
 
     private let state: Lock<StoreState>
+    /// Watchers whose readers are gone, to be forgotten by the next write or watch. Apart from `state` on purpose: a reader
+    /// that is cancelled says so while its task is locked, and a write that has `state` wakes readers, which locks their tasks.
+    private let gone = Lock<[Int]>([])
     private let queue = Lock(WriteQueue())
     private let writer = DispatchQueue(label: "weft.store.writer")
     private let confined: Confined
@@ -207,7 +210,9 @@ extension SQLiteStore {
             throwing: (any Error).self,
             bufferingPolicy: .bufferingOldest(max(options.capacity, 1))
         )
+        let gone = takeGone()
         let result: Result<(Int, [WatchEvent]), APIError> = state.withLock { state in
+            for id in gone { state.watchers[id] = nil }
             if state.isClosed { return .failure(Self.closed) }
             var watcher = Watcher(
                 type: type,
@@ -236,10 +241,15 @@ extension SQLiteStore {
             return .success((id, initial))
         }
         let (id, initial) = try result.get()
-        continuation.onTermination = { [weak self] _ in
-            self?.state.withLock { _ = $0.watchers.removeValue(forKey: id) }
-        }
+        continuation.onTermination = { [weak self] _ in self?.gone.withLock { $0.append(id) } }
         return WatchEvents(initial: initial, live: stream)
+    }
+
+    private func takeGone() -> [Int] {
+        gone.withLock { gone in
+            defer { gone = [] }
+            return gone
+        }
     }
 
     private static func everything(_ watcher: Watcher, _ state: StoreState) -> [WatchEvent] {
@@ -380,7 +390,9 @@ extension SQLiteStore {
 
     /// Shows committed changes to readers and watchers; ends watchers that do not keep up.
     private func publish(_ changes: [Change]) {
+        let gone = takeGone()
         let ended = state.withLock { state -> [Watcher] in
+            for id in gone { state.watchers[id] = nil }
             var ended: [Watcher] = []
             for change in changes {
                 state.apply(change)
