@@ -83,7 +83,7 @@ package struct GRPCCall: Sendable {
 final class GRPCCore: @unchecked Sendable {
     let limits: GRPCServer.Limits
     let handler: GRPCServer.Handler
-    private var listeners: [GRPCListener] = []
+    private var listeners: [ListeningSocket] = []
     private var connections: [ObjectIdentifier: GRPCConnection] = [:]
     private var isStopping = false
     private var count: UInt64 = 0
@@ -98,19 +98,16 @@ final class GRPCCore: @unchecked Sendable {
     func serve(_ fd: Int32, isUnix: Bool) async throws(SystemError) {
         try await LoopThread.shared.run { [self] (loop: HandlerLoop) throws(SystemError) in
             if shared == nil { shared = HTTP2Shared(seed: UInt64(getpid())) }
-            let listener = GRPCListener(fd: fd, isUnix: isUnix, core: self, loop: loop)
-            listener.key = try loop.add(fd, .read, listener)
-            listeners.append(listener)
+            listeners.append(
+                try ListeningSocket(fd, loop) { [unowned self] in accepted($0, isUnix: isUnix, loop: loop) }
+            )
         }
     }
 
     func shutdown() async {
-        await LoopThread.shared.run { [self] loop in
+        await LoopThread.shared.run { [self] _ in
             isStopping = true
-            for listener in listeners {
-                if let key = listener.key { loop.remove(key) }
-                close(listener.fd)
-            }
+            for listener in listeners { listener.close() }
             listeners = []
             for connection in Array(connections.values) { connection.shutdown() }
         }
@@ -135,40 +132,4 @@ final class GRPCCore: @unchecked Sendable {
     }
 
     func forget(_ connection: GRPCConnection) { connections[ObjectIdentifier(connection)] = nil }
-}
-
-/// One listening socket. Lives on the loop's thread.
-private final class GRPCListener: EventHandler {
-    let fd: Int32
-    let isUnix: Bool
-    var key: HandlerKey?
-    private unowned let core: GRPCCore
-    private unowned let loop: HandlerLoop
-
-    init(fd: Int32, isUnix: Bool, core: GRPCCore, loop: HandlerLoop) {
-        self.fd = fd
-        self.isUnix = isUnix
-        self.core = core
-        self.loop = loop
-    }
-
-    func ready(_ readiness: Readiness) {
-        for _ in 0..<16 {
-            let flags = Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-            let accepted = accept4(fd, __SOCKADDR_ARG(__sockaddr__: nil), nil, flags)
-            guard accepted >= 0 else {
-                // Out of descriptors: the level-triggered readiness would spin, so pause for a moment.
-                if errno == EMFILE || errno == ENFILE, let key {
-                    loop.change(key, [])
-                    loop.setTimer(key, loop.now.advanced(byMilliseconds: 100))
-                }
-                return
-            }
-            core.accepted(accepted, isUnix: isUnix, loop: loop)
-        }
-    }
-
-    func timerFired() {
-        if let key { loop.change(key, .read) }
-    }
 }

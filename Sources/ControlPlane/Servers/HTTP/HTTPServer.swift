@@ -91,7 +91,7 @@ enum ListenerKind {
 final class ServerCore: @unchecked Sendable {
     let limits: HTTPServer.Limits
     let handler: HTTPServer.Handler
-    private var listeners: [Listener] = []
+    private var listeners: [ListeningSocket] = []
     private var connections: [ObjectIdentifier: ServerConnection] = [:]
     private(set) var isStopping = false
     /// Connections of other users to a private address.
@@ -104,19 +104,16 @@ final class ServerCore: @unchecked Sendable {
 
     func serve(_ fd: Int32, _ kind: ListenerKind) async throws(SystemError) {
         try await LoopThread.shared.run { [self] (loop: HandlerLoop) throws(SystemError) in
-            let listener = Listener(fd: fd, kind: kind, core: self, loop: loop)
-            listener.key = try loop.add(fd, .read, listener)
-            listeners.append(listener)
+            listeners.append(
+                try ListeningSocket(fd, loop) { [unowned self] in accepted($0, kind, loop: loop) }
+            )
         }
     }
 
     func stopAccepting() async {
-        await LoopThread.shared.run { [self] loop in
+        await LoopThread.shared.run { [self] _ in
             isStopping = true
-            for listener in listeners {
-                if let key = listener.key { loop.remove(key) }
-                close(listener.fd)
-            }
+            for listener in listeners { listener.close() }
             listeners = []
             for connection in connections.values where connection.isIdle { connection.end() }
         }
@@ -177,47 +174,5 @@ final class ServerCore: @unchecked Sendable {
             origin.address = Socket.peerAddress(fd)?.host ?? ""
         }
         return origin
-    }
-}
-
-/// One listening socket. Lives on the loop's thread.
-private final class Listener: EventHandler {
-    let fd: Int32
-    let kind: ListenerKind
-    var key: HandlerKey?
-    private unowned let core: ServerCore
-    private unowned let loop: HandlerLoop
-    /// Connections taken in one turn, so that others on the loop get their share.
-    private static let batch = 16
-
-    init(fd: Int32, kind: ListenerKind, core: ServerCore, loop: HandlerLoop) {
-        self.fd = fd
-        self.kind = kind
-        self.core = core
-        self.loop = loop
-    }
-
-    func ready(_ readiness: Readiness) {
-        for _ in 0..<Self.batch {
-            let accepted = accept4(
-                fd,
-                __SOCKADDR_ARG(__sockaddr__: nil),
-                nil,
-                Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-            )
-            guard accepted >= 0 else {
-                // Out of descriptors: the level-triggered readiness would spin, so pause for a moment.
-                if errno == EMFILE || errno == ENFILE, let key {
-                    loop.change(key, [])
-                    loop.setTimer(key, loop.now.advanced(byMilliseconds: 100))
-                }
-                return
-            }
-            core.accepted(accepted, kind, loop: loop)
-        }
-    }
-
-    func timerFired() {
-        if let key { loop.change(key, .read) }
     }
 }
