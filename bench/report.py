@@ -89,19 +89,19 @@ def workers_table(results):
 
 
 def write_page(folder, target):
-    """The page from what bench/run, bench/shop and bench/pods left in the results folder."""
-    places = [folder / name for name in ("proxies.json", "shop.json", "pods.json")]
-    proxies, shop, pods = [json.loads(path.read_text()) if path.exists() else None for path in places]
+    """The page from what bench/run, bench/shop, bench/pods and bench/api left in the results folder."""
+    places = [folder / name for name in ("proxies.json", "shop.json", "pods.json", "api.json")]
+    proxies, shop, pods, api = [json.loads(path.read_text()) if path.exists() else None for path in places]
     if proxies:
         target.parent.mkdir(exist_ok=True)
-        target.write_text(page(proxies, shop, pods))
+        target.write_text(page(proxies, shop, pods, api))
 
 
 def counts_instructions(results):
     return any(filter(None, (figure for one in results["scenarios"].values() for figure in one.get("instructions", {}).values())))
 
 
-def page(results, shop, pods):
+def page(results, shop, pods, api=None):
     versions = ", ".join(f"{TITLES[name]} {version}" for name, version in results["versions"].items())
     parts = [
         "# Benchmarks",
@@ -131,6 +131,10 @@ def page(results, shop, pods):
         text += " the pods run `sleep`, so that what is counted is Weft's own. Times are those of a watcher of the API. The client for"
         text += " latencies sends one request at a time on a kept connection to an nginx in a pod."
         parts += ["## Pods", text, figures_table(pods)]
+    if api:
+        text = f"Written by `{api['command']}` on {api['date']}: {api['machine']}. One Python client over 8 connections, and a lean one in C. Beside"
+        text += " it what is wanted, and what kube-apiserver 1.36 with etcd and its controllers reached on two cores with the same kind of client."
+        parts += ["## The API and its store", text, api_table(api)]
     notes = pathlib.Path(__file__).resolve().parent / "notes.md"
     if notes.exists():
         parts.append(notes.read_text().strip())
@@ -140,4 +144,10 @@ def page(results, shop, pods):
 def figures_table(shop):
     lines = ["| what | figure |", "|---|---:|"]
     lines += [f"| {title} | {figure} |" for title, figure in shop["figures"].items()]
+    return "\n".join(lines)
+
+
+def api_table(api):
+    lines = ["| what | weft | wanted | kube-apiserver |", "|---|---:|---:|---:|"]
+    lines += [f"| {' | '.join(cells)} |" for cells in api["rows"]]
     return "\n".join(lines)
