@@ -1,3 +1,4 @@
+import CWeft
 import Glibc
 import Reactor
 
