@@ -18,6 +18,9 @@ ROOT = HERE.parent
 PROXY_CORE, LOAD_CORE = "0", "1"
 PROGRAM = ROOT / ".build" / os.environ.get("WEFT_BUILD", "release") / "weft-proxy"
 
+# Asked to end, a bench ends what it started, as on Ctrl-C.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
 
 def free_port():
     with socket.socket() as one:
