@@ -39,7 +39,7 @@ extension ProtobufTable {
         21 volumeDevices [VolumeDevice; 22 startupProbe Probe; 23 resizePolicy [ContainerResizePolicy
         24 restartPolicy s; 25 restartPolicyRules [ContainerRestartRule
         EphemeralContainer:
-        1 - EphemeralContainerCommon; 2 targetContainerName s
+        1 - Container; 2 targetContainerName s
         PodSecurityContext:
         1 seLinuxOptions SELinuxOptions; 2 runAsUser p; 3 runAsNonRoot b; 4 supplementalGroups [i; 5 fsGroup p
         6 runAsGroup p; 7 sysctls [Sysctl; 8 windowsOptions WindowsSecurityContextOptions; 9 fsGroupChangePolicy s
@@ -263,13 +263,6 @@ extension ProtobufTable {
         6 readOnlyRootFilesystem b; 7 allowPrivilegeEscalation b; 8 runAsGroup p; 9 procMount s
         10 windowsOptions WindowsSecurityContextOptions; 11 seccompProfile SeccompProfile
         12 appArmorProfile AppArmorProfile
-        EphemeralContainerCommon:
-        1 name s; 2 image s; 3 command [s; 4 args [s; 5 workingDir s; 6 ports [ContainerPort; 7 env [EnvVar
-        8 resources ResourceRequirements; 9 volumeMounts [VolumeMount; 10 livenessProbe Probe; 11 readinessProbe Probe
-        12 lifecycle Lifecycle; 13 terminationMessagePath s; 14 imagePullPolicy s; 15 securityContext SecurityContext
-        16 stdin b; 17 stdinOnce b; 18 tty b; 19 envFrom [EnvFromSource; 20 terminationMessagePolicy s
-        21 volumeDevices [VolumeDevice; 22 startupProbe Probe; 23 resizePolicy [ContainerResizePolicy
-        24 restartPolicy s; 25 restartPolicyRules [ContainerRestartRule
         SELinuxOptions:
         1 user s; 2 role s; 3 type s; 4 level s
         WindowsSecurityContextOptions:

@@ -7,35 +7,10 @@ extension Validation {
     }
 
     mutating func workload(_ object: Object, of type: ResourceType, _ old: Object?) {
-        let spec = object.spec
-        for name in ["replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"] {
-            notNegative(spec, name, "spec")
-        }
-        selector(spec["selector"], "spec.selector")
-        let template = PodTemplate(spec["template"] ?? .null)
-        let selector = LabelSelector(spec["selector"] ?? .null)
-        if selector.isEmpty {
-            add("spec.selector", .invalid, "Invalid value: {}: empty selector is invalid for \(type.singular)")
-        } else if !selector.matches(template.labels) {
-            add(
-                "spec.template.metadata.labels",
-                .invalid,
-                "Invalid value: \(Self.shown(template.labels)): `selector` does not match template `labels`"
-            )
-        }
-        labels(spec.at("template", "metadata", "labels"), "spec.template.metadata.labels")
-        podSpec(spec.at("template", "spec") ?? .null, "spec.template.spec")
-        if template.spec.restartPolicy != "Always" {
-            add(
-                "spec.template.spec.restartPolicy",
-                .notSupported,
-                "Unsupported value: \"\(template.spec.restartPolicy)\": supported values: \"Always\""
-            )
-        }
-        if let old, LabelSelector(old.spec["selector"] ?? .null) != selector {
-            add("spec.selector", .invalid, "Invalid value: \"\(selector)\": field is immutable")
-        }
-        if type.kind == "Deployment" { strategy(spec) }
+        template(object, of: type)
+        notNegative(object.spec, "progressDeadlineSeconds", "spec")
+        immutableSelector(object, old)
+        if type.kind == "Deployment" { strategy(object.spec) }
     }
 
     static func shown(_ labels: [String: String]) -> String {

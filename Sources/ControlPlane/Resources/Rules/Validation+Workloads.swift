@@ -78,7 +78,7 @@ extension Validation {
     }
 
     /// What all kinds with a selector and a template of pods that run for ever have.
-    private mutating func template(_ object: Object, of type: ResourceType, extraVolumes: Set<String> = []) {
+    mutating func template(_ object: Object, of type: ResourceType, extraVolumes: Set<String> = []) {
         let spec = object.spec
         for name in ["replicas", "minReadySeconds", "revisionHistoryLimit"] { notNegative(spec, name, "spec") }
         selector(spec["selector"], "spec.selector")
@@ -103,7 +103,7 @@ extension Validation {
         )
     }
 
-    private mutating func immutableSelector(_ object: Object, _ old: Object?) {
+    mutating func immutableSelector(_ object: Object, _ old: Object?) {
         let selector = LabelSelector(object.spec["selector"] ?? .null)
         guard let old, LabelSelector(old.spec["selector"] ?? .null) != selector else { return }
         add("spec.selector", .invalid, "Invalid value: \"\(selector)\": field is immutable")
