@@ -19,6 +19,15 @@ def pytest_collection_modifyitems(items):
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes more than half a minute")
     config.addinivalue_line("markers", "ordinary: everything else")
+    config.addinivalue_line("markers", "one_worker: counts what one worker does; others run with WEFT_WORKERS too, where that is set")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    with pytest.MonkeyPatch.context() as patch:
+        if item.get_closest_marker("one_worker"):
+            patch.setenv("WEFT_WORKERS", "1")
+        yield
 
 
 @pytest.fixture

@@ -18,6 +18,9 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = os.environ.get("WEFT_BUILD", "release")
 DEADLINE = 10
+# Workers of a proxy where nothing else is said, and the bytes of buffers that they keep for themselves.
+WORKERS = int(os.environ.get("WEFT_WORKERS", "1"))
+OWN_BUFFERS = 65_536 * WORKERS
 
 
 def program():

@@ -14,7 +14,7 @@ from framekit import Peer, headers
 from grpckit import http2_cluster
 from h2kit import H2Client
 from h2origin import H2Origin
-from proxykit import Client, DEADLINE, Origin, Proxy, eventually, free_port, get, http_filter, listener, cluster, route
+from proxykit import Client, DEADLINE, OWN_BUFFERS, Origin, Proxy, eventually, free_port, get, http_filter, listener, cluster, route
 
 
 @contextlib.contextmanager
@@ -390,7 +390,7 @@ def test_a_slow_side_holds_the_other_back(client, server, direction):
                     assert sender.done < size / 2, "the sender was not held back"
                 origin.go.set()
             assert direction(port, client, origin, size, check) == b"%d" % size
-            assert eventually(lambda: held(proxy) <= 65_536)
+            assert eventually(lambda: held(proxy) <= OWN_BUFFERS)
 
 
 # --- Drain -----------------------------------------------------------------------------------------------------------

@@ -84,6 +84,7 @@ def field(made):
         yield stack.enter_context(Proxy([front], clusters)), port, origins
 
 
+@pytest.mark.one_worker
 @pytest.mark.parametrize("name,protocol", [("tls", "h2"), ("auto2", "h2"), ("auto1", "http/1.1")])
 def test_the_protocol_is_what_tls_agrees_on(field, name, protocol):
     """Clients of both versions share one connection of HTTP/2; those of HTTP/1 wait for none that is not needed."""
@@ -152,6 +153,7 @@ def test_a_connection_for_a_host_serves_this_host_alone(field, name):
     assert set(origins[name].names) == {"one.example", "two.example", "wrong.example"}
 
 
+@pytest.mark.one_worker
 def test_original_destinations_are_spoken_to_in_http2():
     """Each destination has a connection of its own, which further requests for it share."""
     port = free_port()
@@ -225,6 +227,7 @@ def test_an_old_connection_takes_no_requests_and_an_idle_one_is_closed(lives):
     assert len(origins["idle"].links) == 2
 
 
+@pytest.mark.one_worker
 def test_endpoints_are_asked_whether_they_are_there(lives):
     """H2 keepalive: who answers PINGs keeps the connection; who does not loses it, and the request is answered."""
     proxy, port, _, origins = lives

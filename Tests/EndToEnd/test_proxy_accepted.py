@@ -5,6 +5,8 @@ import pathlib
 import shutil
 import tempfile
 
+import pytest
+
 import envoykit
 from proxykit import (Client, Origin, Proxy, cluster, eventually, quiet_port, http_filter, listener, route)
 
@@ -173,6 +175,7 @@ def run(kind, folder):
     return seen
 
 
+@pytest.mark.one_worker
 def test_accepted_fields_have_the_effect_that_they_have_in_envoy():
     seen = []
     for kind in (envoykit.Envoy, Proxy):

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 
-from proxykit import Client, Origin, Proxy, cluster, eventually, free_port, get, http_filter, listener, route, serving, tcp_filter
+from proxykit import Client, OWN_BUFFERS, Origin, Proxy, cluster, eventually, free_port, get, http_filter, listener, route, serving, tcp_filter
 
 SECONDS = 6
 
@@ -160,8 +160,8 @@ def test_nothing_is_left_over_after_chaos():
                 rest = {name: now[name] for name in ("downstream_connections", "downstream_requests") if now[name]}
                 if now["upstream_connections"] != now["upstream_connections_idle"]:
                     rest["upstream"] = (now["upstream_connections"], now["upstream_connections_idle"])
-                # One buffer is the worker's own.
-                if now["buffer_bytes"] > 65_536:
+                # One buffer is each worker's own.
+                if now["buffer_bytes"] > OWN_BUFFERS:
                     rest["buffers"] = now["buffer_bytes"]
                 return active, rest
             assert eventually(lambda: left() == ([], {}), 8), left()

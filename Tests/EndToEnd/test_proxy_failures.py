@@ -94,6 +94,7 @@ def test_a_post_never_meets_a_kept_connection_that_the_endpoint_has_closed():
                 assert closing.wait(5)
 
 
+@pytest.mark.one_worker
 def test_requests_that_fail_together_take_turns_within_the_budget():
     """An endpoint that dies under many requests breaks all of them at the same moment."""
     barrier = threading.Barrier(30)
@@ -249,6 +250,7 @@ def test_an_answer_that_stalls_is_cut_by_the_idle_timeout():
         assert time.monotonic() - start < 1.5
 
 
+@pytest.mark.one_worker
 def test_failing_endpoints_are_ejected():
     with Origin(failing(10_000, status(500))) as bad, Origin(serving(b"good")) as good:
         settings = {"outlier_detection": {"consecutive_5xx": 3, "base_ejection_time": "30s", "max_ejection_percent": 50}}
@@ -277,6 +279,7 @@ def test_the_limit_of_requests_sheds_the_rest():
             assert get(port)[0] == 200
 
 
+@pytest.mark.one_worker
 def test_requests_queue_for_a_connection_and_are_served_in_turn():
     with Origin(serving()) as origin:
         limits = {"circuit_breakers": {"thresholds": [{"max_connections": 1, "max_pending_requests": 100}]}}

@@ -144,6 +144,7 @@ def clients_and_logs(kind, folder):
     return seen
 
 
+@pytest.mark.one_worker
 def test_clients_schemes_and_lines_of_logs():
     theirs, ours = both(clients_and_logs)
     assert ours == theirs

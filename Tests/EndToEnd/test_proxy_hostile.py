@@ -13,6 +13,7 @@ from proxykit import (
 )
 
 
+@pytest.mark.one_worker
 def test_u03_bytes_on_an_idle_connection_reach_nobody():
     """An answer that nobody asked for, on a connection that waits: the next client must not get it."""
     go, sent = threading.Event(), threading.Event()

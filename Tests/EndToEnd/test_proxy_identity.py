@@ -147,6 +147,7 @@ def test_haproxy_hears_of_each_client_by_itself(people):
             eventually(lambda: proxy.stat("upstream_connections") == 0)
 
 
+@pytest.mark.one_worker
 def test_endpoints_are_spoken_to_by_their_metadata_and_the_requests_host(people):
     secret, names = secure_origin(people, "other")
     port, auto = free_port(), free_port()

@@ -240,6 +240,7 @@ def test_routes_choose_their_requirement(program):
             assert status != 401 or (body == b"" and "www-authenticate" not in answer)
 
 
+@pytest.mark.one_worker
 @BOTH
 def test_keys_are_fetched_when_they_are_wanted(program):
     """Requests wait for the keys of a cluster; several wait for one fetch; without keys nothing passes."""

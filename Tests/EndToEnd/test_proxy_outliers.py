@@ -32,6 +32,7 @@ def until(condition, deadline=10):
         time.sleep(0.01)
 
 
+@pytest.mark.one_worker
 @pytest.mark.parametrize("program", [Proxy, Envoy], ids=["weft-proxy", "envoy"])
 def test_failures_in_a_row_eject_and_the_share_bounds_it(program):
     never = {"enforcing_success_rate": 0, "base_ejection_time": "3600s", "interval": "3600s"}

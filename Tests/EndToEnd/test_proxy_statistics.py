@@ -91,6 +91,7 @@ def ours():
         return traffic(Proxy, origin)
 
 
+@pytest.mark.one_worker
 def test_they_are_those_of_envoy(ours):
     with Origin(behaviour) as origin:
         theirs, page = traffic(envoykit.Envoy, origin)
