@@ -107,7 +107,8 @@ def page(results, shop, pods, api=None):
         "# Benchmarks",
         f"Written by `{results['command']}` on {results['date']}: {results['machine']}; {versions}. One worker each, proxies on one core,"
         f" load (wrk, h2load, and bench/echo.c) and origins on the other, {results['rounds']} interleaved rounds of {results['seconds']} s, medians."
-        " weft-proxy and Envoy run the same configuration file.",
+        " weft-proxy and Envoy run the same configuration file."
+        + "".join(f" Measured anew on {one['date']}: `{one['command']}`." for one in results.get("anew", [])),
         "## CPU per request (µs, the kernel's accounting)", table(results),
         "TCP counts MiB, WebSocket messages, in place of requests.",
         "## Requests per second · p50 ms · p99 ms",

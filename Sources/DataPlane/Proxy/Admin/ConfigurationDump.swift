@@ -17,9 +17,13 @@ enum ConfigurationDump {
         var includesEndpoints = false
     }
 
+    /// - Parameter bootstrap: without its clusters, which the store has.
     static func make(_ store: ConfigurationStore, bootstrap: Envoy.Bootstrap, _ choice: Choice) -> Value {
+        var whole = bootstrap
+        let fixed = store.fixedClusters.compactMap { store.clusters[$0]?.message }
+        if !fixed.isEmpty { whole.staticResources?.clusters = fixed }
         var configs: [Value] = [
-            ["@type": .string(prefix + "BootstrapConfigDump"), "bootstrap": bootstrap.jsonValue], clusters(store),
+            ["@type": .string(prefix + "BootstrapConfigDump"), "bootstrap": whole.jsonValue], clusters(store),
         ]
         if choice.includesEndpoints { configs.append(endpoints(store)) }
         configs += [listeners(store), routes(store)]

@@ -22,7 +22,9 @@ final class ClusterConfiguration: Sendable {
     /// Grows with every change of anything below.
     let version: UInt64
     let name: String
-    let settings: Settings
+    /// Shared with the configured cluster, whose endpoints change more often.
+    var settings: Settings { shared.wrappedValue }
+    private let shared: Boxed<Settings>
     let endpoints: [EndpointConfiguration]
     /// Paths of the networks in which endpoints are dialled.
     let networks: Set<String>
@@ -117,7 +119,7 @@ final class ClusterConfiguration: Sendable {
         identity: UInt64,
         version: UInt64,
         name: String,
-        settings: Settings,
+        settings shared: Boxed<Settings>,
         endpoints: [EndpointConfiguration],
         traffic: TrafficMark = TrafficMark(),
         usage: ClusterUsage = ClusterUsage(),
@@ -127,7 +129,8 @@ final class ClusterConfiguration: Sendable {
         self.identity = identity
         self.version = version
         self.name = name
-        self.settings = settings
+        self.shared = shared
+        let settings = shared.wrappedValue
         self.endpoints = endpoints
         networks = Set(endpoints.lazy.compactMap(\.address.namespacePath))
         self.traffic = traffic

@@ -13,7 +13,8 @@ final class ProxyProcess: EventHandler {
     static let version = "0.1.0"
 
     let options: ProxyOptions
-    let bootstrap: Envoy.Bootstrap
+    /// Without its clusters, which the store has.
+    private(set) var bootstrap: Envoy.Bootstrap
     let log: ProcessLog
     let store: ConfigurationStore
     let accessLogs = AccessLogThread()
@@ -82,6 +83,7 @@ final class ProxyProcess: EventHandler {
         do {
             try store.load(bootstrap)
         } catch { throw StartError(message: (error.lines + manager.problems).joined(separator: "\n")) }
+        self.bootstrap.staticResources?.clusters = []
         if let path = options.tapTokenPath, case .failure(let problem) = TapDesk.token(path) { throw problem }
         guard manager.problems.isEmpty else { throw StartError(message: manager.problems.joined(separator: "\n")) }
     }

@@ -41,8 +41,9 @@ package enum ProxyProgram {
             return 1
         }
         do {
-            let bootstrap = try readBootstrap(options, log)
-            return try options.mode == .validate ? validate(bootstrap, options, log) : serve(bootstrap, options, log)
+            var bootstrap = try readBootstrap(options, log)
+            if options.mode == .validate { return try validate(bootstrap, options, log) }
+            return try serve(&bootstrap, options, log)
         } catch {
             let name = options.configPath ?? "the configuration"
             write(2, "weft-proxy: \(name) cannot be used:\n")
@@ -116,13 +117,15 @@ package enum ProxyProgram {
         return 0
     }
 
+    /// Takes the bootstrap away: the process keeps of it what it needs.
     private static func serve(
-        _ bootstrap: Envoy.Bootstrap,
+        _ bootstrap: inout Envoy.Bootstrap,
         _ options: ProxyOptions,
         _ log: ProcessLog
     ) throws(ConfigurationProblems) -> Int32 {
         do {
             let process = try ProxyProcess(options: options, bootstrap: bootstrap, log: log)
+            bootstrap = Envoy.Bootstrap()
             return try process.run(WorkerThreads.start)
         } catch {
             throw ConfigurationProblems(lines: error.message.split(separator: "\n").map(String.init))

@@ -74,6 +74,7 @@ struct ClusterSummary {
             outliers += report.outliers
             numbers.add(report.numbers)
             if let more = report.tally { tally.add(more) }
+            tally.count(.membershipChange, times: report.membershipChanges)
             panicChoices &+= report.panicChoices
             droppedTotal &+= report.droppedTotal
             rateLimits.add(report.rateLimits)

@@ -73,6 +73,7 @@ struct ClusterTally: BitwiseCopyable, Sendable {
 
     subscript(_ counter: ClusterCounter) -> UInt64 { counts[counter.rawValue] }
     mutating func count(_ counter: ClusterCounter) { counts[counter.rawValue] &+= 1 }
+    mutating func count(_ counter: ClusterCounter, times: UInt64) { counts[counter.rawValue] &+= times }
 
     mutating func add(_ other: ClusterTally) {
         for index in 0..<32 { counts[index] &+= other.counts[index] }

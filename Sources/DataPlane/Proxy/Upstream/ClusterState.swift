@@ -37,6 +37,8 @@ struct ClusterState {
     var numbers = AnswerNumbers()
     /// Made on first use: `Worker.tally`.
     var tally: UnsafeMutablePointer<ClusterTally>?
+    /// Updates that changed its endpoints: most clusters of many never have a tally.
+    var membershipChanges: UInt64 = 0
     /// Each endpoint's answers are counted apart.
     var tracksEndpoints = false
     /// Of a million requests so many are refused, and how many were.
@@ -99,7 +101,7 @@ struct ClusterState {
         speaks = settings.speaks
         http2 = settings.http2
         labels = settings.labels
-        arena = Arena()
+        arena = Arena(blockSize: configuration.name.utf8.count)
         name = arena.copy(configuration.name)
         source = EndpointTarget()
     }

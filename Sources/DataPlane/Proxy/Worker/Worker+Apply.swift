@@ -199,7 +199,7 @@ extension Worker {
             place.pointee.pools[slot].labels = endpoint.labels
             place.pointee.pools[slot].address = place.pointee.targets[slot].address
         }
-        if number == 0, !changes.added.isEmpty || !changes.removed.isEmpty { tick(place, .membershipChange) }
+        if number == 0, !changes.added.isEmpty || !changes.removed.isEmpty { place.pointee.membershipChanges &+= 1 }
         if configuration.settings.closesOnChange, !changes.added.isEmpty || !changes.removed.isEmpty {
             endConnections(place)
         }

@@ -118,6 +118,7 @@ extension Worker {
             outliers: cluster.pointee.set.outlierCounts,
             numbers: cluster.pointee.numbers,
             tally: cluster.pointee.tally?.pointee,
+            membershipChanges: cluster.pointee.membershipChanges,
             panicChoices: cluster.pointee.set.panicChoices,
             droppedTotal: cluster.pointee.droppedTotal,
             rateLimits: cluster.pointee.rateLimits,

@@ -156,11 +156,12 @@ package final class Arena: @unchecked Sendable {
     /// Bytes taken from the system for this arena.
     package private(set) var size = 0
 
-    private static let blockSize = 4096
+    private let blockSize: Int
 
     private var objects: [any AnyObject & Sendable] = []
 
-    package init() {}
+    /// - Parameter blockSize: what is taken from the system at once; less where the arena holds little.
+    package init(blockSize: Int = 4096) { self.blockSize = max(1, blockSize) }
 
     deinit {
         for block in blocks { block.deallocate() }
@@ -214,7 +215,7 @@ package final class Arena: @unchecked Sendable {
                 return aligned
             }
         }
-        let length = max(Self.blockSize, size)
+        let length = max(blockSize, size)
         let block = UnsafeMutableRawPointer.allocate(byteCount: length, alignment: 16)
         blocks.append(block)
         self.size += length

@@ -9,29 +9,12 @@ enum Origin: Hashable {
     case discovery(Int)
 }
 
-/// Keeps a long value apart from what has it: a table of many has room for entries that are not there.
-@propertyWrapper
-struct Boxed<Value> {
-    private final class Box {
-        let value: Value
-        init(_ value: Value) { self.value = value }
-    }
-
-    private var box: Box
-
-    init(wrappedValue: Value) { box = Box(wrappedValue) }
-
-    var wrappedValue: Value {
-        get { box.value }
-        set { box = Box(newValue) }
-    }
-}
-
 /// A cluster as configured, and where its endpoints come from.
 struct ClusterEntry {
     @Boxed var message: Envoy.Cluster
     var origin: Origin
     var index: Int32
+    /// Shared with the compiled cluster.
     @Boxed var settings: ClusterConfiguration.Settings
     /// How its host names are looked up.
     var names: NameRule

@@ -153,15 +153,15 @@ extension ConfigurationStore {
         _ assignment: Envoy.ClusterLoadAssignment?,
         _ endpoints: [EndpointConfiguration]
     ) {
-        var made = endpoints
-        made += leaving(entry, besides: made)
+        let leaving = leaving(entry, besides: endpoints)
+        let made = leaving.isEmpty ? endpoints : endpoints + leaving
         Self.grow(&compiledClusters, to: Int(entry.index) + 1)
         compiledClusters[Int(entry.index)] = ClusterConfiguration(
             index: entry.index,
             identity: context.clusters.identity(entry.index),
             version: takeVersion(),
             name: entry.message.name,
-            settings: entry.settings,
+            settings: entry.$settings,
             endpoints: made,
             traffic: entry.traffic,
             usage: entry.usage,

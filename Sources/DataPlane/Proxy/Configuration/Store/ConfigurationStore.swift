@@ -11,6 +11,8 @@ final class ConfigurationStore {
     let context: CompileContext
     let listenerPlaces = PlaceBook()
     var clusters: [String: ClusterEntry] = [:]
+    /// The bootstrap's, in its order.
+    private(set) var fixedClusters: [String] = []
     var listeners: [String: ListenerEntry] = [:]
     var tables: [String: TableEntry] = [:]
     var files: [String: FileEntry] = [:]
@@ -106,6 +108,7 @@ final class ConfigurationStore {
     func load(_ bootstrap: Envoy.Bootstrap) throws(ConfigurationProblems) {
         setClock()
         let fixed = bootstrap.staticResources
+        fixedClusters = fixed?.clusters.map(\.name) ?? []
         tellClusters()
         context.nodeCluster = bootstrap.node?.cluster ?? ""
         var problems = loadServers(bootstrap)
