@@ -83,6 +83,6 @@ struct PodNotesTests {
                 ["name": "c", "ports": [["hostPort": 80]], "securityContext": ["privileged": true]]
             ],
         ]
-        #expect(reasons(spec) == ["HostNamespaceRefused", "PrivilegedRefused", "HostPortIgnored"])
+        #expect(reasons(spec) == ["HostNamespaceRefused", "PrivilegedRefused"])
     }
 }

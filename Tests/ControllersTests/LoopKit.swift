@@ -28,6 +28,11 @@ final class LoopKit: Sendable {
             _ in
         }
         let kit = LoopKit(store: store, manager: manager)
+        var node = Object(ResourceTypes.nodes, name: PodBinder.nodeName)
+        node.labels = ["kubernetes.io/hostname": PodBinder.nodeName]
+        node = try await store.create(node)
+        node.status = ["allocatable": ["cpu": "2", "memory": "4Gi", "pods": "1000"]]
+        try await store.updateStatus(node)
         await manager.start()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await kit.pretend(fate) }

@@ -189,17 +189,17 @@ struct ValidationTests {
     @Test("fields that are kept without effect are named in warnings")
     func warnings() throws {
         let object = try object(
-            "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {nodeSelector: {disk: ssd}, hostNetwork: false, containers: [{name: a, image: b}]}}"
+            "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {runtimeClassName: fast, hostNetwork: false, containers: [{name: a, image: b}]}}"
         )
         let check = SchemaCheck(object.value, of: ResourceTypes.pods)
-        #expect(check.warnings == ["spec.nodeSelector: Weft keeps this field but does not act on it"])
+        #expect(check.warnings == ["spec.runtimeClassName: Weft keeps this field but does not act on it"])
     }
 
     @Test("kinds that are only kept take any field")
     func keptKinds() throws {
         #expect(
             try complaints(
-                "{apiVersion: v1, kind: LimitRange, metadata: {name: a}, spec: {anything: {goes: 1}}}"
+                "{apiVersion: v1, kind: PodTemplate, metadata: {name: a}, spec: {anything: {goes: 1}}}"
             ) == []
         )
     }

@@ -38,7 +38,8 @@ package actor ControllerManager {
         return [
             DeploymentReconciler(cluster), ReplicaSetReconciler(cluster), JobReconciler(cluster),
             CronJobReconciler(cluster), StatefulSetReconciler(cluster), DaemonSetReconciler(cluster),
-            DisruptionReconciler(cluster), ConfigRestarter(cluster), PodBinder(cluster),
+            DisruptionReconciler(cluster), ConfigRestarter(cluster), PodBinder(cluster), TaintEvictor(cluster),
+            QuotaReconciler(cluster),
             EndpointsReconciler(cluster), ServiceReconciler(cluster, addresses: addresses, ports: ports),
             IngressReconciler(cluster, port: ingressPort),
             NamespaceReconciler(cluster), GarbageCollector(cluster),

@@ -57,7 +57,7 @@ package final class SQLiteStore: ObjectStore {
     /// - Throws: `APIError` that says what is wrong with the file and what to do.
     package static func open(
         path: String,
-        admissions: [any Admission] = [ServiceAllocator()],
+        admissions: [any Admission] = StandardAdmissions.all,
         limits: Limits = Limits(),
         clock: @escaping @Sendable () -> Timestamp = { SQLiteStore.now() }
     ) async throws(APIError) -> SQLiteStore {

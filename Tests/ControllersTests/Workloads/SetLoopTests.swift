@@ -115,7 +115,6 @@ struct SetLoopTests {
     @Test("a DaemonSet has one pod, rolls it over, keeps its history, and leaves a machine that it may not have")
     func daemonSet() async throws {
         try await LoopKit.run { kit in
-            try await kit.store.create(Object(ResourceTypes.nodes, name: "weft"))
             try await kit.store.create(set(ResourceTypes.daemonSets, "agent", ["revisionHistoryLimit": 1]))
             func available(_ pods: [Object], _ image: String) -> Bool {
                 Array(images(pods).values) == [image] && PodStatus(pods[0].status).isReady

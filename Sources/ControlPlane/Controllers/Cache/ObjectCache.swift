@@ -13,7 +13,7 @@ package actor ObjectCache {
         ResourceTypes.ingresses, ResourceTypes.volumeClaims, ResourceTypes.volumes, ResourceTypes.secrets,
         ResourceTypes.configMaps, ResourceTypes.statefulSets, ResourceTypes.daemonSets,
         ResourceTypes.controllerRevisions, ResourceTypes.jobs, ResourceTypes.cronJobs, ResourceTypes.autoscalers,
-        ResourceTypes.disruptionBudgets,
+        ResourceTypes.disruptionBudgets, ResourceTypes.resourceQuotas,
     ]
 
     package typealias Listener = @Sendable (Change, borrowing ClusterState) -> Void

@@ -40,6 +40,7 @@ package struct DaemonSetReconciler: Reconciler {
         let problem = node.map { NodeFit.problem(template["spec"] ?? .null, on: $0) } ?? "there is no node"
         let arithmetic = DaemonArithmetic(
             belongsHere: problem == nil,
+            mayStay: node.map { Self.mayStay(template["spec"] ?? .null, on: $0) } ?? false,
             updatesOnDelete: spec.updatesOnDelete,
             surges: spec.surges
         )
@@ -65,6 +66,11 @@ package struct DaemonSetReconciler: Reconciler {
         let used = Set(pods.compactMap { $0.label(RevisionHistory.label) }).union([revision.name, hash])
         try await history.forget(keeping: spec.revisionHistoryLimit, used: used)
         return wait
+    }
+
+    /// Only what ends pods that run already sends a pod of the set away: a machine that was not asked for, or such a taint.
+    private static func mayStay(_ pod: Value, on node: Object) -> Bool {
+        NodeFit.isChosen(pod, node) && NodeFit.secondsLeft(pod, under: NodeFit.evictingTaints(of: node)) != 0
     }
 
     private func pods(of set: Object) async -> [Object] {

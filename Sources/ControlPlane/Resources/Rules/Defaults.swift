@@ -33,6 +33,7 @@ package enum Defaults {
         case "CronJob": object.value.update("spec", cronJob)
         case "HorizontalPodAutoscaler": object.value.update("spec", autoscaler)
         case "PodDisruptionBudget": break
+        case "PriorityClass": object.value.fill("preemptionPolicy", "PreemptLowerPriority")
         case "Ingress": break
         case "EndpointSlice", "Endpoints": endpoints(&object.value)
         default: break

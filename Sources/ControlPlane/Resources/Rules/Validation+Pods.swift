@@ -3,6 +3,7 @@ import Wire
 extension Validation {
     mutating func pod(_ object: Object, _ old: Object?) {
         podSpec(object.spec, "spec")
+        placement(object, "spec")
         if let old { podUpdate(object, old) }
     }
 
@@ -75,6 +76,15 @@ extension Validation {
         }
         if spec.list("containers").isEmpty { required("\(path).containers") }
         notNegative(spec, "terminationGracePeriodSeconds", path)
+        for (index, constraint) in spec.list("topologySpreadConstraints").enumerated() {
+            let at = "\(path).topologySpreadConstraints[\(index)]"
+            if let skew = constraint.integer("maxSkew"), skew < 1 {
+                invalid("\(at).maxSkew", skew, "must be greater than zero")
+            }
+            if let count = constraint.integer("minDomains"), count < 1 {
+                invalid("\(at).minDomains", count, "must be greater than zero")
+            }
+        }
         if let deadline = spec.integer("activeDeadlineSeconds"), deadline < 1 {
             invalid("\(path).activeDeadlineSeconds", deadline, "must be greater than 0")
         }
@@ -257,11 +267,38 @@ extension Validation {
         }
     }
 
-    /// Of a pod's spec only images, tolerations, the deadline, the grace period and a first node may change.
+    /// What of a pod's wishes for a place cannot be.
+    private mutating func placement(_ object: Object, _ path: String) {
+        let spec = object.spec
+        if spec.text("nodeName") != nil, !spec.list("schedulingGates").isEmpty {
+            add("\(path).nodeName", .forbidden, "Forbidden: cannot be set until all schedulingGates have been cleared")
+        }
+        var seen: Set<String> = []
+        for (index, gate) in spec.list("schedulingGates").enumerated() {
+            let name = gate.text("name") ?? ""
+            check("\(path).schedulingGates[\(index)].name", name, NameRules.labelKey)
+            if !seen.insert(name).inserted { duplicate("\(path).schedulingGates[\(index)]", name) }
+        }
+    }
+
+    /// Of a pod's spec only images, tolerations, the deadline, the grace period and a first node may change; gates may go, and
+    /// while there are any the pod may still be told where to run.
     private mutating func podUpdate(_ object: Object, _ old: Object) {
+        let gates = old.spec.list("schedulingGates")
+        for gate in object.spec.list("schedulingGates") where !gates.contains(gate) {
+            let name = gate.text("name") ?? ""
+            add(
+                "spec.schedulingGates",
+                .forbidden,
+                "Forbidden: only deletion is allowed, but found new scheduling gate '\(name)'"
+            )
+        }
         func comparable(_ spec: Value, filling node: Value?) -> Value {
             var spec = spec
-            for name in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"] { spec[name] = nil }
+            for name in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates"] {
+                spec[name] = nil
+            }
+            if !gates.isEmpty { for name in ["nodeSelector", "affinity"] { spec[name] = nil } }
             for list in ["containers", "initContainers"] { spec.updateEach(list) { $0["image"] = nil } }
             if spec["nodeName"] == nil { spec["nodeName"] = node }
             return spec

@@ -26,6 +26,9 @@ package struct Validation: Sendable {
         case "Image": image(object)
         case "PersistentVolumeClaim": claim(object, old)
         case "PersistentVolume": persistentVolume(object, old)
+        case "LimitRange": limitRange(object)
+        case "ResourceQuota": quota(object, old)
+        case "PriorityClass": priorityClass(object, old)
         case "RoleBinding", "ClusterRoleBinding":
             if let old, old["roleRef"] != object["roleRef"] {
                 add("roleRef", .invalid, "Invalid value: cannot change roleRef")

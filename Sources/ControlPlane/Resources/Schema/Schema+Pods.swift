@@ -9,7 +9,7 @@ extension Schema {
         terminationGracePeriodSeconds int
         activeDeadlineSeconds int
         dnsPolicy ClusterFirst|ClusterFirstWithHostNet|Default|None
-        nodeSelector {string}~
+        nodeSelector {string}
         serviceAccountName string
         serviceAccount string
         automountServiceAccountToken bool
@@ -22,7 +22,7 @@ extension Schema {
         imagePullSecrets [LocalReference]@name
         hostname string
         subdomain string
-        affinity any~
+        affinity any
         schedulerName string
         tolerations [Toleration]
         hostAliases [HostAlias]@ip
@@ -32,13 +32,13 @@ extension Schema {
         readinessGates [ReadinessGate]
         runtimeClassName string~
         enableServiceLinks bool
-        preemptionPolicy string
+        preemptionPolicy PreemptLowerPriority|Never
         overhead {quantity}
-        topologySpreadConstraints any
+        topologySpreadConstraints [TopologySpread]
         setHostnameAsFQDN bool
         os any
         hostUsers bool
-        schedulingGates any
+        schedulingGates [SchedulingGate]@name
         resourceClaims any~
         resources ResourceRequirements
         Container:
@@ -69,7 +69,7 @@ extension Schema {
         targetContainerName string
         ContainerPort:
         name string
-        hostPort int~
+        hostPort int
         containerPort int!
         protocol TCP|UDP|SCTP
         hostIP string
@@ -190,6 +190,17 @@ extension Schema {
         HostAlias:
         ip string!
         hostnames [string]
+        TopologySpread:
+        maxSkew int!
+        topologyKey string!
+        whenUnsatisfiable DoNotSchedule|ScheduleAnyway!
+        labelSelector LabelSelector
+        minDomains int
+        nodeAffinityPolicy Honor|Ignore
+        nodeTaintsPolicy Honor|Ignore
+        matchLabelKeys [string]
+        SchedulingGate:
+        name string!
         ReadinessGate:
         conditionType string!
         DNSConfig:

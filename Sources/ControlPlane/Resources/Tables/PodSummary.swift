@@ -21,6 +21,7 @@ package struct PodSummary: Sendable, Equatable {
         ready = "\(readyCount)/\(containerCount)"
 
         var reason = status.reason.isEmpty ? status.phase : status.reason
+        if status.conditions.first(ofType: "PodScheduled")?.reason == "SchedulingGated" { reason = "SchedulingGated" }
         let initReason = Self.initReason(spec, status, sidecars)
         var restarted = status.initContainerStatuses.filter { initReason != nil || sidecars.contains($0.name) }
         if let initReason {

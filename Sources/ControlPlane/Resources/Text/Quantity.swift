@@ -87,10 +87,46 @@ package struct Quantity: Sendable, Hashable {
 
     package var isNegative: Bool { nanos < 0 }
 
+    package static let zero = Quantity(nanos: 0)
+
+    /// So many whole ones.
+    package init(_ count: Int) { self.init(nanos: Int128(count) * 1_000_000_000) }
+
+    /// The largest unit that leaves no rest: `1500m`, `2`, `64Mi`.
+    ///
+    /// - Parameter isBinary: in powers of 1024, where the amount is one; else of 1000.
+    package func text(isBinary: Bool) -> String {
+        let unit: Int128 = 1_000_000_000
+        guard nanos % unit == 0 else {
+            if nanos % 1_000_000 == 0 { return "\(nanos / 1_000_000)m" }
+            return nanos % 1000 == 0 ? "\(nanos / 1000)u" : "\(nanos)n"
+        }
+        var number = nanos / unit
+        var step = 0
+        let base: Int128 = isBinary ? 1024 : 1000
+        let names = isBinary ? ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"] : ["", "k", "M", "G", "T", "P", "E"]
+        while number != 0, number % base == 0, step + 1 < names.count {
+            number /= base
+            step += 1
+        }
+        return "\(number)\(names[step])"
+    }
+
     /// The sum, held within bounds.
     package static func + (left: Quantity, right: Quantity) -> Quantity {
         let (sum, overflow) = left.nanos.addingReportingOverflow(right.nanos)
         return Quantity(nanos: overflow ? .max : sum)
+    }
+
+    /// The difference, held within bounds.
+    package static func - (left: Quantity, right: Quantity) -> Quantity {
+        let (rest, overflow) = left.nanos.subtractingReportingOverflow(right.nanos)
+        return Quantity(nanos: overflow ? .min : rest)
+    }
+
+    /// How many times as much, for ratios; nil of nothing.
+    package func ratio(to other: Quantity) -> Double? {
+        other.nanos == 0 ? nil : Double(nanos) / Double(other.nanos)
     }
 }
 

@@ -32,9 +32,22 @@ extension ResourceTypes {
         status: true
     )
 
+    package static let limitRanges = acted("", "v1", "limitranges", "LimitRange", ["limits"])
+    package static let resourceQuotas = acted("", "v1", "resourcequotas", "ResourceQuota", ["quota"], status: true)
+    package static let priorityClasses = ResourceType(
+        group: "scheduling.k8s.io",
+        version: "v1",
+        plural: "priorityclasses",
+        kind: "PriorityClass",
+        shortNames: ["pc"],
+        isNamespaced: false,
+        isActedOn: true
+    )
+
     /// All of them, in the order of discovery.
     static let workloads = [
-        statefulSets, daemonSets, controllerRevisions, jobs, cronJobs, autoscalers, disruptionBudgets,
+        statefulSets, daemonSets, controllerRevisions, jobs, cronJobs, autoscalers, disruptionBudgets, limitRanges,
+        resourceQuotas, priorityClasses,
     ]
 
     private static func acted(

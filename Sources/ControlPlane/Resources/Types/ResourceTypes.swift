@@ -113,15 +113,13 @@ package enum ResourceTypes {
 
     /// The kinds that Weft keeps and answers for, but does nothing about.
     private static let keptOnly: [ResourceType] = [
-        core("limitranges", "LimitRange", ["limits"]),
-        core("resourcequotas", "ResourceQuota", ["quota"], status: true),
         core("replicationcontrollers", "ReplicationController", ["rc"], ["all"], status: true),
         core("podtemplates", "PodTemplate"),
         kept("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy", ["netpol"]),
         kept("networking.k8s.io/v1", "ingressclasses", "IngressClass", [], namespaced: false),
         storageClasses,
         kept("coordination.k8s.io/v1", "leases", "Lease"),
-        kept("scheduling.k8s.io/v1", "priorityclasses", "PriorityClass", ["pc"], namespaced: false),
+        kept("node.k8s.io/v1", "runtimeclasses", "RuntimeClass", namespaced: false),
         kept(
             "apiextensions.k8s.io/v1",
             "customresourcedefinitions",

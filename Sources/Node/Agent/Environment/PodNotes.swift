@@ -92,17 +92,6 @@ package enum PodNotes {
             let text = "container \(name): seccompProfile Localhost is not read; RuntimeDefault is used"
             notes.append(Note(reason: "SeccompProfileIgnored", message: text))
         }
-        let ports = container.ports.compactMap(\.hostPort).filter { $0 != 0 }
-        if !ports.isEmpty {
-            notes.append(
-                Note(
-                    reason: "HostPortIgnored",
-                    message:
-                        "container \(name): hostPort \(ports.map(String.init).joined(separator: ", ")) is not opened "
-                        + "on this machine; a Service of type NodePort or LoadBalancer is"
-                )
-            )
-        }
         return notes
     }
 

@@ -150,7 +150,12 @@ actor Daemon {
     private func assemble() async throws -> Parts {
         try StoreGuard.check(state)
         let store = try await SQLiteStore.open(path: state.store)
-        let first = FirstObjects(store: store, now: SQLiteStore.now(), nodeAddress: claim.nodeAddress)
+        let first = FirstObjects(
+            store: store,
+            now: SQLiteStore.now(),
+            nodeAddress: claim.nodeAddress,
+            stateDirectory: state.path
+        )
         try await first.ensure()
         let cluster = Cluster(store: store, now: { SQLiteStore.now() })
         let ingressPort = claim.ingressPort ?? HostPorts.free([80, 8000])

@@ -1,6 +1,3 @@
-package import Resources
-package import Wire
-
 /// What a DaemonSet does on one machine.
 ///
 /// Pure.
@@ -43,19 +40,27 @@ package struct DaemonArithmetic: Equatable, Sendable {
 
     /// Whether the machine is one of the set's.
     package var belongsHere: Bool
+    /// Whether a pod that runs on a machine which is not one of the set's any more stays there.
+    package var mayStay: Bool
     package var updatesOnDelete: Bool
     /// A new pod runs before the old one is ended.
     package var surges: Bool
 
-    package init(belongsHere: Bool = true, updatesOnDelete: Bool = false, surges: Bool = false) {
+    package init(
+        belongsHere: Bool = true,
+        mayStay: Bool = false,
+        updatesOnDelete: Bool = false,
+        surges: Bool = false
+    ) {
         self.belongsHere = belongsHere
+        self.mayStay = mayStay
         self.updatesOnDelete = updatesOnDelete
         self.surges = surges
     }
 
     package func step(_ pods: [Pod]) -> Step {
         let here = pods.filter { !$0.isEnding }
-        guard belongsHere else { return Step(deletes: here.map(\.name).sorted()) }
+        guard belongsHere else { return Step(deletes: mayStay ? [] : here.map(\.name).sorted()) }
         let failed = here.filter(\.hasFailed).map(\.name).sorted()
         guard failed.isEmpty else { return Step(deletes: failed) }
         // The oldest of several equals stays, an available one before others.
@@ -84,58 +89,5 @@ package struct DaemonArithmetic: Equatable, Sendable {
         case (_?, nil): break
         }
         return step
-    }
-}
-
-/// Whether a machine is one that a pod asks for: `nodeSelector`, required node affinity, and taints.
-package enum NodeFit {
-    /// - Returns: why not, or nil.
-    package static func problem(_ pod: Value, on node: Object) -> String? {
-        for (key, wanted) in pod.textMap("nodeSelector").sorted(by: { $0.key < $1.key })
-        where node.label(key) != wanted {
-            return "node \"\(node.name)\" has no label \(key)=\(wanted)"
-        }
-        let required = pod.at("affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
-        if let terms = required?.list("nodeSelectorTerms"), !terms.contains(where: { matches($0, node) }) {
-            return "node \"\(node.name)\" does not match the pod's node affinity"
-        }
-        let tolerations = pod.list("tolerations")
-        for taint in node.spec.list("taints") where ["NoSchedule", "NoExecute"].contains(taint.text("effect") ?? "") {
-            guard !tolerations.contains(where: { tolerates($0, taint) }) else { continue }
-            return "node \"\(node.name)\" has the taint \(taint.text("key") ?? ""), which the pod does not tolerate"
-        }
-        return nil
-    }
-
-    private static func matches(_ term: Value, _ node: Object) -> Bool {
-        let (expressions, fields) = (term.list("matchExpressions"), term.list("matchFields"))
-        guard !expressions.isEmpty || !fields.isEmpty else { return false }
-        return expressions.allSatisfy { matches($0, node.label($0.text("key") ?? "")) }
-            && fields.allSatisfy { $0.text("key") == "metadata.name" && matches($0, node.name) }
-    }
-
-    private static func matches(_ expression: Value, _ present: String?) -> Bool {
-        let values = expression.texts("values")
-        switch expression.text("operator") {
-        case "In": return present.map(values.contains) ?? false
-        case "NotIn": return present.map { !values.contains($0) } ?? true
-        case "Exists": return present != nil
-        case "DoesNotExist": return present == nil
-        case "Gt", "Lt":
-            guard let present = present.flatMap({ Int($0) }), let bound = values.first.flatMap({ Int($0) }) else {
-                return false
-            }
-            return expression.text("operator") == "Gt" ? present > bound : present < bound
-        default: return false
-        }
-    }
-
-    private static func tolerates(_ toleration: Value, _ taint: Value) -> Bool {
-        if let effect = toleration.text("effect"), !effect.isEmpty, effect != taint.text("effect") { return false }
-        let key = toleration.text("key") ?? ""
-        if key.isEmpty { return toleration.text("operator") == "Exists" }
-        guard key == taint.text("key") else { return false }
-        return toleration.text("operator") == "Exists"
-            || (toleration.text("value") ?? "") == (taint.text("value") ?? "")
     }
 }
