@@ -140,6 +140,7 @@ var targets: [Target] = [
     ),
 
     room("ControlPlane", "Resources", ["Wire"]),
+    room("ControlPlane", "CEL", ["CRE2", "Resources", "Wire"]),
     room("ControlPlane", "Store", ["Bytes", "Resources", "Wire", "CSQLite"]),
     room("ControlPlane", "Mesh", ["EnvoyAPI", "Resources", "Wire"]),
     room(
@@ -191,6 +192,7 @@ var targets: [Target] = [
     tests("TrafficTests", ["Traffic", "HTTP", "Tokens"]),
     tests("ProxyTests", ["Proxy", "EnvoyAPI", "HTTP", "Reactor", "Telemetry", "Traffic", "Wire", "Bytes"]),
     tests("ResourcesTests", ["Resources", "Wire"]),
+    tests("CELTests", ["CEL", "Resources", "Wire"]),
     .target(
         name: "CFaultyDisk",
         path: "Tests/CFaultyDisk",

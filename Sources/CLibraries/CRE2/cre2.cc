@@ -85,6 +85,16 @@ bool cre2_matches(const cre2_pattern *pattern, const void *text, size_t length) 
     return pattern->expression.Match(piece, 0, length, re2::RE2::ANCHOR_BOTH, nullptr, 0);
 }
 
+bool cre2_find(const cre2_pattern *pattern, const void *text, size_t length, size_t from, ptrdiff_t *begin,
+               ptrdiff_t *end) {
+    const re2::StringPiece piece(length == 0 ? "" : static_cast<const char *>(text), length);
+    re2::StringPiece found;
+    if (from > length || !pattern->expression.Match(piece, from, length, re2::RE2::UNANCHORED, &found, 1)) return false;
+    *begin = found.data() - piece.data();
+    *end = *begin + static_cast<ptrdiff_t>(found.size());
+    return true;
+}
+
 bool cre2_may_substitute(const cre2_pattern *pattern, const char *substitution, size_t length, char *error,
                          size_t room) {
     std::string reason;

@@ -22,6 +22,9 @@ int cre2_size(const cre2_pattern *pattern);
 // Whether the pattern matches the whole text.
 bool cre2_matches(const cre2_pattern *pattern, const void *text, size_t length);
 
+// Finds the first match at or behind `from`; false when there is none, else its place.
+bool cre2_find(const cre2_pattern *pattern, const void *text, size_t length, size_t from, ptrdiff_t *begin, ptrdiff_t *end);
+
 // Whether `substitution` may stand in cre2_replace: every \0 ... \9 names a group that there is, else the reason is in `error`.
 bool cre2_may_substitute(const cre2_pattern *pattern, const char *substitution, size_t length, char *error, size_t room);
 

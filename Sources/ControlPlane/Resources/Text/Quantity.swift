@@ -133,3 +133,11 @@ package struct Quantity: Sendable, Hashable {
 extension Quantity: Comparable {
     package static func < (left: Quantity, right: Quantity) -> Bool { left.nanos < right.nanos }
 }
+
+extension Quantity {
+    /// An amount in billionths.
+    package init(billionths: Int128) { self.init(nanos: billionths) }
+
+    /// The amount in billionths.
+    package var billionths: Int128 { nanos }
+}
