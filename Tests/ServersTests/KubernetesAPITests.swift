@@ -352,7 +352,7 @@ struct KubernetesAPITests {
             "NodeMetrics", "PodMetrics", "SelfSubjectReview", "TokenReview", "LocalSubjectAccessReview",
             "SelfSubjectAccessReview", "SelfSubjectRulesReview", "SubjectAccessReview",
         ]
-        #expect(kinds.sorted() == (ResourceTypes.all.map(\.kind) + asked).sorted())
+        #expect(kinds.sorted() == ((ResourceTypes.all + ResourceTypes.live).map(\.kind) + asked).sorted())
         let apps = await kit.call("GET", "/apis/apps/v1").value["resources"]?.arrayValue ?? []
         #expect(apps.contains { $0.text("name") == "deployments/scale" && $0.text("kind") == "Scale" })
         #expect(await kit.call("GET", "/apis/apps").value["kind"] == "APIGroup")

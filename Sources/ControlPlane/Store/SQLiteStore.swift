@@ -163,41 +163,9 @@ extension SQLiteStore {
         namespace: String?,
         _ options: ListOptions
     ) async throws(APIError) -> ObjectList {
-        var after: ListContinuation?
-        if let text = options.continuation {
-            guard let place = ListContinuation(text) else { throw .badRequest("continue key is not valid") }
-            after = place
-        }
-        // Pages of one list show one moment: what changed since the first is taken back.
-        let (found, revision) = state.withLock { state in
-            after.map { (state.table(of: type, at: $0.revision), $0.revision) }
-                ?? (state.tables[type] ?? [:], state.revision)
-        }
-        guard let table = found else {
-            throw .expired("The provided continue parameter is too old: list again from the start")
-        }
-        var items: [Object] = []
-        for space in table.keys.sorted() where namespace == nil || namespace == space {
-            guard let objects = table[space], after.map({ space >= $0.namespace }) ?? true else { continue }
-            for name in objects.keys.sorted() {
-                if let after, space == after.namespace, name <= after.name { continue }
-                guard let object = objects[name], options.labels.matches(object), options.fields.matches(object) else {
-                    continue
-                }
-                items.append(object)
-            }
-        }
-        guard options.limit > 0, items.count > options.limit else {
-            return ObjectList(items: items, revision: revision)
-        }
-        let page = Array(items.prefix(options.limit))
-        let last = page[page.count - 1]
-        return ObjectList(
-            items: page,
-            revision: revision,
-            continuation: ListContinuation(revision: revision, namespace: last.namespace, name: last.name).text,
-            remainingCount: options.labels.isEmpty && options.fields.isEmpty ? items.count - page.count : nil
-        )
+        let after = try ListContinuation.read(options)
+        let base = state.withLock { $0.base(of: type, after) }
+        return try StoreState.page(base, after: after, namespace: namespace, options)
     }
 
     package func watch(
@@ -211,36 +179,11 @@ extension SQLiteStore {
             bufferingPolicy: .bufferingOldest(max(options.capacity, 1))
         )
         let gone = takeGone()
-        let result: Result<(Int, [WatchEvent]), APIError> = state.withLock { state in
+        let (id, initial) = try state.withLock { (state) throws(APIError) -> (Int, [WatchEvent]) in
             for id in gone { state.watchers[id] = nil }
-            if state.isClosed { return .failure(Self.closed) }
-            var watcher = Watcher(
-                type: type,
-                namespace: namespace,
-                labels: options.labels,
-                fields: options.fields,
-                continuation: continuation,
-                seen: state.revision
-            )
-            var initial: [WatchEvent] = []
-            if let revision = options.revision {
-                guard revision >= state.forgotten else {
-                    return .failure(.expired("too old resource version: \(revision) (\(state.forgotten))"))
-                }
-                initial = state.events(after: revision).compactMap { watcher.sight(of: $0) }
-                watcher.seen = initial.last?.revision ?? min(revision, state.revision)
-            } else {
-                initial = Self.everything(watcher, state)
-            }
-            if options.marksInitialEnd {
-                initial.append(Watcher.bookmark(type, state.revision, endsInitial: true))
-            }
-            let id = state.nextWatcher
-            state.nextWatcher += 1
-            state.watchers[id] = watcher
-            return .success((id, initial))
+            if state.isClosed { throw Self.closed }
+            return try state.open(type, namespace: namespace, options, continuation)
         }
-        let (id, initial) = try result.get()
         continuation.onTermination = { [weak self] _ in self?.gone.withLock { $0.append(id) } }
         return WatchEvents(initial: initial, live: stream)
     }
@@ -250,19 +193,6 @@ extension SQLiteStore {
             defer { gone = [] }
             return gone
         }
-    }
-
-    private static func everything(_ watcher: Watcher, _ state: StoreState) -> [WatchEvent] {
-        var events: [WatchEvent] = []
-        for (space, table) in state.tables[watcher.type] ?? [:]
-        where watcher.namespace == nil || watcher.namespace == space {
-            for object in table.values where watcher.selects(object) {
-                events.append(
-                    WatchEvent(kind: .added, object: object, revision: Revision(object.resourceVersion) ?? 0)
-                )
-            }
-        }
-        return events.sorted { $0.revision < $1.revision }
     }
 
     static let closed = APIError.unavailable("the store is closed")
@@ -393,35 +323,22 @@ extension SQLiteStore {
         let gone = takeGone()
         let ended = state.withLock { state -> [Watcher] in
             for id in gone { state.watchers[id] = nil }
-            var ended: [Watcher] = []
-            for change in changes {
-                state.apply(change)
-                let event = StoreState.Event(
-                    revision: change.revision,
-                    type: change.key.type,
-                    namespace: change.key.namespace,
-                    old: change.old,
-                    new: change.new,
-                    isDeletion: change.isDeletion
-                )
-                for id in state.watchers.keys {
-                    guard state.watchers[id]?.send(event) == false else { continue }
-                    if let watcher = state.watchers.removeValue(forKey: id) { ended.append(watcher) }
-                }
-            }
-            return ended
+            return changes.flatMap { state.publish($0) }
         }
         // Outside the lock: ending a stream calls back into the store.
-        for watcher in ended {
-            watcher.continuation.finish(
-                throwing: APIError.expired("the watch fell too far behind: list again and watch from there")
-            )
-        }
+        for watcher in ended { watcher.expire() }
     }
 }
 
 /// Where a list goes on.
 struct ListContinuation {
+    /// Where a list goes on; nil for its first page.
+    static func read(_ options: ListOptions) throws(APIError) -> ListContinuation? {
+        guard let text = options.continuation else { return nil }
+        guard let place = ListContinuation(text) else { throw .badRequest("continue key is not valid") }
+        return place
+    }
+
     let revision: Revision
     let namespace: String
     let name: String

@@ -91,6 +91,8 @@ package actor Agent {
     /// How many pods have a worker.
     package var podCount: Int { workers.count }
 
+    func worker(of uid: String) -> PodWorker? { workers[uid]?.worker }
+
     // MARK: The store
 
     private func followPods() async {

@@ -127,7 +127,7 @@ struct EndpointTable: Sendable {
 
 extension MeshService {
     /// The ports that are carried: TCP, each once.
-    var carriedPorts: [Port] {
+    package var carriedPorts: [Port] {
         var seen: Set<Int> = []
         return ports.filter {
             $0.protocolName == "TCP" && (1...65535).contains($0.port) && seen.insert($0.port).inserted

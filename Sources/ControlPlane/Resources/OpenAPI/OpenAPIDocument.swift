@@ -12,7 +12,7 @@ package enum OpenAPIDocument {
     /// The names of the documents: `api/v1`, `apis/apps/v1`.
     package static var groupVersions: [String] {
         var names: [String] = []
-        for type in ResourceTypes.all {
+        for type in ResourceTypes.all + ResourceTypes.live {
             let name = type.group.isEmpty ? "api/\(type.version)" : "apis/\(type.apiVersion)"
             if !names.contains(name) { names.append(name) }
         }
@@ -21,7 +21,7 @@ package enum OpenAPIDocument {
 
     /// The document of a name of `groupVersions`.
     package static func version3(_ name: String) -> Value {
-        let types = ResourceTypes.all.filter {
+        let types = (ResourceTypes.all + ResourceTypes.live).filter {
             ($0.group.isEmpty ? "api/\($0.version)" : "apis/\($0.apiVersion)") == name
         }
         var schemas = Schemas(dialect: .v3)
@@ -41,7 +41,7 @@ package enum OpenAPIDocument {
     package static let version2: Value = {
         var schemas = Schemas(dialect: .v2)
         var paths: Value = [:]
-        for type in ResourceTypes.all {
+        for type in ResourceTypes.all + ResourceTypes.live {
             if Schema.record(of: type) != nil { schemas.add(type) }
             for (path, item) in Self.paths(of: type) { paths[path] = item }
         }
@@ -55,6 +55,12 @@ package enum OpenAPIDocument {
     private static func paths(of type: ResourceType) -> [(String, Value)] {
         let root = type.group.isEmpty ? "/api/\(type.version)" : "/apis/\(type.apiVersion)"
         let collection = root + (type.isNamespaced ? "/namespaces/{namespace}" : "") + "/\(type.plural)"
+        guard !type.isLive else {
+            return [
+                (collection, ["get": operation(type, "list", [])]),
+                (collection + "/{name}", ["get": operation(type, "read", [])]),
+            ]
+        }
         return [
             (
                 collection,

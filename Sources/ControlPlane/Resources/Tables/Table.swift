@@ -20,10 +20,13 @@ package struct Table: Sendable, Equatable {
         /// One cell per column: texts and whole numbers.
         package let cells: [Value]
         package let object: Object
+        /// For kinds of which an object is several rows: what of a row is news when it changes (that time went by is none).
+        package let gist: [Value]?
 
-        package init(cells: [Value], object: Object) {
+        package init(cells: [Value], object: Object, gist: [Value]? = nil) {
             self.cells = cells
             self.object = object
+            self.gist = gist
         }
     }
 
@@ -103,7 +106,12 @@ extension Table {
         let layout = TableLayouts.layout(of: type)
         return Table(
             columns: layout.columns,
-            rows: objects.map { Row(cells: layout.cells($0, now), object: $0) }
+            rows: objects.flatMap { object in
+                guard let rows = layout.rows?(object, now) else {
+                    return [Row(cells: layout.cells(object, now), object: object)]
+                }
+                return rows.map { Row(cells: $0.cells, object: object, gist: $0.gist) }
+            }
         )
     }
 }

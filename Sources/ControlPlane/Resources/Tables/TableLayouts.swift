@@ -5,6 +5,8 @@ enum TableLayouts {
     struct Layout: Sendable {
         let columns: [Table.Column]
         let cells: @Sendable (Object, Timestamp) -> [Value]
+        /// For kinds of which an object is several rows: those in place of `cells`.
+        var rows: (@Sendable (Object, Timestamp) -> [(cells: [Value], gist: [Value])])?
     }
 
     static func layout(of type: ResourceType) -> Layout {
@@ -32,6 +34,8 @@ enum TableLayouts {
         case "HorizontalPodAutoscaler": autoscalers
         case "PodDisruptionBudget": disruptionBudgets
         case "HTTPRoute": httpRoutes
+        case "ServiceRoutes": serviceRoutes
+        case "ServiceHealth": serviceHealth
         default: other(type.kind) ?? plain
         }
     }

@@ -136,7 +136,7 @@ package enum ResourceTypes {
             namespaced: false
         ),
         kept("gateway.networking.k8s.io/v1", "gateways", "Gateway", ["gtw"], ["gateway-api"]),
-        kept("gateway.networking.k8s.io/v1", "httproutes", "HTTPRoute", ["http"], ["gateway-api"]),
+        kept("gateway.networking.k8s.io/v1", "httproutes", "HTTPRoute", [], ["gateway-api"]),
         kept("gateway.networking.k8s.io/v1", "grpcroutes", "GRPCRoute", ["grpc"], ["gateway-api"]),
     ]
 
@@ -186,7 +186,7 @@ package enum ResourceTypes {
 
 extension ResourceTypes {
     private static let byKind = Dictionary(
-        all.map { ("\($0.apiVersion)/\($0.kind)", $0) },
+        (all + live).map { ("\($0.apiVersion)/\($0.kind)", $0) },
         uniquingKeysWith: { first, _ in first }
     )
 
@@ -195,17 +195,17 @@ extension ResourceTypes {
 
     /// The type behind a URL's group, version and plural.
     package static func find(group: String, version: String, plural: String) -> ResourceType? {
-        all.first { $0.plural == plural && $0.version == version && $0.group == group }
+        (group == liveGroup ? live : all).first { $0.plural == plural && $0.version == version && $0.group == group }
     }
 
     /// The type that a person means: plural, singular, short name or kind in any case, with or without the group
     /// (`deploy`, `Deployment`, `deployments.apps`, `deployments.v1.apps`).
     package static func find(named word: String) -> ResourceType? {
         let lowered = word.lowercased()
-        if let found = all.first(where: { $0.isCalled(lowered) }) { return found }
+        if let found = (all + live).first(where: { $0.isCalled(lowered) }) { return found }
         let parts = lowered.split(separator: ".", maxSplits: 1).map(String.init)
         guard parts.count == 2 else { return nil }
-        return all.first { type in
+        return (all + live).first { type in
             type.isCalled(parts[0]) && (type.group == parts[1] || "\(type.version).\(type.group)" == parts[1])
         }
     }
@@ -214,7 +214,7 @@ extension ResourceTypes {
     package static func category(_ name: String) -> [ResourceType] { all.filter { $0.categories.contains(name) } }
 
     /// Every word that `find(named:)` knows, for suggestions after a misspelling.
-    package static let words: [String] = all.flatMap { [$0.plural, $0.singular] + $0.shortNames }
+    package static let words: [String] = (all + live).flatMap { [$0.plural, $0.singular] + $0.shortNames }
 }
 
 extension ResourceType {

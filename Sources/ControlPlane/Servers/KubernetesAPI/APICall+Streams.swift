@@ -151,10 +151,12 @@ struct WatchLines: Sendable {
 
     func write(_ events: WatchEvents, to writer: BodyWriter) async throws {
         var isFirst = true
+        var shown = ShownRows()
         do {
             for try await event in events {
                 if event.kind == .bookmark, !wantsBookmarks { continue }
-                try await writer.write(line(event, isFirst: isFirst))
+                guard let line = line(event, isFirst: isFirst, &shown) else { continue }
+                try await writer.write(line)
                 isFirst = false
             }
         } catch let error as APIError {
@@ -162,12 +164,14 @@ struct WatchLines: Sendable {
         }
     }
 
-    private func line(_ event: WatchEvent, isFirst: Bool) -> [UInt8] {
+    /// Nil when there is nothing new to show.
+    private func line(_ event: WatchEvent, isFirst: Bool, _ shown: inout ShownRows) -> [UInt8]? {
         guard event.kind != .bookmark else { return Self.bytes(event.kind.rawValue, event.object.value) }
         switch form {
         case .table(let including):
-            var table = Table.make([event.object], of: type, at: clock())
-                .value(including: including, revision: event.object.resourceVersion)
+            var rows = Table.make([event.object], of: type, at: clock())
+            guard shown.reduce(&rows, event) else { return nil }
+            var table = rows.value(including: including, revision: event.object.resourceVersion)
             // Only the first table of a stream says which columns it has.
             if !isFirst { table["columnDefinitions"] = [] }
             return Self.bytes(event.kind.rawValue, table)
@@ -184,5 +188,23 @@ struct WatchLines: Sendable {
 
     private static func bytes(_ kind: String, _ object: Value) -> [UInt8] {
         JSON.bytes(["type": .string(kind), "object": object]) + [UInt8(ascii: "\n")]
+    }
+}
+
+/// The rows that a watcher of a table has, of kinds of which an object is several rows: it is told only what is new.
+private struct ShownRows {
+    private var gists: [String: [[Value]]] = [:]
+
+    /// Leaves the rows of a change that say something new; false when there are none.
+    mutating func reduce(_ table: inout Table, _ event: WatchEvent) -> Bool {
+        guard table.rows.contains(where: { $0.gist != nil }) else { return true }
+        let key = "\(event.object.namespace)/\(event.object.name)"
+        guard event.kind != .deleted else {
+            gists[key] = nil
+            return true
+        }
+        let known = gists.updateValue(table.rows.compactMap(\.gist), forKey: key) ?? []
+        if event.kind == .modified { table.rows.removeAll { row in row.gist.map(known.contains) ?? false } }
+        return !table.rows.isEmpty
     }
 }

@@ -9,7 +9,7 @@ struct APICall {
     let target: APITarget
     var caller = Caller.owner
 
-    var store: any ObjectStore { api.store }
+    var store: any ObjectStore { type.isLive ? api.live ?? api.store : api.store }
     var type: ResourceType { target.type }
 
     func answer() async throws -> HTTPResponse {

@@ -16,7 +16,10 @@ extension KubernetesAPI {
             guard let index = groups.firstIndex(where: { $0.name == older.group }) else { continue }
             groups[index].versions.append(older.version)
         }
-        return groups + [(authentication, ["v1"]), (authorization, ["v1"]), (metricsGroup, [metricsVersion])]
+        return groups + [
+            (authentication, ["v1"]), (authorization, ["v1"]), (metricsGroup, [metricsVersion]),
+            (ResourceTypes.liveGroup, ["v1alpha1"]),
+        ]
     }()
 
     /// `/api`, `/apis` and `/apis/<group>`.
@@ -56,7 +59,7 @@ extension KubernetesAPI {
     func resourceList(_ request: HTTPRequest, group: String, version: String) throws(APIError) -> HTTPResponse {
         guard request.method == "GET" else { throw Self.wrongMethod }
         var resources: [Value] = []
-        for type in ResourceTypes.all where type.group == group && type.version == version {
+        for type in ResourceTypes.all + ResourceTypes.live where type.group == group && type.version == version {
             resources.append(Self.resource(type))
             resources += Self.subresources(type)
         }
@@ -115,7 +118,7 @@ extension KubernetesAPI {
         } else if group == authentication || group == authorization {
             entries = reviewResources(group).list("resources")
         } else {
-            for type in ResourceTypes.all where type.group == group && type.version == version {
+            for type in ResourceTypes.all + ResourceTypes.live where type.group == group && type.version == version {
                 entries.append(resource(type))
                 entries += subresources(type)
             }
@@ -159,7 +162,9 @@ extension KubernetesAPI {
             "name": .string(type.plural), "singularName": .string(type.singular),
             "namespaced": .bool(type.isNamespaced),
             "kind": .string(type.kind),
-            "verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+            "verbs": type.isLive
+                ? ["get", "list", "watch"]
+                : ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
         ]
         if !type.shortNames.isEmpty { resource["shortNames"] = .array(type.shortNames.map(Value.string)) }
         if !type.categories.isEmpty { resource["categories"] = .array(type.categories.map(Value.string)) }

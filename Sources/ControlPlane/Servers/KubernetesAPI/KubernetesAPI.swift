@@ -19,6 +19,8 @@ package struct KubernetesAPI: Sendable {
     let clock: @Sendable () -> Timestamp
     /// The version of Weft, in `/version` and in the server's name.
     let version: String
+    /// Where the kinds are that are measured, not written.
+    package var live: (any ObjectStore)?
     private var extensions: [String: Extension] = [:]
     private var paths: [String: Extension] = [:]
 
@@ -72,6 +74,8 @@ package struct KubernetesAPI: Sendable {
         case "api": return try await version(request, "", Array(segments.dropFirst()), caller)
         case "apis" where segments[1] == Self.metricsGroup:
             return try await metrics(request, Array(segments.dropFirst(2)))
+        case "apis" where segments[1] == ResourceTypes.liveGroup:
+            return try await live(request, Array(segments.dropFirst(2)), caller)
         case "apis" where segments[1] == Self.authentication || segments[1] == Self.authorization:
             return try await review(request, segments[1], Array(segments.dropFirst(2)), caller)
         case "apis": return try await version(request, segments[1], Array(segments.dropFirst(2)), caller)
@@ -108,6 +112,22 @@ package struct KubernetesAPI: Sendable {
             return await handler(request, Array(rest.dropFirst()))
         }
         guard let target = APITarget(group: group, version: version, rest) else { throw Self.unknownPath }
+        return try await APICall(api: self, request: request, target: target, caller: caller).answer()
+    }
+
+    /// Everything behind `/apis/live.weft.dev`, the version first: for reading.
+    private func live(_ request: HTTPRequest, _ segments: [String], _ caller: Caller) async throws -> HTTPResponse {
+        guard let version = segments.first, ResourceTypes.live.contains(where: { $0.version == version }) else {
+            throw Self.unknownPath
+        }
+        guard segments.count > 1 else {
+            return try resourceList(request, group: ResourceTypes.liveGroup, version: version)
+        }
+        guard let target = APITarget(group: ResourceTypes.liveGroup, version: version, Array(segments.dropFirst())),
+            target.subresource == nil
+        else { throw Self.unknownPath }
+        guard request.method == "GET" || request.method == "HEAD" else { throw Self.wrongMethod }
+        guard live != nil else { throw APIError.unavailable("nothing is measured here") }
         return try await APICall(api: self, request: request, target: target, caller: caller).answer()
     }
 

@@ -1,3 +1,4 @@
+import CWeft
 import EnvoyAPI
 import Reactor
 import Telemetry
@@ -62,7 +63,7 @@ final class AdminRouter {
             Endpoint(path: "/help", help: "this list") { _, _, reply in reply(AdminResponse(text: help)) },
             Endpoint(path: "/ready", help: "200 LIVE, or 503 and the reason") { $2($0.ready()) },
             Endpoint(path: "/stats", help: "numbers; filter=REGEX, usedonly, type=, format=") { $0.stats($1, $2) },
-            Endpoint(path: "/stats/prometheus", help: "numbers as Prometheus reads them; only=edges") {
+            Endpoint(path: "/stats/prometheus", help: "numbers as Prometheus reads them; only=edges or routes") {
                 $0.prometheus($1, $2)
             },
             Endpoint(path: "/clusters", help: "clusters and endpoints; format=json") { $0.clusters($1, $2) },
@@ -284,7 +285,7 @@ final class AdminRouter {
         process.workers.collect { reports in
             let clusters = self.summaries(reports)
             if request.parameter("format") == "json" {
-                reply(Self.json(ClusterPages.json(clusters)))
+                reply(Self.json(ClusterPages.json(clusters, now: cweft_monotonic())))
             } else {
                 reply(AdminResponse(text: ClusterPages.text(clusters)))
             }
@@ -417,16 +418,20 @@ final class AdminRouter {
 
     private func prometheus(_ request: AdminRequest, _ reply: @escaping (AdminResponse) -> Void) {
         let format = ExpositionFormat(accept: request.accept)
-        // Of who called whom alone: a part of the page's cost, for those who ask often.
-        let isShort = request.parameter("only") == "edges"
+        // Of who called whom, or of routes, alone: a part of the page's cost, for those who ask often.
+        let part = request.parameter("only")
         process.workers.collect { reports in
             var page = PrometheusPage(
                 summary: self.summary(reports),
                 labels: self.process.store.snapshot.labels,
                 format: format
             )
+            if part == "routes" {
+                page.writeRoutes(reports, self.process.store.context.series.routes, self.ledger)
+                return reply(AdminResponse(contentType: format.contentType, body: page.text.bytes))
+            }
             page.writeEdges()
-            guard !isShort else {
+            guard part != "edges" else {
                 return reply(AdminResponse(contentType: format.contentType, body: page.text.bytes))
             }
             page.writeProxy()

@@ -43,11 +43,12 @@ enum ClusterPages {
         ]
     }
 
-    static func json(_ clusters: [ClusterSummary]) -> Value {
-        ["cluster_statuses": .array(clusters.map(status))]
+    /// - Parameter now: of the steady clock, in nanoseconds.
+    static func json(_ clusters: [ClusterSummary], now: UInt64) -> Value {
+        ["cluster_statuses": .array(clusters.map { status($0, now) })]
     }
 
-    private static func status(_ cluster: ClusterSummary) -> Value {
+    private static func status(_ cluster: ClusterSummary, _ now: UInt64) -> Value {
         let thresholds = Dictionary(grouping: cluster.breakerStates, by: \.priority).sorted { $0.key < $1.key }
         return [
             "name": .string(cluster.name),
@@ -66,11 +67,11 @@ enum ClusterPages {
                     }
                 )
             ],
-            "host_statuses": .array(cluster.endpoints.map(host)),
+            "host_statuses": .array(cluster.endpoints.map { host($0, now) }),
         ]
     }
 
-    private static func host(_ endpoint: ClusterSummary.Endpoint) -> Value {
+    private static func host(_ endpoint: ClusterSummary.Endpoint, _ now: UInt64) -> Value {
         let stats = numbers(of: endpoint).map { name, value -> Value in
             let kind: Value = name.hasSuffix("active") ? "GAUGE" : "COUNTER"
             return ["name": .string(name), "value": .string(String(value)), "type": kind]
@@ -91,7 +92,21 @@ enum ClusterPages {
             "ewma_ms": .double(endpoint.ewmaMilliseconds),
         ]
         if let hostname = endpoint.configuration.hostname { status["hostname"] = .string(hostname) }
+        if endpoint.ejections > 0 || endpoint.consecutiveErrors > 0 { status["outlier"] = outlier(endpoint, now) }
         return status
+    }
+
+    /// What outlier detection holds against an endpoint; Envoy's page has no word for it.
+    private static func outlier(_ endpoint: ClusterSummary.Endpoint, _ now: UInt64) -> Value {
+        var outlier: Value = [
+            "ejections": .int(Int64(endpoint.ejections)),
+            "consecutive_errors": .int(Int64(endpoint.consecutiveErrors)),
+        ]
+        guard endpoint.isEjected else { return outlier }
+        let left = endpoint.ejectedUntil > now ? (endpoint.ejectedUntil - now) / 1_000_000 : 0
+        outlier["ejected_milliseconds"] = .int(Int64(clamping: left))
+        if let cause = endpoint.ejectionCause { outlier["cause"] = .string(cause.name) }
+        return outlier
     }
 
     static func address(_ address: Address) -> Value {

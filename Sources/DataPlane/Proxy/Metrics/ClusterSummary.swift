@@ -14,6 +14,12 @@ struct ClusterSummary {
         var connectFailures: UInt64 = 0
         /// Some worker leaves it out.
         var isEjected = false
+        /// When the last worker takes it back: nanoseconds of the steady clock.
+        var ejectedUntil: UInt64 = 0
+        var ejectionCause: EjectionCause?
+        /// Ejections in a row, and failures in a row: the most that a worker counts.
+        var ejections: UInt32 = 0
+        var consecutiveErrors: UInt32 = 0
         var check = CheckState.none
         /// The mean of the workers' estimates that have one, milliseconds.
         var ewmaMilliseconds = 0.0
@@ -148,6 +154,10 @@ extension ClusterSummary.Endpoint {
         connections &+= state.connectionsTotal
         connectFailures &+= state.connectFailuresTotal
         isEjected = isEjected || state.isEjected
+        ejectedUntil = max(ejectedUntil, state.ejectedUntil)
+        if state.isEjected { ejectionCause = state.ejectionCause ?? ejectionCause }
+        ejections = max(ejections, state.ejections)
+        consecutiveErrors = max(consecutiveErrors, state.consecutive5xx, state.consecutiveLocal)
         // All workers are told the same; the last one to hear of it counts.
         if check == .none || state.check == .failed { check = state.check }
         ewmaMilliseconds += state.ewma / 1_000_000

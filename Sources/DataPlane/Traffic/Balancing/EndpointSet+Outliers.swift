@@ -80,6 +80,7 @@ extension EndpointSet {
         }
         slots[Int(slot)].ejectedUntil = ejection.until
         slots[Int(slot)].ejections = ejection.count
+        slots[Int(slot)].ejectionNumber = 0
         rebuild()
     }
 
@@ -142,6 +143,7 @@ extension EndpointSet {
         guard chance % 100 < UInt64(settings.shares[Int(cause.rawValue)]) else { return false }
         outlierCounts.enforced[Int(cause.rawValue)] &+= 1
         slots[index].ejections = min(slots[index].ejections + 1, 1000)
+        slots[index].ejectionNumber = cause.rawValue + 1
         let (product, overflow) = settings.baseEjection.multipliedReportingOverflow(by: UInt64(slots[index].ejections))
         let longest = max(settings.maximumEjection, settings.baseEjection)
         var time = overflow ? longest : min(product, longest)

@@ -26,6 +26,8 @@ public struct EndpointState: BitwiseCopyable, Sendable {
     public var ejections: UInt32 = 0
     public var requestsInFlight: Int32 = 0
     public var connections: Int32 = 0
+    /// Why it was ejected last, where this worker decided that: `EjectionCause.rawValue` and one.
+    var ejectionNumber: UInt8 = 0
     /// Peak EWMA of the response time in nanoseconds, as of `ewmaTime`.
     public var ewma: Double = 0
     public var ewmaTime: UInt64 = 0
@@ -49,6 +51,11 @@ public struct EndpointState: BitwiseCopyable, Sendable {
     public init() {}
 
     @inlinable public var isEjected: Bool { ejectedUntil != 0 }
+
+    /// Why this worker ejected it last.
+    package var ejectionCause: EjectionCause? {
+        ejectionNumber > 0 ? EjectionCause(rawValue: ejectionNumber - 1) : nil
+    }
 }
 
 /// What a configuration says of an endpoint, as far as balancing is concerned.

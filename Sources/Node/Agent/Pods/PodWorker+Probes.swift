@@ -23,7 +23,10 @@ extension PodWorker {
             let outcome = await runner.run(action, timeout: .seconds(probe.timeoutSeconds))
             guard !Task.isCancelled, record(name)?.isRunning == true else { return }
             if outcome.isSuccess || !isEarly {
-                take(outcome, machine.observe(isSuccess: outcome.isSuccess), kind, probe, name)
+                let action = machine.observe(isSuccess: outcome.isSuccess)
+                let place = ProbeReport.Place(container: name, kind: kind)
+                probeReports[place] = ProbeReport(place, outcome, machine, at: now())
+                take(outcome, action, kind, probe, name)
             }
             try? await Task.sleep(for: schedule.next(afterSuccess: outcome.isSuccess))
         }

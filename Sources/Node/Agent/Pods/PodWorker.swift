@@ -20,6 +20,8 @@ actor PodWorker {
     let spec: PodSpec
     var status: PodStatusBuilder
     var slots: [String: ContainerSlot] = [:]
+    /// What each probe found last.
+    var probeReports: [ProbeReport.Place: ProbeReport] = [:]
     var sandbox: PodSandbox?
     var isSandboxLost = false
     let address: String

@@ -28,7 +28,8 @@ package struct ProbeStateMachine: Sendable {
     private let successThreshold: Int
     private let failureThreshold: Int
     private var isRunOfSuccess = false
-    private var runLength = 0
+    /// Outcomes of the same kind in a row, the last one included.
+    package private(set) var runLength = 0
 
     package init(_ kind: Kind, _ probe: Probe) {
         self.kind = kind

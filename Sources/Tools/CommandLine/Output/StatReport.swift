@@ -1,3 +1,4 @@
+import Resources
 import Wire
 
 /// The figures of services or edges, as the daemon reports them.

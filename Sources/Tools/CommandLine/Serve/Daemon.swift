@@ -33,6 +33,8 @@ actor Daemon {
         let supervisor: ProxySupervisor
         let collector: StatCollector
         let usage: UsageSampler
+        /// Views of what goes on, for the API.
+        let live: LiveStore
         let agent: Agent
         let admin: UnixProxyAdmin
         let ingressPort: Int
@@ -231,6 +233,10 @@ actor Daemon {
             supervisor: makeSupervisor(cluster, admin),
             collector: collector,
             usage: usage,
+            live: LiveStore(
+                source: LivePorts(cluster: cluster, agent: agent, traffic: LiveTraffic(admin: admin)),
+                now: SQLiteStore.now()
+            ),
             agent: agent,
             admin: admin,
             ingressPort: ingressPort,
@@ -317,6 +323,7 @@ actor Daemon {
             tokens: identity.tokens,
             version: Version.current
         )
+        handler.live = parts.live
         let routes = DaemonRoutes(daemon: self, parts: parts)
         handler.add("stat") { request, _ in await routes.stat(request) }
         handler.add("status") { _, _ in await routes.status() }
@@ -471,6 +478,7 @@ actor Daemon {
         for door in doors { await door.shutdown(grace: .zero) }
         await parts?.discovery.shutdown()
         await parts?.feed.shutdown()
+        await parts?.live.shutdown()
         await parts?.store.shutdown()
         log.write("daemon=stopped")
         if removesState {

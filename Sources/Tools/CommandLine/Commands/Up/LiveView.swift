@@ -1,3 +1,4 @@
+import Resources
 import Wire
 
 /// The live table of `weft up`: one line per service, the addresses to open, and what is not well.
