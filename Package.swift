@@ -117,6 +117,12 @@ var targets: [Target] = [
         ]
     ),
 
+    .target(
+        name: "CCurl",
+        path: "Sources/CLibraries/CCurl",
+        cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]
+    ),
+
     room("Common", "Bytes", ["CWeft"], settings: dataPlane),
     room("Common", "Wire", ["Bytes", "CWeft", "CYAML"]),
     room("Common", "EnvoyAPI", ["Wire"]),
@@ -155,13 +161,14 @@ var targets: [Target] = [
     ),
 
     room("Node", "Sandbox", ["Bytes", "CWeft", "Wire"]),
+    room("Node", "Images", ["Bytes", "CCurl", "COpenSSL", "Compression", "CWeft", "Reactor", "Wire"]),
     room("Node", "Agent", ["CTLS", "CWeft", "Resources", "Sandbox", "Servers", "Store", "Wire"]),
 
     room(
         "Tools",
         "CommandLine",
         [
-            "Agent", "Bytes", "Controllers", "CWeft", "Mesh", "Reactor", "Resources", "Sandbox", "Servers", "Store",
+            "Agent", "Bytes", "Controllers", "CWeft", "Images", "Mesh", "Reactor", "Resources", "Sandbox", "Servers", "Store",
             "Telemetry", "TLS", "Wire",
         ]
     ),
@@ -204,6 +211,7 @@ var targets: [Target] = [
     tests("ControllersTests", ["Controllers", "Mesh", "Resources", "Store", "Wire"]),
     tests("ServersTests", ["Servers", "HTTP", "Mesh", "Reactor", "Resources", "Store", "Wire"]),
     tests("SandboxTests", ["Sandbox", "CWeft"]),
+    tests("ImagesTests", ["Images", "Wire"]),
     tests("AgentTests", ["Agent", "CWeft", "Sandbox", "Resources", "Servers", "Store", "Wire"]),
     tests("CommandLineTests", ["CommandLine", "Controllers", "Resources", "Servers", "Store", "Wire"]),
 ]

@@ -88,8 +88,10 @@ package struct EncoderSettings: Sendable, Equatable, BitwiseCopyable {
 /// What a decoder takes, and how much may come out.
 package struct DecoderSettings: Sendable, Equatable, BitwiseCopyable {
     package var coding: ContentCoding
-    /// gzip only: 9...15. zstd's window is bounded by `EncoderSettings.zstdWindowBits`, brotli's by its format (16 MB).
+    /// gzip only: 9...15. Brotli's is bounded by its format (16 MB).
     package var windowBits: Int32 = 15
+    /// Of zstd; a stream that asks for a larger window is refused.
+    package var zstdWindowBits = EncoderSettings.zstdWindowBits
     /// So many bytes may come out for each that went in; checked beyond `ratioFree`.
     package var maxRatio: UInt64 = 100
     /// So many bytes may come out of one message.
@@ -103,7 +105,7 @@ package struct DecoderSettings: Sendable, Equatable, BitwiseCopyable {
     var native: wcomp_settings {
         var settings = wcomp_settings()
         settings.coding = coding.native
-        settings.window_bits = coding == .zstd ? EncoderSettings.zstdWindowBits : windowBits
+        settings.window_bits = coding == .zstd ? zstdWindowBits : windowBits
         return settings
     }
 }

@@ -214,4 +214,14 @@ int wsig_hmac(const void *secret, size_t secret_length, const void *message, siz
 /// Bytes by chance for keys; 1 when there are any.
 int wsig_random(uint8_t *bytes, size_t length);
 
+/// SHA-256 over bytes that come in pieces.
+struct wdig;
+
+/// NULL when memory is short.
+struct wdig *wdig_new(void);
+void wdig_add(struct wdig *digest, const void *bytes, size_t length);
+/// The sum of all that was added; the digest then begins anew.
+void wdig_finish(struct wdig *digest, uint8_t sum[32]);
+void wdig_free(struct wdig *digest);
+
 #endif

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE 1
 #endif
 
+#include "cweft_files.h"
 #include "cweft_net.h"
 #include "cweft_pod.h"
 #include "cweft_scan.h"
