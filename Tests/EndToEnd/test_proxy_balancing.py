@@ -215,7 +215,7 @@ def check(tmp_path, *made, hash_policy=HEADER):
         "default_value": -1, "runtime_key": "a"}}}, "least_request_lb_config.active_request_bias"),
     ({"round_robin_lb_config": {"slow_start_config": {"slow_start_window": "1s", "aggression": {
         "default_value": 0, "runtime_key": "a"}}}}, "slow_start_config.aggression"),
-    ({"lb_subset_config": {}}, "lb_subset_config"),
+    ({"lb_subset_config": {"metadata_fallback_policy": "FALLBACK_LIST"}}, "lb_subset_config.metadata_fallback_policy"),
     ({"common_lb_config": {"override_host_status": {}}}, "override_host_status"),
 ])
 def test_what_does_not_work_is_refused_by_path(tmp_path, settings, place):

@@ -45,6 +45,7 @@ extension Envoy {
         /// The first whose condition an endpoint's metadata meet takes the place of `transportSocket` for it.
         package var transportSocketMatches: [Cluster.TransportSocketMatch]
         package var trackClusterStats: TrackClusterStats?
+        package var lbSubsetConfig: Cluster.LbSubsetConfig?
 
         /// One of these.
         package enum LbConfig: Sendable, Equatable {
@@ -93,7 +94,8 @@ extension Envoy {
             maxRequestsPerConnection: UInt32? = nil,
             transportSocketMatches: [Cluster.TransportSocketMatch] = [],
             trackClusterStats: TrackClusterStats? = nil,
-            transportSocket: TransportSocket? = nil
+            transportSocket: TransportSocket? = nil,
+            lbSubsetConfig: Cluster.LbSubsetConfig? = nil
         ) {
             self.name = name
             self.altStatName = altStatName
@@ -133,6 +135,7 @@ extension Envoy {
             self.transportSocket = transportSocket
             self.transportSocketMatches = transportSocketMatches
             self.trackClusterStats = trackClusterStats
+            self.lbSubsetConfig = lbSubsetConfig
         }
 
         package static let schema = MessageSchema<Cluster>(
@@ -147,6 +150,7 @@ extension Envoy {
             schema.optional(4, "connect_timeout", \.connectTimeout, .duration, [.durationAbove(.zero)])
             schema.optional(5, "per_connection_buffer_limit_bytes", \.perConnectionBufferLimitBytes, .uint32Value)
             schema.field(6, "lb_policy", \.lbPolicy, .enumeration)
+            schema.optional(22, "lb_subset_config", \.lbSubsetConfig, .message)
             schema.optional(33, "load_assignment", \.loadAssignment, .message)
             schema.repeated(8, "health_checks", \.healthChecks, .message)
             schema.optional(10, "circuit_breakers", \.circuitBreakers, .message)
@@ -209,7 +213,6 @@ extension Envoy {
                 """
                 transport_socket_matcher=59
                 upstream_http_protocol_options=46
-                lb_subset_config=22
                 protocol_selection=26 filters=40 lrs_server=42
                 lrs_report_endpoint_metrics=57 upstream_config=48
                 connection_pool_per_downstream_connection=51

@@ -26,6 +26,8 @@ extension Envoy {
         package var rateLimits: [RouteRateLimit] = []
         package var includeVhRateLimits: Bool?
         package var hedgePolicy: HedgePolicy?
+        /// What endpoints are asked for, of clusters with subsets.
+        package var metadataMatch: Metadata?
 
         /// One of these.
         package enum ClusterSpecifier: Sendable, Equatable {
@@ -171,6 +173,7 @@ extension Envoy {
                 why: "early data of TLS is never accepted"
             )
             schema.optional(27, "hedge_policy", \.hedgePolicy, .message)
+            schema.optional(4, "metadata_match", \.metadataMatch, .message)
             schema.repeated(13, "rate_limits", \.rateLimits, .message)
             schema.optional(14, "include_vh_rate_limits", \.includeVhRateLimits, .boolValue)
             schema.repeated(15, "hash_policy", \.hashPolicy, .message, [.maxItems(16)])
@@ -180,7 +183,7 @@ extension Envoy {
             )
             schema.unsupported(
                 """
-                metadata_match=4 path_rewrite=45 flush_timeout=42
+                path_rewrite=45 flush_timeout=42
                 retry_policy_typed_config=33 cors=17
                 internal_redirect_action=26 max_internal_redirects=31
                 """
@@ -270,6 +273,8 @@ extension Envoy.WeightedCluster {
         package var hostRewriteLiteral: String?
         package var clusterHeader: String
         package var typedPerFilterConfig: [String: Envoy.RouteFilterConfig]
+        /// Goes before the route's.
+        package var metadataMatch: Envoy.Metadata?
 
         package init(
             name: String = "",
@@ -280,7 +285,8 @@ extension Envoy.WeightedCluster {
             responseHeadersToRemove: [String] = [],
             hostRewriteLiteral: String? = nil,
             clusterHeader: String = "",
-            typedPerFilterConfig: [String: Envoy.RouteFilterConfig] = [:]
+            typedPerFilterConfig: [String: Envoy.RouteFilterConfig] = [:],
+            metadataMatch: Envoy.Metadata? = nil
         ) {
             self.name = name
             self.weight = weight
@@ -291,6 +297,7 @@ extension Envoy.WeightedCluster {
             self.hostRewriteLiteral = hostRewriteLiteral
             self.clusterHeader = clusterHeader
             self.typedPerFilterConfig = typedPerFilterConfig
+            self.metadataMatch = metadataMatch
         }
 
         package static let schema = MessageSchema<ClusterWeight>(
@@ -314,7 +321,7 @@ extension Envoy.WeightedCluster {
             )
             schema.field(12, "cluster_header", \.clusterHeader, .string, [.headerName])
             schema.map(10, "typed_per_filter_config", \.typedPerFilterConfig, .any)
-            schema.unsupported("metadata_match=3")
+            schema.optional(3, "metadata_match", \.metadataMatch, .message)
         }
     }
 }

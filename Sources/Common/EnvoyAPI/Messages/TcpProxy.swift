@@ -17,6 +17,7 @@ extension Envoy {
         package var maxDownstreamConnectionDurationJitterPercentage: Percent?
         package var accessLogOptions: TcpProxy.TcpAccessLogOptions?
         package var tunnelingConfig: TcpProxy.TunnelingConfig?
+        package var metadataMatch: Metadata?
 
         /// One of these.
         package enum ClusterSpecifier: Sendable, Equatable {
@@ -35,7 +36,8 @@ extension Envoy {
             maxConnectAttempts: UInt32? = nil,
             hashPolicy: [ConnectionHashPolicy] = [],
             maxDownstreamConnectionDuration: Duration? = nil,
-            tunnelingConfig: TcpProxy.TunnelingConfig? = nil
+            tunnelingConfig: TcpProxy.TunnelingConfig? = nil,
+            metadataMatch: Metadata? = nil
         ) {
             self.backoffOptions = backoffOptions
             self.maxDownstreamConnectionDurationJitterPercentage = maxDownstreamConnectionDurationJitterPercentage
@@ -48,6 +50,7 @@ extension Envoy {
             self.hashPolicy = hashPolicy
             self.maxDownstreamConnectionDuration = maxDownstreamConnectionDuration
             self.tunnelingConfig = tunnelingConfig
+            self.metadataMatch = metadataMatch
         }
 
         package static let schema = MessageSchema<TcpProxy>(
@@ -86,9 +89,10 @@ extension Envoy {
             )
             schema.optional(17, "access_log_options", \.accessLogOptions, .message)
             schema.optional(12, "tunneling_config", \.tunnelingConfig, .message)
+            schema.optional(9, "metadata_match", \.metadataMatch, .message)
             schema.unsupported(
                 """
-                on_demand=14 metadata_match=9 downstream_idle_timeout=3 upstream_idle_timeout=4
+                on_demand=14 downstream_idle_timeout=3 upstream_idle_timeout=4
                 access_log_flush_interval=15 flush_access_log_on_connected=16 proxy_protocol_tlvs=19
                 upstream_connect_mode=21 max_early_data_bytes=22
                 """
@@ -126,13 +130,17 @@ extension Envoy.TcpProxy.WeightedCluster {
     package struct ClusterWeight: EnvoyMessage {
         package var name: String
         package var weight: UInt32
+        /// Goes before the filter's.
+        package var metadataMatch: Envoy.Metadata?
 
         package init(
             name: String = "",
-            weight: UInt32 = 0
+            weight: UInt32 = 0,
+            metadataMatch: Envoy.Metadata? = nil
         ) {
             self.name = name
             self.weight = weight
+            self.metadataMatch = metadataMatch
         }
 
         package static let schema = MessageSchema<ClusterWeight>(
@@ -141,7 +149,7 @@ extension Envoy.TcpProxy.WeightedCluster {
         ) { schema in
             schema.field(1, "name", \.name, .string, [.minLength(1)])
             schema.field(2, "weight", \.weight, .uint32, [.atLeast(1)])
-            schema.unsupported("metadata_match=3")
+            schema.optional(3, "metadata_match", \.metadataMatch, .message)
         }
     }
 }

@@ -14,6 +14,7 @@ struct ClusterCompiler {
         if let time = nanoseconds(cluster.connectTimeout) { settings.connectTimeout = max(1_000_000, time) }
         if let limit = cluster.perConnectionBufferLimitBytes { settings.perConnectionBufferLimit = Int(limit) }
         balancing(cluster, &settings)
+        subsets(cluster, &settings)
         settings.outlier = cluster.outlierDetection.map(outlier)
         applyRuntime(cluster, &settings)
         connections(cluster, &settings)
@@ -193,6 +194,7 @@ struct ClusterCompiler {
         cluster: UInt64,
         base: LabelSetIndex,
         transports: [TransportMatch] = [],
+        settings: ClusterConfiguration.Settings? = nil,
         resolve: ((_ name: String) -> [Address])?,
         isOneLogical: Bool = false
     ) -> [EndpointConfiguration] {
@@ -215,6 +217,7 @@ struct ClusterCompiler {
                         if isOneLogical, let name = hostName(endpoint) {
                             made.identity = Self.identity(cluster, text: "\(name):\(address.port)")
                         }
+                        made.traits = traits(endpoint.metadata, settings)
                         made.check = target(endpoint.endpoint, address)
                         made.check?.serverName = made.hostname
                         made.check?.transport = made.transport
@@ -223,6 +226,7 @@ struct ClusterCompiler {
                 }
             }
         }
+        countSubsets(endpoints, settings?.subsets)
         return endpoints
     }
 

@@ -56,6 +56,10 @@ final class ClusterConfiguration: Sendable {
         /// What of balancing does not come with the endpoints.
         var balancing = BalancerSettings()
         var weighsLocalities = false
+        /// nil: routes cannot ask for some of the endpoints.
+        var subsets: SubsetRules?
+        /// Each element of a list in an endpoint's metadata counts as a value.
+        var listsAsAny = false
         /// The consistent balancers hash the endpoints' host names in place of their addresses.
         var hashesHostnames = false
         /// Every change of the endpoints ends the connections to all of them.
@@ -207,6 +211,8 @@ struct EndpointConfiguration: Sendable {
     var isCanary = false
     /// The cluster's and the endpoint's labels together; what edges are counted by.
     var labels: LabelSetIndex = 0
+    /// What the cluster's subsets ask of it.
+    var traits: EndpointTraits = [:]
     /// nil: as the cluster says.
     var transport: TransportConfiguration?
     /// `address:port`, as logs and `/clusters` show it.

@@ -330,8 +330,17 @@ struct ListenerCompiler {
         )
     }
 
+    /// What endpoints are asked for, by the place of the cluster.
+    private func criteria(_ message: Envoy.TcpProxy) -> [SubsetCriteria?] {
+        let shared = SubsetMetadata.criteria(message.metadataMatch)
+        guard case .weightedClusters(let weighted) = message.clusterSpecifier else { return [shared] }
+        return weighted.clusters.map { SubsetMetadata.merged(shared, SubsetMetadata.criteria($0.metadataMatch)) }
+    }
+
     private func more(_ message: Envoy.TcpProxy) -> TCPChainConfiguration.More {
         var more = TCPChainConfiguration.More()
+        let criteria = criteria(message)
+        if criteria.contains(where: { $0 != nil }) { more.criteria = criteria }
         if let backoff = message.backoffOptions {
             more.backoffBase = nanoseconds(backoff.baseInterval) ?? 0
             more.backoffMost = nanoseconds(backoff.maxInterval) ?? more.backoffBase &* 10

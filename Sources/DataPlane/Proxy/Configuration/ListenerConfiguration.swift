@@ -160,6 +160,8 @@ final class TCPChainConfiguration: Sendable {
         /// A line is written when the endpoint is reached, and again and again after this time; 0 = only at the end.
         var logsConnected = false
         var logInterval: UInt64 = 0
+        /// What endpoints are asked for, by the place of the cluster; empty: nothing.
+        var criteria: [SubsetCriteria?] = []
 
         /// Before the try after `tries` that failed: chance spreads those that failed together.
         func backoff(after tries: Int, random: UInt64) -> UInt64 {
@@ -191,14 +193,14 @@ final class TCPChainConfiguration: Sendable {
         self.connectHead = connectHead
     }
 
-    /// The cluster for one connection.
-    func cluster(random: UInt64) -> Int32 {
-        guard clusters.count > 1 else { return clusters.first?.cluster ?? -1 }
+    /// The cluster for one connection, and its place among them.
+    func cluster(random: UInt64) -> (cluster: Int32, place: Int) {
+        guard clusters.count > 1 else { return (clusters.first?.cluster ?? -1, 0) }
         var point = random % max(1, clusters.reduce(0) { $0 + UInt64($1.weight) })
-        for (cluster, weight) in clusters {
-            if point < UInt64(weight) { return cluster }
-            point -= UInt64(weight)
+        for (place, entry) in clusters.enumerated() {
+            if point < UInt64(entry.weight) { return (entry.cluster, place) }
+            point -= UInt64(entry.weight)
         }
-        return clusters.last?.cluster ?? -1
+        return (clusters.last?.cluster ?? -1, max(0, clusters.count - 1))
     }
 }

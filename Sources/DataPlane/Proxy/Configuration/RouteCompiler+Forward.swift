@@ -30,6 +30,10 @@ extension RouteCompiler {
         case .hostRewriteLiteral, .autoHostRewrite, nil: break
         }
         extras.mirrors = mirrors(message, host)
+        if let criteria = SubsetMetadata.criteria(message.metadataMatch) {
+            extras.criteria = builder.arena.keep(criteria)
+            isUsed = true
+        }
         if case .weightedClusters(let weighted) = message.clusterSpecifier, let name = weighted.headerName {
             extras.drawHeader = builder.arena.copy(Self.lowercased(name))
         }
@@ -173,7 +177,13 @@ extension RouteCompiler {
         return UInt32(min(1_000_000, UInt64(fraction.numerator) * unit))
     }
 
-    func weighted(_ message: Envoy.WeightedCluster, _ levels: [Level], _ route: inout Route) -> ClusterChoice {
+    func weighted(
+        _ message: Envoy.WeightedCluster,
+        _ action: Envoy.RouteAction,
+        _ levels: [Level],
+        _ route: inout Route
+    ) -> ClusterChoice {
+        let shared = SubsetMetadata.criteria(action.metadataMatch)
         var total: UInt64 = 0
         var remembers = route.remembersRequest
         let clusters = context.each("clusters", message.clusters) { entry -> WeightedCluster in
@@ -206,6 +216,11 @@ extension RouteCompiler {
             remembers = remembers || FilterCompiler.readsRequest(filters)
             if !filters.isEmpty { made.filters = builder.arena.copy(filters + levels.flatMap(\.filters)) }
             made.hostRewrite = entry.hostRewriteLiteral.map { builder.arena.copy($0) }
+            if let own = SubsetMetadata.criteria(entry.metadataMatch),
+                let merged = SubsetMetadata.merged(shared, own)
+            {
+                made.criteria = builder.arena.keep(merged)
+            }
             return made
         }
         route.remembersRequest = remembers

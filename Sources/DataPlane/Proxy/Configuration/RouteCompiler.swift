@@ -257,7 +257,7 @@ struct RouteCompiler {
         case .cluster(let name): forward.choice = .cluster(context.cluster(name))
         case .clusterHeader(let name): forward.choice = .header(builder.arena.copy(Self.lowercased(name)))
         case .weightedClusters(let weighted):
-            forward.choice = context.at("weighted_clusters") { self.weighted(weighted, levels, &route) }
+            forward.choice = context.at("weighted_clusters") { self.weighted(weighted, message, levels, &route) }
         case nil: context.report("cluster, cluster_header or weighted_clusters is required")
         }
         if let timeout = nanoseconds(message.timeout) { forward.timeout = timeout }

@@ -102,6 +102,8 @@ struct ClusterReport: Sendable {
     var numbers = AnswerNumbers()
     /// nil: nothing has happened yet.
     var tally: ClusterTally?
+    /// nil: it has no subsets.
+    var subsets: SubsetCounts?
     /// Updates that changed its endpoints.
     var membershipChanges: UInt64 = 0
     /// Choices made without regard to health, and requests refused by `drop_overloads`.

@@ -60,6 +60,7 @@ struct ClusterSummary {
     private(set) var outliers = OutlierCounts()
     private(set) var numbers = AnswerNumbers()
     private(set) var tally = ClusterTally()
+    private(set) var subsets: SubsetCounts?
     private(set) var panicChoices: UInt64 = 0
     private(set) var droppedTotal: UInt64 = 0
     private(set) var rateLimits = RateLimitNumbers()
@@ -80,6 +81,11 @@ struct ClusterSummary {
             outliers += report.outliers
             numbers.add(report.numbers)
             if let more = report.tally { tally.add(more) }
+            if let more = report.subsets {
+                var sum = subsets ?? SubsetCounts()
+                sum.add(more)
+                subsets = sum
+            }
             tally.count(.membershipChange, times: report.membershipChanges)
             panicChoices &+= report.panicChoices
             droppedTotal &+= report.droppedTotal

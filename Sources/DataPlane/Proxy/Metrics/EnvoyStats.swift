@@ -132,6 +132,14 @@ struct EnvoyStats {
             counter(scope, "ratelimit.error", cluster.rateLimits.error)
             counter(scope, "ratelimit.failure_mode_allowed", cluster.rateLimits.failureModeAllowed)
         }
+        if let subsets = cluster.subsets {
+            gauge(scope, "lb_subsets_active", Int64(subsets.active))
+            counter(scope, "lb_subsets_created", subsets.created)
+            counter(scope, "lb_subsets_removed", subsets.removed)
+            counter(scope, "lb_subsets_selected", subsets.selected)
+            counter(scope, "lb_subsets_fallback", subsets.fallback)
+            counter(scope, "lb_subsets_fallback_panic", subsets.fallbackPanic)
+        }
         addHashTable(scope, cluster)
         gauge(scope, "membership_total", Int64(cluster.endpoints.count))
         gauge(scope, "membership_healthy", Int64(counts["healthy"] ?? 0))

@@ -35,6 +35,8 @@ struct ExchangeExtras {
     var session: SessionWish?
     /// By which a balancer of hashes chooses; nil: by chance.
     var hash: UInt64?
+    /// What a relay asks of endpoints; that of requests is their route's.
+    var criteria: SubsetCriteria?
     /// By the positions of the route's hash rules: cookies that the answer sets.
     var newCookies: UInt32 = 0
     /// Of requests that have spans.

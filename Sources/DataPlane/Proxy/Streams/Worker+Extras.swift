@@ -116,6 +116,51 @@ extension Worker {
         return limit &+ 1024
     }
 
+    // MARK: Choosing
+
+    /// The endpoint for a try.
+    @inline(__always)
+    func chooseEndpoint(_ exchange: ExchangePlace, _ cluster: ClusterPlace) -> EndpointChoice {
+        guard !cluster.pointee.set.hasSubsets else { return chooseInSubset(exchange, cluster) }
+        return cluster.pointee.set.choose(
+            now: now,
+            random: random.next(),
+            hash: exchange.pointee.extras?.pointee.hash,
+            excluding: exchange.pointee.tried
+        )
+    }
+
+    @inline(never)
+    private func chooseInSubset(_ exchange: ExchangePlace, _ cluster: ClusterPlace) -> EndpointChoice {
+        cluster.pointee.set.choose(
+            criteria: criteria(exchange),
+            now: now,
+            random: random.next(),
+            hash: exchange.pointee.extras?.pointee.hash,
+            excluding: exchange.pointee.tried
+        )
+    }
+
+    /// What endpoints are asked for.
+    private func criteria(_ exchange: ExchangePlace) -> SubsetCriteria? {
+        if let own = exchange.pointee.extras?.pointee.criteria { return own }
+        var kept = exchange.pointee.weighted?.pointee.criteria.start
+        if kept == nil, let route = exchange.pointee.route, case .forward(let forward) = route.pointee.action {
+            kept = forward.pointee.extras?.pointee.criteria.start
+        }
+        // The snapshot that the exchange holds keeps it.
+        return kept.map { Unmanaged<SubsetCriteria>.fromOpaque($0).takeUnretainedValue() }
+    }
+
+    /// Whether there is an endpoint that the request was not sent to.
+    func hasUntried(_ exchange: ExchangePlace) -> Bool {
+        guard let cluster = exchange.pointee.cluster else { return false }
+        guard !cluster.pointee.set.hasSubsets else {
+            return cluster.pointee.set.hasUntried(besides: exchange.pointee.tried, criteria: criteria(exchange))
+        }
+        return cluster.pointee.set.hasUntried(besides: exchange.pointee.tried)
+    }
+
     // MARK: Further tries
 
     /// Draws again while the endpoint is one that a retry of this request must not go to, as often as the policy says.
@@ -125,12 +170,7 @@ extension Worker {
         var draws: UInt32 = 1
         while draws < policy.hostSelectionAttempts, isUnwanted(chosen, exchange, cluster, policy) {
             draws += 1
-            let next = cluster.pointee.set.choose(
-                now: now,
-                random: random.next(),
-                hash: exchange.pointee.extras?.pointee.hash,
-                excluding: exchange.pointee.tried
-            )
+            let next = chooseEndpoint(exchange, cluster)
             guard case .endpoint(let other) = next else { return chosen }
             chosen = other
         }

@@ -138,7 +138,7 @@ extension Worker {
             status: status,
             retriesDone: Int(exchange.pointee.retries),
             silentDone: Int(exchange.pointee.silentRetries),
-            hasUntried: exchange.pointee.cluster?.pointee.set.hasUntried(besides: exchange.pointee.tried) ?? false,
+            hasUntried: hasUntried(exchange),
             isIdempotent: exchange.pointee.method.isIdempotent,
             isCovered: isCovered,
             isReplayable: !exchange.pointee.flags.contains(.isNotReplayable)

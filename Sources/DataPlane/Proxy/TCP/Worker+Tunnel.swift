@@ -41,7 +41,8 @@ extension Worker {
             exchange.pointee.routeDeadline = now &+ chain.maxConnectionDuration &+ jitter
         }
         if chain.hashesClient { settleHash(exchange, connection: place) }
-        let clusterIndex = chain.cluster(random: random.next())
+        let (clusterIndex, clusterPlace) = chain.cluster(random: random.next())
+        if !chain.more.criteria.isEmpty { extras(exchange).pointee.criteria = chain.more.criteria[clusterPlace] }
         guard clusterIndex >= 0, Int(clusterIndex) < clusters.count, let cluster = clusters[Int(clusterIndex)] else {
             metrics.count(.noCluster)
             exchange.pointee.responseFlags.insert(.noCluster)

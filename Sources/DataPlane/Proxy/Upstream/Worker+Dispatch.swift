@@ -32,13 +32,7 @@ extension Worker {
                 return
             }
         } else {
-            let choice = cluster.pointee.set.choose(
-                now: now,
-                random: random.next(),
-                hash: exchange.pointee.extras?.pointee.hash,
-                excluding: exchange.pointee.tried
-            )
-            switch choice {
+            switch chooseEndpoint(exchange, cluster) {
             case .endpoint(let chosen):
                 slot = exchange.pointee.retries == 0 ? chosen : redrawn(chosen, exchange, cluster)
             case .noEndpoints:
@@ -47,6 +41,9 @@ extension Worker {
                 return
             case .allUnhealthy:
                 noEndpoint(index, exchange, cluster, "all endpoints are unhealthy")
+                return
+            case .noSubset:
+                noEndpoint(index, exchange, cluster, "no endpoint has the metadata that the route asks for")
                 return
             }
         }

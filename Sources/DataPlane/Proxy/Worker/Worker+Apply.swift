@@ -177,6 +177,9 @@ extension Worker {
             tables: configuration.hashTables,
             now: now
         )
+        if configuration.settings.subsets != nil || place.pointee.set.hasSubsets {
+            place.pointee.set.setSubsets(configuration.settings.subsets, configuration.endpoints.map(\.traits))
+        }
         place.pointee.tracksEndpoints = configuration.settings.tracksEndpoints
         place.pointee.dropPerMillion = configuration.balancing.dropPerMillion
         place.pointee.growPools(to: place.pointee.set.slotCount)

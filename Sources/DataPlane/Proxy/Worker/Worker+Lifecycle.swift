@@ -118,6 +118,7 @@ extension Worker {
             outliers: cluster.pointee.set.outlierCounts,
             numbers: cluster.pointee.numbers,
             tally: cluster.pointee.tally?.pointee,
+            subsets: cluster.pointee.set.subsetCounts,
             membershipChanges: cluster.pointee.membershipChanges,
             panicChoices: cluster.pointee.set.panicChoices,
             droppedTotal: cluster.pointee.droppedTotal,

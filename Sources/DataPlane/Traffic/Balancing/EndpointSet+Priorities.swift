@@ -11,13 +11,60 @@ extension EndpointSet {
         var healthyLoad: UInt32 = 0
         var degradedLoad: UInt32 = 0
         var isPanic = false
+
+        func filtered(_ members: Set<Int32>) -> Level {
+            var level = self
+            level.all.removeAll { !members.contains($0) }
+            level.healthy.removeAll { !members.contains($0) }
+            level.degraded.removeAll { !members.contains($0) }
+            return level
+        }
     }
 
     /// Rebuilds the groups after a change of endpoints, health or ejections. O(n log n): not per request.
     mutating func rebuild() {
-        let cursor = groups.first?.schedule.cursor ?? 0
         usesHash = tables != nil
-        var levels = collect()
+        let levels = collect()
+        let localityWeights = settings.localityWeights
+        if let rules = book?.rules {
+            if !rules.weighsLocalities { settings.localityWeights = nil }
+            for place in 0..<(book?.subsets.count ?? 0) { fillSubset(place, levels, rules, localityWeights) }
+        }
+        fill(levels, cursor: groups.first?.schedule.cursor ?? 0)
+        settings.localityWeights = localityWeights
+    }
+
+    /// Makes the groups of a subset.
+    private mutating func fillSubset(_ place: Int, _ levels: [Level], _ rules: SubsetRules, _ weights: [UInt32]?) {
+        guard var taken = book.take() else { return }
+        let members = taken.subsets[place].members
+        let own = levels.map { $0.filtered(members) }
+        swap(&groups, &taken.subsets[place].groups)
+        swap(&tiers, &taken.subsets[place].tiers)
+        if rules.weighsLocalities, rules.scalesLocalities, let weights {
+            settings.localityWeights = scaled(weights, own, of: levels)
+        }
+        fill(own, cursor: groups.first?.schedule.cursor ?? 0)
+        if rules.weighsLocalities { settings.localityWeights = weights }
+        swap(&groups, &taken.subsets[place].groups)
+        swap(&tiers, &taken.subsets[place].tiers)
+        book = taken
+    }
+
+    /// The weights of localities times the share of their endpoints that a subset has.
+    private func scaled(_ weights: [UInt32], _ own: [Level], of all: [Level]) -> [UInt32] {
+        let part = byLocality(own.flatMap(\.all), count: weights.count)
+        let whole = byLocality(all.flatMap(\.all), count: weights.count)
+        return weights.indices.map { index in
+            guard !whole[index].isEmpty else { return 0 }
+            return UInt32(
+                (Double(weights[index]) * Double(part[index].count) / Double(whole[index].count)).rounded()
+            )
+        }
+    }
+
+    private mutating func fill(_ collected: [Level], cursor: UInt64) {
+        var levels = collected
         measure(&levels)
         distribute(&levels)
         groups = []

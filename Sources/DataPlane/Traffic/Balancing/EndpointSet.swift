@@ -9,7 +9,7 @@ package struct EndpointSet {
     package var outlier: OutlierSettings?
     /// Below this share of healthy endpoints (percent) health is ignored; 0 = never.
     package var panicThreshold: Double
-    package private(set) var settings = BalancerSettings()
+    package internal(set) var settings = BalancerSettings()
     /// Choices that were made without regard to health.
     package internal(set) var panicChoices: UInt64 = 0
 
@@ -25,6 +25,8 @@ package struct EndpointSet {
     /// For each entry of the newest configuration its slot.
     var slotOfPosition: [Int32] = []
     var tables: HashTables?
+    /// nil: requests cannot ask for some of the endpoints.
+    var book: SubsetBook?
     /// Requests of all endpoints together.
     var inFlight = 0
     /// The newest time that anybody named.

@@ -137,6 +137,8 @@ public enum EndpointChoice: Equatable, BitwiseCopyable, Sendable {
     case noEndpoints
     /// All endpoints are unhealthy or ejected, and the panic threshold is off.
     case allUnhealthy
+    /// No endpoint has the metadata that the request asks for.
+    case noSubset
 }
 
 /// How a request to an endpoint ended, as outlier detection and peak EWMA see it.

@@ -25,6 +25,8 @@ public struct ForwardExtras: BitwiseCopyable, @unchecked Sendable {
     public var callTimeout: CallTimeout?
     /// What is hashed of a request, for balancers that go by hashes.
     public var hashRules = ArenaArray<HashRule>()
+    /// The `SubsetCriteria` that endpoints are asked for, where its start is.
+    public var criteria = ByteRun.empty
 
     public init() {}
 }

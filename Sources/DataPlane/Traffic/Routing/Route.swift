@@ -167,6 +167,8 @@ public struct WeightedCluster: BitwiseCopyable, Sendable {
     public var hostRewrite: ByteRun?
     /// Stand in place of the route's, which are in them.
     public var filters = ArenaArray<RouteFilter>()
+    /// The `SubsetCriteria` in place of the route's, which are in them.
+    public var criteria = ByteRun.empty
 
     public init(cluster: Int32, weight: UInt32) {
         self.cluster = cluster

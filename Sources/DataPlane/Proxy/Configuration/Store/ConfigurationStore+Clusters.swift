@@ -128,6 +128,7 @@ extension ConfigurationStore {
             cluster: context.clusters.identity(entry.index),
             base: entry.settings.labels,
             transports: entry.settings.transports,
+            settings: entry.settings,
             resolve: isResolved ? { self.resolved[NameKey(cluster: message.name, name: $0)] ?? [] } : nil,
             isOneLogical: message.type == .logicalDns
         )
