@@ -312,7 +312,14 @@ def test_load_makes_pods_and_a_budget_counts_them(running):
     service["spec"]["sessionAffinity"] = "ClientIP"
     assert "warning" not in apply(running, service).stderr
     wait_until(lambda: len({fetch(address)[2] for _ in range(12)}) == 1, "one pod answers")
-    running.run("delete", "hpa/web", "deployment/web", "service/web", "pdb/web")
+    (chosen,) = {fetch(address)[2] for _ in range(3)}
+    running.run("delete", "hpa/web")
+    running.run("scale", "deployment/web", "--replicas=6")
+    wait_until(lambda: len(running.json("get", "endpoints", "web")["subsets"][0]["addresses"]) == 6, "more pods serve")
+    assert {fetch(address)[2] for _ in range(12)} == {chosen}, "new pods take nobody over"
+    running.run("delete", "pod", chosen.decode().strip())
+    wait_until(lambda: len({fetch(address)[2] for _ in range(12)} | {chosen}) == 2, "another pod answers, and stays")
+    running.run("delete", "deployment/web", "service/web", "pdb/web")
     wait_until(lambda: not pods_of(running, "web"), "the pods go")
 
 

@@ -210,7 +210,7 @@ struct ConfigurationTests {
     @Test("session affinity chooses pods by the client's address, for requests and for connections")
     func affinity() throws {
         var state = shop()
-        state.services[1].hasSessionAffinity = true
+        state.services[1].affinitySeconds = 7
         let configuration = ProxyConfiguration(state)
         #expect(configuration.warnings.isEmpty)
         let name = "service/shop/users/9000"
@@ -219,6 +219,7 @@ struct ConfigurationTests {
             Issue.record("not bound: \(String(describing: cluster.loadBalancingPolicy))")
             return
         }
+        #expect(cluster.metadata?.filterMetadata["weft.dev/clients"] == ["timeout": "7s"])
         let listener = try #require(configuration.listeners.first { $0.name == name })
         let bound = String(describing: listener) + String(describing: configuration.routes)
         #expect(bound.contains("sourceIp"))

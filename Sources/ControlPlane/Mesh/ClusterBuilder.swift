@@ -48,6 +48,9 @@ struct ClusterBuilder {
             let rest = Double(policy.endpointWait.components.attoseconds) / 1e18
             metadata.filterMetadata["weft.dev/endpoints"] = ["wait": .string("\(seconds + rest)s")]
         }
+        if let seconds = policy.clientTimeout {
+            metadata.filterMetadata["weft.dev/clients"] = ["timeout": .string("\(seconds)s")]
+        }
         return metadata
     }
 

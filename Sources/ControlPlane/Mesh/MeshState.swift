@@ -241,7 +241,8 @@ package struct MeshService: Sendable, Equatable {
     package var ports: [Port]
     package var annotations: [String: String]
     package var publishesNotReady: Bool
-    package var hasSessionAffinity: Bool
+    /// Seconds for which a client stays with its pod; nil: it does not.
+    package var affinitySeconds: Int?
     /// The addresses on the host of a LoadBalancer.
     package var loadBalancerAddresses: [String]
     /// Where a LoadBalancer's port is served on the host, when not under its own number.
@@ -259,7 +260,7 @@ package struct MeshService: Sendable, Equatable {
         ports: [Port] = [],
         annotations: [String: String] = [:],
         publishesNotReady: Bool = false,
-        hasSessionAffinity: Bool = false,
+        affinitySeconds: Int? = nil,
         loadBalancerAddresses: [String] = [],
         loadBalancerPorts: [Int: Int] = [:],
         manualEndpoints: [ManualEndpoint] = []
@@ -272,7 +273,7 @@ package struct MeshService: Sendable, Equatable {
         self.ports = ports
         self.annotations = annotations
         self.publishesNotReady = publishesNotReady
-        self.hasSessionAffinity = hasSessionAffinity
+        self.affinitySeconds = affinitySeconds
         self.loadBalancerAddresses = loadBalancerAddresses
         self.loadBalancerPorts = loadBalancerPorts
         self.manualEndpoints = manualEndpoints
@@ -299,7 +300,7 @@ package struct MeshService: Sendable, Equatable {
             },
             annotations: service.annotations,
             publishesNotReady: spec.publishNotReadyAddresses,
-            hasSessionAffinity: spec.sessionAffinity == "ClientIP",
+            affinitySeconds: spec.affinitySeconds,
             loadBalancerAddresses: LoadBalancerStatus(service.status).addresses,
             manualEndpoints: spec.selector.isEmpty ? slices.flatMap(Self.manualEndpoints) : []
         )

@@ -26,8 +26,10 @@ package struct ServicePolicy: Sendable, Equatable {
     /// Services of the same namespace that share the requests by weight, at the same port; empty: the Service's own pods.
     package var split: [Share] = []
 
-    /// A client stays with one pod (`sessionAffinity: ClientIP`): which one follows from its address.
-    package var bindsClients = false
+    /// A client stays with its pod (`sessionAffinity: ClientIP`) until it stays away for so many seconds; nil: it does not.
+    package var clientTimeout: Int?
+    /// Whether clients stay with their pods.
+    package var bindsClients: Bool { clientTimeout != nil }
 
     /// One part of a split.
     package struct Share: Sendable, Equatable {
@@ -47,7 +49,7 @@ package struct ServicePolicy: Sendable, Equatable {
     /// The policy of a Service by its annotations and its affinity.
     package init(_ service: MeshService, problems: inout [String]) {
         self.init(service.annotations, problems: &problems)
-        bindsClients = service.hasSessionAffinity
+        clientTimeout = service.affinitySeconds
     }
 
     /// The policy of annotations; a value that cannot be used is left out, with a message.

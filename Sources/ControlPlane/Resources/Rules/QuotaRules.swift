@@ -131,13 +131,15 @@ package struct QuotaRules: Sendable {
 
     // MARK: Refusals
 
-    /// Why an object may not be written, in Kubernetes' words, or nil.
+    /// Whether an object may be written.
     ///
     /// - Parameters:
     ///   - name: the quota's name.
     ///   - object: the object as it is to be written.
     ///   - old: as it is, nil for a new one.
+    ///   - type: its type.
     ///   - used: what all others use already; asked for only when something more is wanted.
+    /// - Returns: why not, in Kubernetes' words, or nil.
     package func refusal(
         _ name: String,
         _ object: Object,

@@ -19,6 +19,10 @@ extension Validation {
         }
         servicePorts(spec, view)
         labels(spec["selector"], "spec.selector")
+        if let seconds = view.affinitySeconds, !(1...86_400).contains(seconds) {
+            let path = "spec.sessionAffinityConfig.clientIP.timeoutSeconds"
+            invalid(path, seconds, "must be greater than 0 and less than or equal to 86400")
+        }
         guard let old else { return }
         let before = ServiceSpec(old.spec)
         if !before.clusterIP.isEmpty, before.type != "ExternalName", view.type != "ExternalName",

@@ -95,6 +95,7 @@ package struct Quantity: Sendable, Hashable {
     /// The largest unit that leaves no rest: `1500m`, `2`, `64Mi`.
     ///
     /// - Parameter isBinary: in powers of 1024, where the amount is one; else of 1000.
+    /// - Returns: the text that reads as this amount.
     package func text(isBinary: Bool) -> String {
         let unit: Int128 = 1_000_000_000
         guard nanos % unit == 0 else {

@@ -18,6 +18,11 @@ package struct ServiceSpec: ValueView {
     package var loadBalancerIP: String? { value.text("loadBalancerIP") }
     /// `None` or `ClientIP`.
     package var sessionAffinity: String { value.text("sessionAffinity") ?? "None" }
+    /// How long a client stays with a pod after it was last seen; nil: clients do not stay.
+    package var affinitySeconds: Int? {
+        guard sessionAffinity == "ClientIP" else { return nil }
+        return value.at("sessionAffinityConfig", "clientIP", "timeoutSeconds")?.intValue ?? 10800
+    }
     package var publishNotReadyAddresses: Bool { value.flag("publishNotReadyAddresses") }
 }
 

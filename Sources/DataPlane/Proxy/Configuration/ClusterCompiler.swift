@@ -46,6 +46,7 @@ struct ClusterCompiler {
         settings.statName = cluster.altStatName
         settings.tracksEndpoints = cluster.trackClusterStats?.perEndpointStats ?? false
         settings.endpointWait = endpointWait(cluster.metadata)
+        settings.clientTimeout = clientTimeout(cluster.metadata)
         protocols(cluster, &settings)
         transports(cluster, &settings)
         if case .originalDstLbConfig(let original) = cluster.lbConfig {
@@ -135,6 +136,20 @@ struct ClusterCompiler {
             seconds >= 0, seconds <= 3600
         else {
             context.at("metadata") { context.report("weft.dev/endpoints has one field, wait: up to 3600s, such as 3s") }
+            return 0
+        }
+        return UInt64(seconds * 1_000_000_000)
+    }
+
+    /// Ours: `weft.dev/clients: {timeout: 10800s}` in the cluster's metadata.
+    private func clientTimeout(_ metadata: Envoy.Metadata?) -> UInt64 {
+        guard let wanted = metadata?.filterMetadata["weft.dev/clients"] else { return 0 }
+        guard let text = wanted["timeout"]?.stringValue, text.hasSuffix("s"), let seconds = Double(text.dropLast()),
+            seconds > 0, seconds <= 86_400
+        else {
+            context.at("metadata") {
+                context.report("weft.dev/clients has one field, timeout: up to 86400s, such as 10800s")
+            }
             return 0
         }
         return UInt64(seconds * 1_000_000_000)

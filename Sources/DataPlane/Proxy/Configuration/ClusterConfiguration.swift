@@ -1,3 +1,4 @@
+import Bytes
 import EnvoyAPI
 import Reactor
 import Traffic
@@ -66,6 +67,8 @@ final class ClusterConfiguration: Sendable {
         var closesOnChange = false
         /// How long a request waits for a first endpoint, from the moment when there was none; nanoseconds, 0 = not at all.
         var endpointWait: UInt64 = 0
+        /// Clients stay with their endpoint until they stay away for so long; nanoseconds, 0 = they do not.
+        var clientTimeout: UInt64 = 0
         /// Priorities whose breakers tell what is left.
         var tracksRemaining: Set<String> = []
         /// Each endpoint has series of its own (`track_cluster_stats`).
@@ -171,6 +174,8 @@ final class ClusterConfiguration: Sendable {
 final class ClusterUsage: Sendable {
     /// Safety: the counts are atomic; the memory is this object's.
     nonisolated(unsafe) let counts: UnsafeMutablePointer<BreakerCounts>
+    /// Which endpoint each client stays with.
+    let clients = Lock(ClientTable())
 
     init() {
         counts = .allocate(capacity: 2)

@@ -30,6 +30,8 @@ struct ClusterState {
     /// When its last endpoint went away, monotonic nanoseconds; 0 while it has some.
     var emptySince: UInt64 = 0
     var endpointWait: UInt64 = 0
+    /// How long a client that stays away is remembered with its endpoint; 0: clients are not remembered.
+    var clientTimeout: UInt64 = 0
     var hasChecks = false
     /// Tries that got a connection.
     var requestsTotal: UInt64 = 0

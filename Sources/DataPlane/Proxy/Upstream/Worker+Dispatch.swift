@@ -31,10 +31,13 @@ extension Worker {
                 noEndpoint(index, exchange, cluster, "the endpoint of the session is not there")
                 return
             }
+        } else if cluster.pointee.clientTimeout != 0, let kept = keptSlot(exchange, cluster) {
+            slot = kept
         } else {
             switch chooseEndpoint(exchange, cluster) {
             case .endpoint(let chosen):
                 slot = exchange.pointee.retries == 0 ? chosen : redrawn(chosen, exchange, cluster)
+                if cluster.pointee.clientTimeout != 0 { keepClient(exchange, cluster, slot) }
             case .noEndpoints:
                 if awaitEndpoint(exchange, cluster) { return }
                 noEndpoint(index, exchange, cluster, "the cluster has no endpoints")

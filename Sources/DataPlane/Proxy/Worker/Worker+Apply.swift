@@ -153,6 +153,7 @@ extension Worker {
         place.pointee.http2 = settings.http2
         place.pointee.labels = settings.labels
         place.pointee.endpointWait = settings.endpointWait
+        place.pointee.clientTimeout = settings.clientTimeout
         place.pointee.hasChecks = settings.check != nil
         place.pointee.set.ignoresUnchecked = settings.ignoresUnchecked
         place.pointee.tls = settings.tls

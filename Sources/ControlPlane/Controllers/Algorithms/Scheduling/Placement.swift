@@ -70,6 +70,8 @@ package enum Placement: Equatable, Sendable {
     /// Which pods of lower priority have to go so that a pod fits: as few and as unimportant ones as possible.
     ///
     /// - Parameters:
+    ///   - holding: what the pod asks for.
+    ///   - ledger: what others hold.
     ///   - isProtected: pods that only go when nothing else helps.
     ///   - fits: whether the pod fits beside what is left.
     /// - Returns: nil when nothing helps.

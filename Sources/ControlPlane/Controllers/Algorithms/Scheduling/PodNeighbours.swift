@@ -11,13 +11,14 @@ package enum PodNeighbours {
         pod.at("affinity", kind)?.list("requiredDuringSchedulingIgnoredDuringExecution") ?? []
     }
 
-    /// Why the pod cannot stand beside those of the ledger, in the scheduler's words, or nil.
+    /// Whether the pod can stand beside those of the ledger.
     ///
     /// - Parameters:
     ///   - pod: the pod.
     ///   - ledger: the pods of the machine.
     ///   - node: the machine.
     ///   - namespaces: the labels of a namespace.
+    /// - Returns: why not, in the scheduler's words, or nil.
     package static func problem(
         _ pod: Object,
         beside ledger: NodeLedger,
