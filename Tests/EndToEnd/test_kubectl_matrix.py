@@ -225,3 +225,56 @@ def test_accounts_and_roles(kubectl, weft):
     excess = alice.run("create", "rolebinding", "up", "--clusterrole=admin", f"--user={name}", check=False)
     assert "attempting to grant RBAC permissions not currently held" in excess.stderr
     alice("create", "rolebinding", "same", "--clusterrole=view", "--user=bob")
+
+
+def test_containers_that_are_talked_to(kubectl):
+    """`run -i` attaches: the container reads what is typed until its end, and its exit code is kubectl's."""
+    command = ["--rm", "-i", "--restart=Never", "--image=echo", "--pod-running-timeout=60s", "--command", "--"]
+    done = kubectl.run("run", "talk", *command, "sh", "-c", "while read line; do echo got $line; done; exit 3", text="one\ntwo\n", check=False)
+    assert done.stdout.startswith("got one\ngot two\n") and "couldn't attach" not in done.stderr
+    assert done.returncode == (3 if not kubectl.is_old else done.returncode)
+    wait_until(lambda: kubectl.run("get", "pod", "talk", check=False).returncode, "the removal")
+
+
+def test_files_are_copied_both_ways(kubectl):
+    there = Kubectl(kubectl.program, kubectl.home, kubectl.config)
+    there("rollout", "status", "deployment/web", "--timeout=60s")
+    pod = there("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[0].metadata.name}")
+    (kubectl.home / "to").write_bytes(bytes(range(256)) * 300)
+    there("cp", str(kubectl.home / "to"), f"{pod}:/tmp/copied-{kubectl.namespace}")
+    there("cp", f"{pod}:/tmp/copied-{kubectl.namespace}", str(kubectl.home / "back"))
+    assert (kubectl.home / "back").read_bytes() == (kubectl.home / "to").read_bytes()
+
+
+def test_what_is_only_tried_changes_nothing(kubectl):
+    there = Kubectl(kubectl.program, kubectl.home, kubectl.config)
+    names = there("get", "pods", "-l", "app=web", "-o", "name")
+    assert "drained (server dry run)" in there("drain", "weft", "--ignore-daemonsets", "--force", "--dry-run=server")
+    assert there("get", "pods", "-l", "app=web", "-o", "name") == names
+    assert there.json("get", "node", "weft")["spec"].get("unschedulable") is None
+
+
+def test_the_rest_of_its_commands(kubectl):
+    kubectl("create", "configmap", "edited", "--from-literal=a=b")
+    script = kubectl.home / "editor"
+    script.write_text("#!/bin/sh\nsed -i 's/a: b/a: c/' \"$1\"\n")
+    script.chmod(0o755)
+    command = ["env", f"EDITOR={script}", f"KUBECONFIG={kubectl.config}", f"HOME={kubectl.home}"]
+    subprocess.run([*command, kubectl.program, "-n", kubectl.namespace, "edit", "cm", "edited"], check=True, capture_output=True, timeout=60)
+    edited = kubectl.json("get", "cm", "edited")
+    assert edited["data"] == {"a": "c"}
+    kubectl("replace", "--force", "-f", "-", text='{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"edited"},"data":{"a":"d"}}')
+    assert kubectl.json("get", "cm", "edited")["metadata"]["uid"] != edited["metadata"]["uid"]
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, labels: {set: one}}\n"
+    kubectl("apply", "-f", "-", text=text % "first")
+    # Without a list an old one asks for kinds that no server has any more.
+    kinds = f"--prune-{'whitelist' if kubectl.is_old else 'allowlist'}=core/v1/ConfigMap"
+    assert "configmap/first pruned" in kubectl("apply", "--prune", kinds, "-l", "set=one", "-f", "-", text=text % "second")
+    (kubectl.home / "kustomization.yaml").write_text("configMapGenerator: [{name: made, literals: [a=b]}]\n")
+    assert "created" in kubectl("apply", "-k", str(kubectl.home))
+    assert "PodList" in kubectl("cluster-info", "dump", "--namespaces", kubectl.namespace)
+    assert "FIELDS" in kubectl("explain", "deployment", "--recursive")
+    if not kubectl.is_old:
+        assert kubectl("create", "token", "default").count(".") == 2
+        assert kubectl("wait", "--for=jsonpath={.data.a}=d", "cm/edited", "--timeout=20s")
+        assert kubectl("events").strip() and "ATTRIBUTE" in kubectl("auth", "whoami")

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -65,13 +66,17 @@ int container_kill_all(struct container *container, int signal) {
     return found;
 }
 
-/// Makes a process with its standard streams on `out` and `err`; the child runs `request`, and says on `errors` why it cannot.
-static pid_t launch(struct row request, int out, int err, int errors) {
+/// Makes a process with its standard streams on `in` (-1: nothing), `out` and `err`, all one for a terminal; the child runs `request`, and says on `errors` why it cannot.
+static pid_t launch(struct row request, int in, int out, int err, int errors) {
     // Not `fork`: it would call what libraries registered, and their memory is given back.
     pid_t pod_init = getpid(), pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
     if (pid != 0) return pid;
-    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (nothing < 0 || dup2(nothing, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) _exit(127);
+    if (in < 0) in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (out == in) {
+        setsid();
+        if (ioctl(in, TIOCSCTTY, 0) != 0) _exit(127);
+    }
+    if (in < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) _exit(127);
     if (pod_is_plain) plain_run(request, errors, pod_init);
     run_program(request, errors);
 }
@@ -89,6 +94,7 @@ static const char *reuse_or_make(const char *name, int *slot) {
             if (containers[i] == old) *slot = i;
         for (int i = 0; i < 2; i++) stream_end(&old->streams[i], &old->log);
         log_close(&old->log);
+        input_close(old);
         return NULL;
     }
     *slot = free_slot();
@@ -111,22 +117,40 @@ const char *container_start(struct row request, const char *token) {
     snprintf(container->token, sizeof container->token, "%s", token);
     container->streams[0] = (struct stream){.fd = -1, .name = "stdout"};
     container->streams[1] = (struct stream){.fd = -1, .name = "stderr"};
-    container->errors = container->log.file = container->space = -1;
+    container->errors = container->log.file = container->space = container->input = -1;
     for (int i = 0; i < 6; i += 2) {
         if (pipe2(pipes + i, O_CLOEXEC) == 0) continue;
         container->state = state_failed;
         drop(pipes, 6);
         return "cannot make pipes";
     }
+    int inner = -1;
+    if (input_open(container, request, &inner) != 0) {
+        container->state = state_failed;
+        drop(pipes, 6);
+        return "cannot make its input: a terminal needs /dev/pts";
+    }
     log_open(&container->log, log);
-    container->pid = launch(request, pipes[1], pipes[3], pipes[5]);
+    if (container->is_terminal) {
+        // Our end is read for the log and written by who is attached.
+        drop(pipes, 4);
+        pipes[0] = fcntl(container->input, F_DUPFD_CLOEXEC, 5);
+        pipes[1] = inner;
+        pipes[2] = -1;
+        pipes[3] = fcntl(inner, F_DUPFD_CLOEXEC, 5);
+        container->pid = launch(request, inner, inner, inner, pipes[5]);
+    } else {
+        container->pid = launch(request, inner, pipes[1], pipes[3], pipes[5]);
+        if (inner >= 0) close(inner);
+    }
     close(pipes[1]);
     close(pipes[3]);
     close(pipes[5]);
     container->streams[0].fd = pipes[0];
     container->streams[1].fd = pipes[2];
     container->errors = pipes[4];
-    for (int i = 0; i < 6; i += 2) fcntl(pipes[i], F_SETFL, O_NONBLOCK);
+    for (int i = 0; i < 6; i += 2)
+        if (pipes[i] >= 0) fcntl(pipes[i], F_SETFL, O_NONBLOCK);
     if (container->pid < 0) {
         container->state = state_failed;
         for (int i = 0; i < 2; i++) stream_end(&container->streams[i], &container->log);
@@ -135,7 +159,7 @@ const char *container_start(struct row request, const char *token) {
         return "cannot make a process";
     }
     watch(container->streams[0].fd, kind_stream, (unsigned)slot, 0);
-    watch(container->streams[1].fd, kind_stream, (unsigned)slot, 1);
+    if (container->streams[1].fd >= 0) watch(container->streams[1].fd, kind_stream, (unsigned)slot, 1);
     watch(container->errors, kind_start, (unsigned)slot, 0);
     return NULL;
 }
@@ -190,7 +214,7 @@ void container_start_event(unsigned slot) {
 void container_stream_event(unsigned slot, unsigned part) {
     struct container *container = slot < container_limit ? containers[slot] : NULL;
     if (container == NULL || part > 1 || container->streams[part].fd < 0) return;
-    if (stream_read(&container->streams[part], &container->log) == 0)
+    if (stream_read(container, (int)part) == 0)
         stream_end(&container->streams[part], &container->log);
 }
 
@@ -200,7 +224,7 @@ static void read_out(struct container *container) {
         struct stream *stream = &container->streams[i];
         for (int turns = 0; stream->fd >= 0 && turns < 256; turns++) {
             struct pollfd there = {.fd = stream->fd, .events = POLLIN};
-            if (poll(&there, 1, 0) <= 0 || stream_read(stream, &container->log) == 0) break;
+            if (poll(&there, 1, 0) <= 0 || stream_read(container, i) == 0) break;
         }
         stream_end(stream, &container->log);
     }
@@ -223,6 +247,7 @@ void container_ended(struct container *container, int status) {
     if (container->space >= 0) close(container->space);
     container->space = -1;
     read_out(container);
+    attach_ended(container);
 }
 
 static void command_free(unsigned slot) {
@@ -274,7 +299,7 @@ const char *command_start(struct row request, unsigned client_slot, const char *
     text_bytes(&extended, request.data, request.length);
     text_add(&extended, "mounts-of=/proc/%d/ns/mnt", container->pid);
     struct row row = {extended.data, extended.length};
-    command->pid = extended.failed ? -1 : launch(row, pipes[1], pipes[1], pipes[3]);
+    command->pid = extended.failed ? -1 : launch(row, -1, pipes[1], pipes[1], pipes[3]);
     free(extended.data);
     close(pipes[1]);
     close(pipes[3]);

@@ -42,7 +42,7 @@ static struct manner manners[container_limit];
 static struct session *sessions[session_limit];
 
 static int is_of_start(const char *entry) {
-    static const char *const keys[] = {"do=", "token=", "arg=", "mount=", "log=", "attempt="};
+    static const char *const keys[] = {"do=", "token=", "arg=", "mount=", "log=", "attempt=", "stdin", "tty="};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (strncmp(entry, keys[i], strlen(keys[i])) == 0) return 1;
     return 0;
@@ -85,23 +85,29 @@ static void close_all(int *fds) {
     }
 }
 
-static int open_terminal(struct row request, struct ends *ends) {
+int terminal_open(struct row request, int *inner) {
     int master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC), locked = 0;
     if (master < 0) return -1;
     struct winsize size = {
         .ws_col = (unsigned short)row_number(request, "columns", 80),
         .ws_row = (unsigned short)row_number(request, "rows", 24),
     };
-    ends->is_terminal = 1;
-    ends->outer[0] = master;
-    if (ioctl(master, TIOCSPTLCK, &locked) != 0) return -1;
-    int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (slave < 0) return -1;
-    ends->inner[0] = slave;
+    int slave = ioctl(master, TIOCSPTLCK, &locked) != 0 ? -1 : ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (slave < 0) {
+        close(master);
+        return -1;
+    }
+    *inner = slave;
     ioctl(master, TIOCSWINSZ, &size);
     // The terminal belongs to who runs the command; where only one id is mapped it does already.
     if (fchown(slave, (uid_t)row_number(request, "uid", 0), (gid_t)-1) != 0) errno = 0;
-    return 0;
+    return master;
+}
+
+static int open_terminal(struct row request, struct ends *ends) {
+    ends->is_terminal = 1;
+    ends->outer[0] = terminal_open(request, &ends->inner[0]);
+    return ends->outer[0] < 0 ? -1 : 0;
 }
 
 static int open_pipes(struct row request, struct ends *ends) {
@@ -133,14 +139,14 @@ static pid_t launch(struct row row, struct ends *ends, int errors) {
 }
 
 /// The answer: which of the three descriptors come with it, and they themselves.
-static int hand_out(struct client *client, const char *token, struct ends *ends) {
+int descriptors_hand_out(struct client *client, const char *token, const int *outer) {
     struct text text = {0};
     int fds[session_descriptors], count = 0;
     text_add(&text, "reply=%s", token);
     for (int i = 0; i < session_descriptors; i++) {
-        if (ends->outer[i] < 0) continue;
+        if (outer[i] < 0) continue;
         text_add(&text, "descriptor=%d", i);
-        fds[count++] = ends->outer[i];
+        fds[count++] = outer[i];
     }
     uint32_t length = (uint32_t)text.length;
     struct iovec parts[2] = {{&length, sizeof length}, {text.data, text.length}};
@@ -207,7 +213,7 @@ static const char *begin(
         if (session->pid < 0) refusal = "cannot make a process";
     }
     free(row.data);
-    if (refusal == NULL && hand_out(client_at(session->client), session->token, &ends) != 0) {
+    if (refusal == NULL && descriptors_hand_out(client_at(session->client), session->token, ends.outer) != 0) {
         kill(session->pid, SIGKILL);
         session->deadline = steady_now();
     }

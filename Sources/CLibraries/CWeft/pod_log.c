@@ -146,13 +146,18 @@ static void take_text(struct stream *stream, struct log *log, const char *text, 
     }
 }
 
-int stream_read(struct stream *stream, struct log *log) {
+int stream_read(struct container *container, int part) {
+    struct stream *stream = &container->streams[part];
+    struct log *log = &container->log;
     static char buffer[read_size];
     int goes_on = 1;
     for (int i = 0; i < reads_at_once; i++) {
         ssize_t length = read(stream->fd, buffer, sizeof buffer);
         if (length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR)) goes_on = 0;
-        if (length > 0) take_text(stream, log, buffer, (size_t)length);
+        if (length > 0) {
+            take_text(stream, log, buffer, (size_t)length);
+            attach_pass_on(container, part, buffer, (size_t)length);
+        }
         if (length < read_size) break;
     }
     write_waiting(log);

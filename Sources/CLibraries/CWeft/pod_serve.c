@@ -41,6 +41,7 @@ static void close_client(struct client *client) {
     close(client->fd);
     client->fd = -1;
     session_client_gone(slot);
+    attach_client_gone(slot);
     free(client->input.data);
     client->input = (struct text){0};
 }
@@ -127,6 +128,9 @@ static void obey(struct client *client, struct row request) {
         if (refusal != NULL) answer(client, token, refusal);
     } else if (strcmp(verb, "command") == 0) {
         const char *refusal = session_start(request, slot_of(client), token);
+        if (refusal != NULL) answer(client, token, refusal);
+    } else if (strcmp(verb, "attach") == 0) {
+        const char *refusal = attach(request, slot_of(client), token);
         if (refusal != NULL) answer(client, token, refusal);
     } else if (strcmp(verb, "status") == 0) {
         describe(client, token);

@@ -34,6 +34,9 @@ struct container {
     char token[32];
     struct log log;
     struct stream streams[2];
+    int input;              // where its standard input, or its terminal, is written to; -1: nowhere
+    int is_terminal;
+    int closes_input;       // when the first who was attached to it goes
 };
 
 /// A command that runs inside a container: a probe or a hook.
@@ -105,12 +108,28 @@ void session_client_gone(unsigned client_slot);
 /// As `command_deadlines`.
 int session_deadlines(void);
 
+/// Opens what a container reads, as its start says; `inner` is the container's end, where there is one. 0 or -1.
+int input_open(struct container *container, struct row request, int *inner);
+void input_close(struct container *container);
+/// Attaches a caller to a container that runs; its streams go out with the answer. NULL or why not.
+const char *attach(struct row request, unsigned client_slot, const char *token);
+/// Gives those who are attached what the container wrote to a stream.
+void attach_pass_on(struct container *container, int part, const char *bytes, size_t length);
+/// The container has ended, and all that it wrote is passed on.
+void attach_ended(struct container *container);
+void attach_client_gone(unsigned client_slot);
+
+/// A terminal of the size that a request says: gives our end, and the program's in `inner`; -1 without one.
+int terminal_open(struct row request, int *inner);
+/// Answers a request with up to three descriptors; those below 0 are left out. 0 or -1.
+int descriptors_hand_out(struct client *client, const char *token, const int *outer);
+
 void log_open(struct log *log, const char *path);
 void log_close(struct log *log);
 /// Marks a log as complete (read-only) and closes it: its readers need not wait for more.
 void log_complete(struct log *log);
 /// Reads what is there. Returns 0 when the stream has ended.
-int stream_read(struct stream *stream, struct log *log);
+int stream_read(struct container *container, int part);
 /// Writes out an unfinished line and closes the stream.
 void stream_end(struct stream *stream, struct log *log);
 

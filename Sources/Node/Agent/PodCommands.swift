@@ -16,6 +16,22 @@ package struct PodCommands: PodCommandSource {
 
     package func attach(_ wish: PodCommandWish, to pod: Object) async throws(APIError) -> any RunningCommand {
         try Self.checkRunning(wish.container, in: pod)
+        var spec = CommandSpec(container: wish.container, arguments: [])
+        spec.hasInput = wish.hasInput
+        spec.hasOutput = wish.hasOutput || wish.isTerminal
+        spec.hasErrors = wish.hasErrors
+        spec.isTerminal = wish.isTerminal
+        do throws(SandboxError) {
+            let command = try await PodCommand.attach(spec, directory: "\(stateDirectory)/pods/\(pod.uid)")
+            return PodCommandPort(command: command, tellsCode: false)
+        } catch {
+            // A pod init from before it could do that: its log has the lines.
+            if error.message == "unknown verb", !wish.hasInput { return try await followLog(wish, of: pod) }
+            throw .badRequest("container \"\(wish.container)\" of pod \"\(pod.name)\": \(error.message)")
+        }
+    }
+
+    private func followLog(_ wish: PodCommandWish, of pod: Object) async throws(APIError) -> any RunningCommand {
         var options = PodLogOptions()
         options.follow = true
         options.tailLines = 0
@@ -78,8 +94,13 @@ package struct PodCommands: PodCommandSource {
 /// A command of the pod init as the API knows one.
 private final class PodCommandPort: RunningCommand {
     private let command: PodCommand
+    /// Whoever is attached to a container finds its exit code in the pod's status.
+    private let tellsCode: Bool
 
-    init(command: PodCommand) { self.command = command }
+    init(command: PodCommand, tellsCode: Bool = true) {
+        self.command = command
+        self.tellsCode = tellsCode
+    }
 
     func write(_ bytes: [UInt8]) async -> Bool { await command.write(bytes) }
     func closeInput() async { await command.closeInput() }
@@ -87,7 +108,10 @@ private final class PodCommandPort: RunningCommand {
         await command.read(stream == .output ? .output : .errors)
     }
     func resize(columns: Int, rows: Int) { command.resize(columns: columns, rows: rows) }
-    func exitCode() async -> Int? { await command.end()?.exitCode }
+    func exitCode() async -> Int? {
+        let end = await command.end()
+        return tellsCode ? end?.exitCode : end.map { _ in 0 }
+    }
     func hangUp() { command.hangUp() }
 }
 

@@ -16,9 +16,9 @@ package struct CommandSpec: Sendable {
         self.arguments = arguments
     }
 
-    fileprivate var row: Row {
+    fileprivate func row(_ verb: String) -> Row {
         var row = Row()
-        row.add("do", "command")
+        row.add("do", verb)
         row.add("token", "command")
         row.add("name", container)
         for argument in arguments { row.add("arg", argument) }
@@ -77,12 +77,28 @@ package final class PodCommand: Sendable {
     /// - Throws: `.startFailed` with the kernel's reason; `.refused` when the container does not run or the pod has too many
     ///   commands; `.ended` when the pod cannot be reached.
     package static func start(_ spec: CommandSpec, directory: String) async throws(SandboxError) -> PodCommand {
+        try await begin(spec, "command", directory)
+    }
+
+    /// Attaches to a running container: its input, where it has one, and what it writes from now on. Ends with the container;
+    /// hung up, it leaves the container alone (but for an input that ends with who wrote it).
+    ///
+    /// - Throws: `.refused` when the container does not run, or too many are attached; `.ended` when the pod cannot be reached.
+    package static func attach(_ spec: CommandSpec, directory: String) async throws(SandboxError) -> PodCommand {
+        try await begin(spec, "attach", directory)
+    }
+
+    private static func begin(
+        _ spec: CommandSpec,
+        _ verb: String,
+        _ directory: String
+    ) async throws(SandboxError) -> PodCommand {
         let control = cweft_pod_connect("\(directory)/control.sock", Int32(SOCK_STREAM.rawValue))
         guard control >= 0 else {
             throw SandboxError(.ended, "cannot reach the pod's init: \(SandboxError.text(-control))")
         }
         let command = PodCommand(control: control, isTerminal: spec.isTerminal)
-        try await command.send(spec.row.framed)
+        try await command.send(spec.row(verb).framed)
         let deadline = ContinuousClock.now + patience
         while true {
             guard let row = try await command.nextRow(until: deadline) else {
@@ -161,7 +177,7 @@ package final class PodCommand: Sendable {
                 state.descriptors[place] = descriptor
             }
             // A terminal is read and written by two tasks, and each waits on a descriptor of its own.
-            if isTerminal, state.descriptors[0] >= 0 {
+            if isTerminal, state.descriptors[0] >= 0, state.descriptors[1] < 0 {
                 state.descriptors[1] = fcntl(state.descriptors[0], F_DUPFD_CLOEXEC, 3)
             }
         }

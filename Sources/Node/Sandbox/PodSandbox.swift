@@ -68,6 +68,9 @@ package actor PodSandbox {
         row.add("log", program.log)
         row.add("attempt", String(program.attempt))
         if program.hasOwnLayer { row.add("layer", "own") }
+        if program.hasInput { row.add("stdin", "1") }
+        if program.closesInput { row.add("stdin-once", "1") }
+        if program.isTerminal { row.add("tty", "1") }
         row.add("root", program.hasReadOnlyRoot ? "ro" : "rw")
         for mount in program.mounts {
             let mode = mount.isReadOnly ? "ro" : "rw"

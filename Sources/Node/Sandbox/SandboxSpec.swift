@@ -102,6 +102,12 @@ package struct ProgramSpec: Sendable {
     package var hasOwnLayer = false
     /// Only volumes, devices and the kernel's files may be written.
     package var hasReadOnlyRoot = false
+    /// Who is attached to it may write to its standard input; else there is nothing to read.
+    package var hasInput = false
+    /// Its input ends when the first who was attached goes.
+    package var closesInput = false
+    /// One terminal in place of its three streams.
+    package var isTerminal = false
 
     package init(name: String, attempt: Int = 0, arguments: [String], environment: [String], directory: String) {
         self.name = name

@@ -2,7 +2,7 @@ package import Resources
 import Store
 import Wire
 
-/// Empties a namespace that is being deleted, then lets it go.
+/// Gives a namespace its account, on which pods and clients rely; empties one that is being deleted, then lets it go.
 package struct NamespaceReconciler: Reconciler {
     /// How often a namespace is looked at again while pods in it are still ending: nothing else tells of kinds that no
     /// loop watches.
@@ -14,12 +14,18 @@ package struct NamespaceReconciler: Reconciler {
     package init(_ cluster: Cluster) { self.cluster = cluster }
 
     package func keys(for change: Change, in state: borrowing ClusterState) -> [ObjectKey] {
-        guard change.key.type == ResourceTypes.namespaces, let space = change.new, space.isDeleting else { return [] }
+        guard change.key.type == ResourceTypes.namespaces, let space = change.new,
+            space.isDeleting || change.old == nil
+        else { return [] }
         return [change.key]
     }
 
     package func reconcile(_ key: ObjectKey) async throws(APIError) -> Int? {
-        guard let space = await cluster.get(key), space.isDeleting else { return nil }
+        guard let space = await cluster.get(key) else { return nil }
+        guard space.isDeleting else {
+            try await giveAccount(key.name)
+            return nil
+        }
         var updated = space
         updated.value.set(["status", "phase"], "Terminating")
         try await cluster.updateStatus(updated, from: space)
@@ -32,6 +38,17 @@ package struct NamespaceReconciler: Reconciler {
             guard error.reason == .notFound else { throw error }
         }
         return nil
+    }
+
+    private func giveAccount(_ namespace: String) async throws(APIError) {
+        let account = Object(ResourceTypes.serviceAccounts, namespace: namespace, name: "default")
+        if let key = account.key, try await cluster.store.find(key) != nil { return }
+        do {
+            try await cluster.store.create(account)
+        } catch {
+            // Somebody was faster, or the namespace has gone.
+            guard [.alreadyExists, .notFound, .forbidden].contains(error.reason) else { throw error }
+        }
     }
 
     /// Deletes everything in a namespace, owners first; true when nothing is left.

@@ -318,8 +318,12 @@ extension APICall {
     func evict(_ key: ObjectKey) async throws -> HTTPResponse {
         guard request.method == "POST" else { throw KubernetesAPI.wrongMethod }
         let eviction = try request.readBody()
-        var options = DeleteOptions(isDryRun: try dryRun())
-        options.gracePeriodSeconds = eviction["deleteOptions"]?.integer("gracePeriodSeconds")
+        let wish = eviction["deleteOptions"] ?? .null
+        // Clients say it in the body, of which the path knows nothing.
+        var options = DeleteOptions(isDryRun: try dryRun() || wish.texts("dryRun").contains("All"))
+        options.gracePeriodSeconds = wish.integer("gracePeriodSeconds")
+        options.uid = wish["preconditions"]?.text("uid")
+        options.resourceVersion = wish["preconditions"]?.text("resourceVersion")
         try await askBudget(key, isDryRun: options.isDryRun)
         _ = try await store.delete(key, options)
         return KubernetesAPI.json(

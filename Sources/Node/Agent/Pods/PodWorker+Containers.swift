@@ -300,6 +300,12 @@ extension PodWorker {
             directory: container.workingDir ?? image.directory
         )
         privileges.apply(to: &program)
+        program.hasInput = container.stdin
+        program.closesInput = container.stdin && container.value.flag("stdinOnce")
+        program.isTerminal = container.tty
+        if container.tty, !program.environment.contains(where: { $0.hasPrefix("TERM=") }) {
+            program.environment.append("TERM=xterm")
+        }
         program.hasOwnLayer = spec.containers.count + spec.initContainers.count > 1
         let mounts = try mounts(of: container, variables)
         if plain == nil { program.mounts = mounts } else { explainMounts(of: container) }

@@ -45,7 +45,7 @@ enum AttachCommand {
         operands: "POD | KIND/NAME",
         summary: "print what a container writes from now on, output and errors apart",
         details: """
-            Ends when the container ends, or with Ctrl-C, which leaves the container alone. Lines come when they are whole.
+            Ends when the container ends, or with Ctrl-C, which leaves the container alone.
             What was written before is in 'weft logs'.
             """,
         options: [
