@@ -1,8 +1,9 @@
 /* An origin of known capacity, and clients that keep a rate whatever the answers do.
  *
  *   load origin PORT SLOTS SERVICE_US             answers each request after SERVICE_US, SLOTS of them at a time; the rest queues
- *   load open PORT RATE SECONDS DEADLINE_MS [CONNECTIONS [PATH [FIELD]]]
- *                                                 sends by the clock, and says how many were answered within the deadline
+ *   load open PORT RATE SECONDS DEADLINE_MS [CONNECTIONS [PATH [FIELD [SKIP]]]]
+ *                                                 sends by the clock, and says how many were answered within the deadline;
+ *                                                 `settled_p99_ms`: of those that were due after SKIP seconds
  *
  * The origin's paths: /set?service=US&slots=N&fail=0|1&hang=0|1 changes it, /count says what it has seen, /b/N answers with N bytes.
  */
@@ -240,8 +241,8 @@ static struct {
 } clients[most];
 static int idle_fds[most], idle_count, client_count, client_limit = 2048;
 static long long *waiting, waiting_first, waiting_count;
-static double *latencies;
-static long sent, good, in_time, refused, other, broken, expired, unsent;
+static double *latencies, *settled, skip;
+static long settled_count, sent, good, in_time, refused, other, broken, expired, unsent;
 static long long deadline_us;
 static char ask[1024];
 static int ask_length, port_of_proxy;
@@ -316,6 +317,7 @@ static void ended(int fd) {
     long long took = now_us() - clients[fd].due;
     if (clients[fd].status == 200) {
         latencies[good++] = (double)took / 1000;
+        if ((double)(clients[fd].due - begun) >= skip * 1e6) settled[settled_count++] = (double)took / 1000;
         in_time += took <= deadline_us;
         note(seconds_ok, clients[fd].due);
     } else {
@@ -381,6 +383,7 @@ static void load(double rate, double seconds) {
     static struct epoll_event events[512];
     long total = (long)(rate * seconds), offered = 0;
     latencies = malloc(sizeof *latencies * (size_t)(total + 1)), waiting = malloc(sizeof *waiting << 20);
+    settled = malloc(sizeof *settled * (size_t)(total + 1));
     begun = now_us();
     long long swept = begun, last = begun + (long long)(seconds * 1e6);
     while (offered < total || now_us() < last + deadline_us) {
@@ -399,11 +402,13 @@ static void load(double rate, double seconds) {
     }
     unsent += waiting_count;
     qsort(latencies, (size_t)good, sizeof *latencies, by_size);
+    qsort(settled, (size_t)settled_count, sizeof *settled, by_size);
     struct rusage use;
     getrusage(RUSAGE_SELF, &use);
     printf("{\"offered\": %ld, \"sent\": %ld, \"good\": %ld, \"in_time\": %ld, \"refused\": %ld, \"other\": %ld, \"broken\": %ld, "
-           "\"expired\": %ld, \"unsent\": %ld, \"p50_ms\": %.2f, \"p99_ms\": %.2f, \"max_ms\": %.2f, \"cpu_s\": %.2f",
-           offered, sent, good, in_time, refused, other, broken, expired, unsent, percentile(0.5), percentile(0.99), percentile(1),
+           "\"expired\": %ld, \"unsent\": %ld, \"p50_ms\": %.2f, \"p99_ms\": %.2f, \"settled_p99_ms\": %.2f, \"max_ms\": %.2f, \"cpu_s\": %.2f",
+           offered, sent, good, in_time, refused, other, broken, expired, unsent, percentile(0.5), percentile(0.99),
+           settled_count ? settled[(long)((double)(settled_count - 1) * 0.99)] : 0, percentile(1),
            (double)use.ru_utime.tv_sec + (double)use.ru_utime.tv_usec / 1e6 + (double)use.ru_stime.tv_sec + (double)use.ru_stime.tv_usec / 1e6);
     int whole = (int)(seconds + 0.999);
     list("ok_by_second", seconds_ok, whole < 4096 ? whole : 4096);
@@ -423,6 +428,7 @@ int main(int count, char **words) {
         port_of_proxy = atoi(words[2]);
         deadline_us = (long long)(atof(words[5]) * 1000);
         if (count > 6) client_limit = atoi(words[6]);
+        if (count > 9) skip = atof(words[9]);
         if (client_limit > most - 64) client_limit = most - 64;
         ask_length = snprintf(ask, sizeof ask, "GET %s HTTP/1.1\r\nHost: a\r\n%s%s\r\n", count > 7 ? words[7] : "/", count > 8 ? words[8] : "",
                               count > 8 ? "\r\n" : "");
@@ -430,6 +436,6 @@ int main(int count, char **words) {
         load(atof(words[3]), atof(words[4]));
         return 0;
     }
-    fprintf(stderr, "usage: load origin PORT SLOTS SERVICE_US | load open PORT RATE SECONDS DEADLINE_MS [CONNECTIONS [PATH [FIELD]]]\n");
+    fprintf(stderr, "usage: load origin PORT SLOTS SERVICE_US | load open PORT RATE SECONDS DEADLINE_MS [CONNECTIONS [PATH [FIELD [SKIP]]]]\n");
     return 2;
 }

@@ -133,23 +133,60 @@ def test_a_new_proxy_takes_over_without_a_failed_request(supervised):
     assert supervised.admin("/ready").startswith("LIVE")
 
 
-def test_the_new_proxy_takes_unix_sockets_when_the_old_one_leaves_them(supervised):
-    """Both a path and an abstract name; the old proxy leaves them when the new one serves."""
+class PathVisitors(threading.Thread):
+    """Connects to a Unix socket again and again, and asks for the version there."""
+
+    def __init__(self, place):
+        super().__init__(daemon=True)
+        self.place, self.versions, self.wrong, self.ends = place, [], [], threading.Event()
+
+    def run(self):
+        while not self.ends.is_set():
+            try:
+                with socket.socket(socket.AF_UNIX) as one:
+                    one.settimeout(DEADLINE)
+                    one.connect(self.place.replace("@", "\0"))
+                    one.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                    answer = one.makefile("rb").read()
+                found = re.search(rb"x-version: (\S+)", answer)
+                if found:
+                    self.versions.append(found[1].decode())
+                else:
+                    self.wrong.append(answer[:100])
+            except OSError as problem:
+                self.wrong.append(repr(problem))
+
+
+def test_unix_sockets_are_handed_over_and_nobody_is_refused(supervised):
+    """Both a path and an abstract name, which clients ask for without a pause over two restarts; the paths go with the last proxy."""
     places = [str(supervised.folder / "in"), f"@{supervised.folder.name}"]
-
-    def version(place):
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as one:
-            one.settimeout(DEADLINE)
-            one.connect(place.replace("@", "\0"))
-            one.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-            found = re.search(rb"x-version: (\S+)", one.makefile("rb").read())
-            return found and found[1].decode()
-
+    supervised.say("1", places)
+    supervised.process.send_signal(signal.SIGHUP)
+    assert eventually(lambda: "a new proxy serves" in supervised.text())
+    clients = [PathVisitors(place) for place in places]
+    for client in clients:
+        client.start()
     for number in ("2", "3"):
+        assert eventually(lambda: all(client.versions for client in clients))
         supervised.say(number, places)
         supervised.process.send_signal(signal.SIGHUP)
-        for place in places:
-            assert eventually(lambda: version(place) == number), supervised.text()
+        # Both proxies answer until the old one has left.
+        assert eventually(lambda: all(number in client.versions[-1:] for client in clients)), supervised.text()
+        assert eventually(lambda: supervised.text().count("a new proxy serves") == int(number))
+        assert eventually(lambda: len(supervised.proxies()) == 1)
+    seen = [len(client.versions) for client in clients]
+    assert eventually(lambda: all(len(client.versions) > count for client, count in zip(clients, seen)))
+    for client in clients:
+        client.ends.set()
+        client.join(DEADLINE)
+    assert [client.wrong for client in clients] == [[], []] and all(client.versions[-1] == "3" for client in clients)
+    # What is no longer configured goes away, and so does the last.
+    again = str(supervised.folder / "again")
+    supervised.say("4", [again])
+    supervised.process.send_signal(signal.SIGHUP)
+    assert eventually(lambda: os.path.exists(again) and not os.path.exists(places[0]))
+    supervised.process.send_signal(signal.SIGTERM)
+    assert eventually(lambda: not os.path.exists(again))
 
 
 def test_a_configuration_that_cannot_be_used_leaves_the_old_proxy_alone(supervised):

@@ -3,13 +3,16 @@
 import base64
 import contextlib
 import http.client
+import http.server
 import os
+import pathlib
 import random
 import shutil
 import socket
 import ssl
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -125,8 +128,34 @@ class Mesh(Weft):
         return xdskit.caller(self.run("xds", "bootstrap", *words).stdout, self.folder, **more)
 
 
+class SpanCollector(http.server.BaseHTTPRequestHandler):
+    """Takes spans as OTLP over HTTP and keeps the bodies."""
+
+    bodies = []
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if self.path == "/v1/traces":
+            self.bodies.append(body)
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
 @pytest.fixture(scope="module")
-def mesh():
+def collector():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), SpanCollector)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def mesh(collector):
     folder = new_folder()
     folder.chmod(0o755)
     (folder / "app.py").write_text(xdskit.SERVER)
@@ -140,6 +169,7 @@ def mesh():
     with program.until_down("--now"):
         program.run(
             "up", "--detach", "--isolation=none", "--xds-address=127.0.0.1:0", "--timeout", "40", str(folder / "all.yaml"),
+            f"--trace-endpoint=http://127.0.0.1:{collector.server_port}", "--tap-redact=x-token,x-other",
             timeout=90,
         )
         yield program
@@ -302,6 +332,19 @@ def test_in_delta_one_change_of_an_endpoint_is_its_cluster_alone(mesh, place):
     assert (kind, list(resources), removed) == ("EDS", names[:1], [])
     assert len(xdskit.endpoints(resources[names[0]])) == count + 1
     stream.close()
+
+
+def test_the_mesh_tells_a_collector_of_its_requests(mesh):
+    """Spans of what went through the machine's proxy, to whom `--trace-endpoint` named; what taps hide is the proxy's, too."""
+    address = mesh.balancer_address("one")
+    seen(plain(address, address.port), 3)
+    wait_until(lambda: any(b"service/default/one/80" in body for body in SpanCollector.bodies), "the collector hears of the requests")
+    pid = mesh.api("/apis/weft.dev/v1alpha1/status")["proxy"]["pid"]
+    words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    assert words[words.index(b"--tap-redact") + 1] == b"x-token,x-other"
+    for wrong in (["--trace-endpoint=127.0.0.1:1"], ["--trace-endpoint=grpc://a:1/path"], ["--trace-sampling=101"], ["--tap-redact=a b"]):
+        done = mesh.run("serve", *wrong, check=False)
+        assert done.returncode == 2 and wrong[0].split("=")[0] in done.stderr
 
 
 def test_a_refusal_is_told_with_the_words_of_the_client(mesh, place):

@@ -94,6 +94,54 @@ struct KeeperTests {
         }
     }
 
+    private static func listen(_ path: String) -> Int32 {
+        let fd = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let isBound = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(fd, __CONST_SOCKADDR_ARG(__sockaddr__: $0), socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
+            }
+        }
+        return isBound && Glibc.listen(fd, 8) == 0 ? fd : -1
+    }
+
+    @Test(
+        "a Unix socket is held with its file, which goes with the last who held it, and only while it is the socket's own"
+    )
+    func holdsPaths() async throws {
+        try await Self.withKeeper { keeper, path in
+            let place = "\(path)-in"
+            let fd = Self.listen(place)
+            #expect(fd >= 0)
+            let name = KeptPath(openedAt: place)
+            #expect(name.inode > 0 && name.isServed(by: fd))
+            #expect(KeeperMessage(KeeperMessage.holdPath(name).bytes) == .holdPath(name))
+            do {
+                let first = try Peer(path)
+                #expect(first.start().isEmpty)
+                first.channel.send(KeeperMessage.holdPath(name).bytes, Socket.duplicate(fd))
+                while await keeper.count < 1 { await Task.yield() }
+            }
+            let next = try Peer(path)
+            #expect(next.start().count == 1)
+            #expect(next.got.first?.message == .heldPath(name))
+            next.channel.send(KeeperMessage.claimed.bytes)
+            while await keeper.count > 0 { await Task.yield() }
+            #expect(access(place, F_OK) != 0 && !name.isServed(by: fd))
+            let other = Self.listen(place)
+            #expect(other >= 0)
+            next.channel.send(KeeperMessage.holdPath(name).bytes, fd)
+            while await keeper.count < 1 { await Task.yield() }
+            next.channel.send(KeeperMessage.release.bytes)
+            while await keeper.count > 0 { await Task.yield() }
+            #expect(access(place, F_OK) == 0)
+            Socket.close(other)
+            unlink(place)
+        }
+    }
+
     @Test("sockets of a proxy that nobody will start again are let go of, those of one that lives are not")
     func gives() async throws {
         try await Self.withKeeper(patience: 1) { keeper, path in

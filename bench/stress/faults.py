@@ -298,7 +298,7 @@ def readers(port, count, secure):
 
 
 JOBS = [
-    ("clock", "The clock of the day jumps a day back and an hour ahead, the steady one an hour ahead, under load",
+    ("clock", "The clock of the day jumps a day back, an hour ahead and back again, the steady one an hour ahead, under load",
      "no request fails, timers within 10 %, at rest afterwards", clocks),
     ("blackhole", "One of three endpoints swallows every connection", "at most 0.5 % fail, p99 at most the connect timeout (250 ms) and 500 ms",
      blackhole),

@@ -12,6 +12,8 @@ from stand import (
 
 ADAPTIVE = "adaptive_concurrency.v3.AdaptiveConcurrency"
 SLOTS, SERVICE_US = 10, 5000
+# The first seconds of a step in which the proxy's own core is too little: until it knows.
+SETTLING = 3
 CAPACITY = SLOTS * 1_000_000 // SERVICE_US
 
 
@@ -85,16 +87,17 @@ def busy(name, folder, seconds):
         capacity = round(0.95 / each)
         steps = {}
         for factor in (0.5, 1, 2, 4):
-            steps[factor] = loaded(folder, proxy.port, factor * capacity, seconds + 3, 1000, 8000, field=field)
+            steps[factor] = loaded(folder, proxy.port, factor * capacity, seconds + SETTLING, 1000, 8000, field=field, skip=SETTLING)
         after = loaded(folder, proxy.port, capacity / 2, 6, 1000, field=field)
-    # The first seconds of each step are for finding out.
-    per = {factor: sum(found["ok_by_second"][3:]) / (len(found["ok_by_second"]) - 3) for factor, found in steps.items()}
-    peak, calm = max(per.values()), steps[0.5]["p99_ms"]
+    per = {factor: sum(found["ok_by_second"][SETTLING:]) / (len(found["ok_by_second"]) - SETTLING) for factor, found in steps.items()}
+    peak, calm = max(per.values()), steps[0.5]["settled_p99_ms"]
     found = {
         "half": round(per[0.5]), "once": round(per[1]), "twice": round(per[2]), "four": round(per[4]),
         "share2": round(per[2] / peak, 2), "share4": round(per[4] / peak, 2), "quiet_p99_ms": calm,
-        "p99_ms": max(steps[2]["p99_ms"], steps[4]["p99_ms"]), "after_bad": after["bad_by_second"][-1]}
-    return {**found, "holds": found["share2"] >= 0.9 and found["share4"] >= 0.8 and found["after_bad"] == 0}
+        "p99_ms": max(steps[2]["settled_p99_ms"], steps[4]["settled_p99_ms"]),
+        "onset_p99_ms": max(steps[2]["p99_ms"], steps[4]["p99_ms"]), "after_bad": after["bad_by_second"][-1]}
+    good = found["share2"] >= 0.9 and found["share4"] >= 0.8 and found["p99_ms"] <= 3 * calm and found["after_bad"] == 0
+    return {**found, "holds": good}
 
 
 # --- What a refusal costs ------------------------------------------------------------------------------------------------------
@@ -325,7 +328,8 @@ JOBS = [
      "at 2 times 90 % of the best, at 4 times 80 %; p99 of the answered at most 3 times that at half; 5 s later all is well", goodput(False)),
     ("goodput-plain", "The same as the proxies come", "the same", goodput(True)),
     ("goodput-proxy", "Goodput: tokens to be checked, up to four times as many as the proxy's core can; nothing is configured against it",
-     "at 2 times 90 % of the best, at 4 times 80 %, within the client's 1 s; 5 s later all is well", busy),
+     f"from the {SETTLING}rd second on at 2 times 90 % of the best, at 4 times 80 %, within the client's 1 s, and p99 of the answered at most 3 "
+     "times that at half; 5 s after the end all is well", busy),
     ("shed-cost", "What a refusal costs: CPU of a served and of a refused request", "a tenth, for requests with tokens", shed_cost),
     ("adaptive-limit", "An origin with 20 slots takes 5 ms, 50 ms, 5 ms: the limit that is found, against what Little's law says",
      "within 25 % of it in each step, nine tenths of the time within 60 % of each other", adaptive_steps),

@@ -4,13 +4,13 @@ NAMES = {"weft": "weft-proxy", "nginx": "nginx", "haproxy": "HAProxy", "nghttpx"
 COLUMNS = {
     "half": "at 0.5, 1/s", "once": "at 1, 1/s", "twice": "at 2, 1/s", "four": "at 4, 1/s", "share2": "at 2, of the best", "share4": "at 4, of the best",
     "good": "good answers", "failed": "failed", "failed_share": "failed, %", "refused": "refused", "p99_ms": "p99, ms", "quiet_p99_ms": "p99 in quiet, ms",
-    "after_bad": "failed in the 5th second after", "worst_ms": "slowest, ms",
+    "onset_p99_ms": "p99 with the first seconds, ms", "after_bad": "failed in the 5th second after", "worst_ms": "slowest, ms",
     "served_us": "served, us", "shed_us": "refused, us", "shed_share": "share", "served2_us": "served over HTTP/2, us", "shed2_us": "refused, us",
     "shed2_share": "share", "checked_us": "served with a token, us", "checked_share": "share of a refusal",
     "little1": "limit against Little, 5 ms", "little2": "50 ms", "little3": "5 ms again", "wave": "spread",
     "amplified1": "requests for one, 1 layer", "amplified3": "3 layers", "late_share": "failed after 2 s, %", "out_s": "out after, s",
     "greedy_share": "greedy, %", "modest_share": "modest, %", "modest_p99_ms": "its p99, ms",
-    "memory_mib": "memory, MiB", "drift": "memory's drift, %", "descriptors": "descriptors more", "cpu_s": "CPU, s", "idle_cpu_s": "CPU at rest, s/s",
+    "memory_mib": "memory, MiB", "span_s": "time, s", "drift": "memory's drift, %", "descriptors": "descriptors more", "cpu_s": "CPU, s", "idle_cpu_s": "CPU at rest, s/s",
     "timer_off": "timers off, %", "questions": "questions", "lines_lost": "lines lost", "left": "attackers left", "thrown_out": "thrown out",
     "sent_mib": "taken, MiB", "kept_answered": "answers on a kept connection", "back_s": "well again after, s", "worst_s": "longest, s",
 }

@@ -68,11 +68,11 @@ def fetch(port, path, timeout=5):
 class Load:
     """Requests by the clock, whether earlier ones have ended or not; `finish` says what became of them."""
 
-    def __init__(self, folder, port, rate, seconds, deadline_ms=1000, connections=2048, path="/", field=None):
+    def __init__(self, folder, port, rate, seconds, deadline_ms=1000, connections=2048, path="/", field=None, skip=0):
         words = [program(folder), "open", str(port), str(rate), str(seconds), str(deadline_ms), str(connections), path]
         self.seconds = seconds
         self.process = subprocess.Popen(
-            pinned(LOAD_CORE, words + ([field] if field else [])), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            pinned(LOAD_CORE, words + ([field, str(skip)] if field else [])), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def finish(self):
         out, problem = self.process.communicate(timeout=self.seconds + 60)

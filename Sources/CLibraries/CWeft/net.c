@@ -419,6 +419,14 @@ int64_t cweft_silence(int fd) {
     return facts.tcpi_last_data_recv;
 }
 
+int cweft_has_full_queue(int fd) {
+    struct tcp_info facts;
+    socklen_t size = sizeof facts;
+    // Of a socket that listens: connections that wait to be accepted, and how many may.
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &facts, &size) == 0 && facts.tcpi_state == TCP_LISTEN && facts.tcpi_sacked > 0
+        && facts.tcpi_unacked >= facts.tcpi_sacked;
+}
+
 int cweft_is_ended(int fd) {
     struct tcp_info facts;
     socklen_t size = sizeof facts;

@@ -185,6 +185,21 @@ struct ClusterBuilder {
         )
     }
 
+    /// The collector of spans.
+    func traces(_ collector: TraceCollector) -> Envoy.Cluster {
+        let place = collector.address
+        let endpoint = Envoy.LbEndpoint(endpoint: .init(address: .socket(place.address, place.port)))
+        var cluster = Envoy.Cluster(
+            name: MeshNames.traces,
+            type: collector.isName ? .strictDns : .static,
+            connectTimeout: .seconds(1),
+            loadAssignment: .init(clusterName: MeshNames.traces, endpoints: [.init(lbEndpoints: [endpoint])]),
+            metadata: Self.labels([("dst_service", "traces")])
+        )
+        if !collector.isHTTP { cluster.typedExtensionProtocolOptions = [Self.httpOptions: .http(Self.http2)] }
+        return cluster
+    }
+
     /// Dials in the host's network what pods ask for outside the mesh.
     var passthrough: Envoy.Cluster {
         Envoy.Cluster(

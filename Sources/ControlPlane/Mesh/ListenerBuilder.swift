@@ -1,4 +1,5 @@
 import EnvoyAPI
+import Wire
 
 /// Makes listeners.
 struct ListenerBuilder {
@@ -7,12 +8,14 @@ struct ListenerBuilder {
 
     let accessLog: [Envoy.AccessLog]
     let clusterRanges: [Envoy.CidrRange]
+    private let tracing: Envoy.HttpConnectionManager.Tracing?
 
     init(_ state: MeshState) {
         accessLog =
             state.accessLogPath.map {
                 [.init(name: "envoy.access_loggers.file", typedConfig: .file(.init(path: $0)))]
             } ?? []
+        tracing = state.traceCollector.map(Self.tracing)
         clusterRanges = state.clusterRanges.compactMap { range in
             let parts = range.split(separator: "/")
             guard parts.count == 2, let length = UInt32(parts[1]) else { return nil }
@@ -158,7 +161,7 @@ struct ListenerBuilder {
         _ policy: ServicePolicy,
         isEdge: Bool = false
     ) -> Envoy.Listener {
-        let http = http(name, .rds(routeSource(cluster)), isEdge: isEdge)
+        let http = http(name, .rds(routeSource(cluster)), isEdge: isEdge, limitsAdaptively: policy.limitsAdaptively)
         let tcp = tcp(name, to: cluster, idleTimeout: policy.idleTimeout, bindsClients: policy.bindsClients)
         switch kind {
         case .http, .http2: return Envoy.Listener(name: name, filterChains: [.init(name: "http", filters: [http])])
@@ -218,31 +221,82 @@ struct ListenerBuilder {
     private func http(
         _ name: String,
         _ routes: Envoy.HttpConnectionManager.RouteSpecifier,
-        isEdge: Bool = false
+        isEdge: Bool = false,
+        limitsAdaptively: Bool = false
     ) -> Envoy.Filter {
-        Envoy.Filter(
-            name: "envoy.filters.network.http_connection_manager",
-            typedConfig: .httpConnectionManager(
+        var manager = Envoy.HttpConnectionManager(
+            codecType: .auto,
+            statPrefix: name,
+            routeSpecifier: routes,
+            httpFilters: (limitsAdaptively ? [Self.adaptiveLimit] : []) + [
                 .init(
-                    codecType: .auto,
-                    statPrefix: name,
-                    routeSpecifier: routes,
-                    httpFilters: [
-                        .init(
-                            name: "envoy.filters.http.router",
-                            typedConfig: .router(.init(suppressEnvoyHeaders: true))
-                        )
-                    ],
-                    serverHeaderTransformation: .passThrough,
-                    accessLog: accessLog,
-                    useRemoteAddress: isEdge,
-                    skipXffAppend: !isEdge,
-                    generateRequestId: true,
-                    preserveExternalRequestId: !isEdge,
-                    upgradeConfigs: [.init(upgradeType: "websocket")],
-                    pathWithEscapedSlashesAction: .keepUnchanged
+                    name: "envoy.filters.http.router",
+                    typedConfig: .router(.init(suppressEnvoyHeaders: true))
+                )
+            ],
+            serverHeaderTransformation: .passThrough,
+            accessLog: accessLog,
+            useRemoteAddress: isEdge,
+            skipXffAppend: !isEdge,
+            generateRequestId: true,
+            preserveExternalRequestId: !isEdge,
+            upgradeConfigs: [.init(upgradeType: "websocket")],
+            pathWithEscapedSlashesAction: .keepUnchanged
+        )
+        manager.tracing = tracing
+        return Envoy.Filter(
+            name: "envoy.filters.network.http_connection_manager",
+            typedConfig: .httpConnectionManager(manager)
+        )
+    }
+
+    /// Finds how many requests at once the pods can do: Envoy's own values.
+    private static let adaptiveLimit: Envoy.HttpFilter = {
+        let gradient = Envoy.GradientControllerConfig(
+            concurrencyLimitParams: .init(concurrencyUpdateInterval: .milliseconds(100)),
+            minRttCalcParams: .init(interval: .seconds(60), requestCount: 50)
+        )
+        return Envoy.HttpFilter(
+            name: "envoy.filters.http.adaptive_concurrency",
+            typedConfig: .adaptiveConcurrency(.init(gradientControllerConfig: gradient)),
+            isOptional: true
+        )
+    }()
+
+    // MARK: Spans
+
+    /// Says that requests which fail are told of whatever was drawn.
+    static func keepingErrors(_ listener: Envoy.Listener) -> Envoy.Listener {
+        var listener = listener
+        var metadata = listener.metadata ?? Envoy.Metadata()
+        metadata.filterMetadata["weft.dev/tracing"] = ["keep_errors": true]
+        listener.metadata = metadata
+        return listener
+    }
+
+    private static func tracing(_ collector: TraceCollector) -> Envoy.HttpConnectionManager.Tracing {
+        var tracer = Envoy.OpenTelemetryConfig()
+        tracer.serviceName = "weft"
+        if collector.isHTTP {
+            let host =
+                collector.address.address.contains(":") ? "[\(collector.address.address)]" : collector.address.address
+            tracer.httpService = .init(
+                httpUri: .init(
+                    uri: "http://\(host):\(collector.address.port)\(collector.path)",
+                    cluster: MeshNames.traces,
+                    timeout: .seconds(5)
                 )
             )
-        )
+        } else {
+            tracer.grpcService = .init(envoyGrpc: .init(clusterName: MeshNames.traces), timeout: .seconds(5))
+        }
+        var provider = Envoy.TracingHttp()
+        provider.name = "envoy.tracers.opentelemetry"
+        provider.typedConfig = .openTelemetry(tracer)
+        var tracing = Envoy.HttpConnectionManager.Tracing()
+        tracing.randomSampling = .init(value: collector.sampling)
+        tracing.spawnUpstreamSpan = true
+        tracing.provider = provider
+        return tracing
     }
 }

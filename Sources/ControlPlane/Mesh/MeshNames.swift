@@ -7,6 +7,8 @@ package enum MeshNames {
     package static let ingress = "ingress"
     /// The listener and cluster of the control plane's entrance for other machines.
     package static let discovery = "xds"
+    /// The cluster of the collector of spans.
+    static let traces = "traces"
 
     /// The listener, cluster and route configuration of a Service's port.
     package static func service(_ namespace: String, _ name: String, _ port: Int) -> String {

@@ -20,6 +20,8 @@ package struct MeshState: Sendable, Equatable {
     package var clusterRanges: [String]
     /// Where xDS is served to other machines; nil: nowhere.
     package var discoveryEntrance: DiscoveryEntrance?
+    /// Whom the proxy tells of requests; nil: nobody.
+    package var traceCollector: TraceCollector?
 
     package init(
         directory: String,
@@ -56,6 +58,27 @@ package struct DiscoveryEntrance: Sendable, Equatable {
         self.address = address
         self.folder = folder
         self.socket = socket
+    }
+}
+
+/// A collector of spans, which is called with OTLP.
+package struct TraceCollector: Sendable, Equatable {
+    /// Over HTTP; else over gRPC.
+    package var isHTTP: Bool
+    package var address: HostAddress
+    /// The address is a name, to be resolved.
+    package var isName: Bool
+    /// Of calls over HTTP.
+    package var path: String
+    /// Percent of requests that are told of. Those that fail always are.
+    package var sampling: Double
+
+    package init(isHTTP: Bool, address: HostAddress, isName: Bool, path: String, sampling: Double) {
+        self.isHTTP = isHTTP
+        self.address = address
+        self.isName = isName
+        self.path = path
+        self.sampling = sampling
     }
 }
 

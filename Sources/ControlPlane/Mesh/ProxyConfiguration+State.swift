@@ -48,6 +48,7 @@ private struct Assembly {
             clusters.append(clusterBuilder.discovery(entrance))
             listeners.append(listenerBuilder.discovery(entrance))
         }
+        if let collector = state.traceCollector { clusters.append(clusterBuilder.traces(collector)) }
         let addresses = Set(state.services.compactMap(\.clusterIP))
         var known: [String: (service: MeshService, policy: ServicePolicy)] = [:]
         let services = unique(state.services) { "\($0.namespace)/\($0.name)" }
@@ -59,6 +60,7 @@ private struct Assembly {
         }
         for pod in pods { add(pod, isShadowed: addresses.contains(pod.ip)) }
         addIngresses(known)
+        if state.traceCollector != nil { listeners = listeners.map(ListenerBuilder.keepingErrors) }
     }
 
     private mutating func policy(of service: MeshService) -> ServicePolicy {

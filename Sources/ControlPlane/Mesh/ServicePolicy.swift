@@ -23,6 +23,9 @@ package struct ServicePolicy: Sendable, Equatable {
     package var maxPendingRequests = 4096
     package var maxRequests = 16384
     package var detectsOutliers = true
+    /// Requests in work are bounded by what their latency says that the pods can do. Not of itself: where latencies vary for other
+    /// reasons, it refuses requests that could be served.
+    package var limitsAdaptively = false
     /// Services of the same namespace that share the requests by weight, at the same port; empty: the Service's own pods.
     package var split: [Share] = []
 
@@ -39,7 +42,8 @@ package struct ServicePolicy: Sendable, Equatable {
 
     /// The annotations that are known, with the domain `weft.dev/`.
     static let names = [
-        "connect-timeout", "endpoint-wait", "idle-timeout", "load-balancer", "max-connections", "max-pending-requests",
+        "adaptive-limit", "connect-timeout", "endpoint-wait", "idle-timeout", "load-balancer", "max-connections",
+        "max-pending-requests",
         "max-requests",
         "outlier-detection", "request-timeout", "retries", "traffic-split",
     ]
@@ -77,6 +81,9 @@ package struct ServicePolicy: Sendable, Equatable {
         case "outlier-detection":
             guard text == "on" || text == "off" else { return "on or off" }
             detectsOutliers = text == "on"
+        case "adaptive-limit":
+            guard text == "on" || text == "off" else { return "on or off" }
+            limitsAdaptively = text == "on"
         case "traffic-split":
             guard let shares = Self.shares(text) else {
                 return "SERVICE=WEIGHT, up to 16 of them, such as web-v1=90,web-v2=10"

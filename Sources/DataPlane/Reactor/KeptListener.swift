@@ -4,7 +4,7 @@ import Glibc
 /// What a proxy and the keeper of its listening sockets say to one another over a `DescriptorChannel`.
 ///
 /// A socket is known by its inode, which is its own as long as anybody holds it.
-public enum KeeperMessage: Equatable {
+public enum KeeperMessage: Equatable, Sendable {
     /// The proxy's first word. `wantsSockets`: it has just started and takes over what is held.
     case hello(wantsSockets: Bool)
     /// From the proxy, with the socket: hold it.
@@ -21,6 +21,10 @@ public enum KeeperMessage: Equatable {
     case held(KeptListener)
     /// That was all that is held.
     case end
+    /// As `hold`, for a Unix socket.
+    case holdPath(KeptPath)
+    /// As `held`, for a Unix socket.
+    case heldPath(KeptPath)
 
     private static let version: UInt8 = 1
 
@@ -34,6 +38,8 @@ public enum KeeperMessage: Equatable {
         case .held(let listener): [6] + listener.bytes
         case .end: [7]
         case .ready: [8]
+        case .holdPath(let path): [9] + path.bytes
+        case .heldPath(let path): [10] + path.bytes
         }
     }
 
@@ -55,6 +61,12 @@ public enum KeeperMessage: Equatable {
             self = .held(listener)
         case (7, 0): self = .end
         case (8, 0): self = .ready
+        case (9, _):
+            guard let path = KeptPath(rest) else { return nil }
+            self = .holdPath(path)
+        case (10, _):
+            guard let path = KeptPath(rest) else { return nil }
+            self = .heldPath(path)
         default: return nil
         }
     }
@@ -102,6 +114,68 @@ public struct KeptListener: Hashable, Sendable {
         return option(SO_ACCEPTCONN) == 1 && option(SO_TYPE) == Int32(SOCK_STREAM.rawValue)
             && option(SO_PROTOCOL) == Int32(IPPROTO_TCP) && option(SO_DOMAIN) == (address.isIPv6 ? AF_INET6 : AF_INET)
             && option(SO_REUSEPORT) == (sharesPort ? 1 : 0) && Socket.localAddress(fd) == address
+    }
+}
+
+/// A listening Unix socket's name for good: its path, and the file that stands there for it. Two sockets have never the same.
+public struct KeptPath: Hashable, Sendable {
+    /// Beginning with `@` where the name is abstract.
+    public var path: String
+    /// Zero for abstract names.
+    public var device: UInt64 = 0
+    public var inode: UInt64 = 0
+
+    /// The socket that listens on a path now, to be asked by whoever has just opened it.
+    public init(openedAt path: String) {
+        self.path = path
+        if let file = Self.file(path) { (device, inode) = file }
+    }
+
+    /// `sun_path` has no room for more.
+    private static let longest = 108
+
+    var bytes: [UInt8] {
+        withUnsafeBytes(of: device.bigEndian, Array.init) + withUnsafeBytes(of: inode.bigEndian, Array.init)
+            + Array(path.utf8)
+    }
+
+    init?(_ bytes: ArraySlice<UInt8>) {
+        let text = bytes.dropFirst(16)
+        guard (1...Self.longest).contains(text.count), !text.contains(0),
+            let path = String(validating: text, as: UTF8.self)
+        else {
+            return nil
+        }
+        self.path = path
+        device = KeptListener.number(bytes.prefix(8))
+        inode = KeptListener.number(bytes.dropFirst(8).prefix(8))
+    }
+
+    private static func file(_ path: String) -> (UInt64, UInt64)? {
+        var status = stat()
+        guard !path.hasPrefix("@"), lstat(path, &status) == 0 else { return nil }
+        return (UInt64(status.st_dev), UInt64(status.st_ino))
+    }
+
+    /// Whether the file that was made for the socket still stands at its path: else nobody can reach it.
+    public var isInPlace: Bool {
+        if path.hasPrefix("@") { return true }
+        guard let file = Self.file(path) else { return false }
+        return file == (device, inode)
+    }
+
+    /// Removes the socket's own file.
+    public func removeFile() { if !path.hasPrefix("@"), isInPlace { unlink(path) } }
+
+    /// Whether a descriptor is a listening Unix socket that can be reached at this path.
+    public func isServed(by fd: Int32) -> Bool {
+        func option(_ name: Int32) -> Int32? {
+            var value: Int32 = -1
+            var length = socklen_t(MemoryLayout<Int32>.size)
+            return getsockopt(fd, SOL_SOCKET, name, &value, &length) == 0 ? value : nil
+        }
+        return option(SO_ACCEPTCONN) == 1 && option(SO_TYPE) == Int32(SOCK_STREAM.rawValue)
+            && option(SO_DOMAIN) == AF_UNIX && isInPlace
     }
 }
 

@@ -9,7 +9,8 @@ package final class ListenerKeeper: EventHandler {
     package static let mostSockets = 16_384
 
     struct Entry {
-        let listener: KeptListener
+        /// What the next proxy is told of it.
+        let name: KeeperMessage
         let fd: Int32
         /// The present proxy has it open; else it waits to be taken over.
         var isClaimed: Bool
@@ -80,13 +81,14 @@ package final class ListenerKeeper: EventHandler {
         switch message {
         case .hello(let wantsSockets):
             if wantsSockets { giveAll(channel) }
-        case .hold(let listener): return hold(listener, fd)
+        case .hold(let listener): return hold(.held(listener), fd)
+        case .holdPath(let path): return hold(.heldPath(path), fd)
         case .drop(let inode): drop(inode)
         case .claimed:
             for (inode, entry) in held where !entry.isClaimed { drop(inode) }
         case .release: dropAll()
         case .ready: onReady()
-        case .held, .end: break
+        case .held, .heldPath, .end: break
         }
         return fd < 0
     }
@@ -94,25 +96,26 @@ package final class ListenerKeeper: EventHandler {
     private func giveAll(_ channel: DescriptorChannel) {
         for entry in held.values {
             let fd = Socket.duplicate(entry.fd)
-            if fd >= 0 { channel.send(KeeperMessage.held(entry.listener).bytes, fd) }
+            if fd >= 0 { channel.send(entry.name.bytes, fd) }
         }
         channel.send(KeeperMessage.end.bytes)
     }
 
-    private func hold(_ listener: KeptListener, _ fd: Int32) -> Bool {
+    private func hold(_ name: KeeperMessage, _ fd: Int32) -> Bool {
         guard fd >= 0, Socket.isListening(fd), let inode = Socket.inode(fd) else { return false }
         if let old = held[inode] {
             close(old.fd)
         } else {
             guard held.count < Self.mostSockets else { return false }
         }
-        held[inode] = Entry(listener: listener, fd: fd, isClaimed: true)
+        held[inode] = Entry(name: name, fd: fd, isClaimed: true)
         return true
     }
 
     private func drop(_ inode: UInt64) {
         guard let entry = held.removeValue(forKey: inode) else { return }
         close(entry.fd)
+        if case .heldPath(let path) = entry.name { path.removeFile() }
     }
 
     /// Closes all copies and takes no more: the proxy is about to end for good.

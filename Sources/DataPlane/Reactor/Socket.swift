@@ -112,6 +112,9 @@ public enum Socket {
     /// Whether the peer of a TCP connection sends nothing more: it has closed, or said that it is done.
     public static func isEnded(_ fd: Int32) -> Bool { cweft_is_ended(fd) == 1 }
 
+    /// Whether as many connections as may wait to be accepted from a listening TCP socket: the kernel turns further ones away.
+    public static func hasFullQueue(_ fd: Int32) -> Bool { cweft_has_full_queue(fd) == 1 }
+
     /// The socket's own address.
     public static func localAddress(_ fd: Int32) -> SocketAddress? {
         var native = cweft_address()

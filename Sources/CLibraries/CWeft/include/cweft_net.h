@@ -74,6 +74,9 @@ int64_t cweft_silence(int fd);
 /// 1 when the peer of a TCP connection sends nothing more: it has closed, or said that it is done. -errno.
 int cweft_is_ended(int fd);
 
+/// 1: as many connections as may wait to be accepted from a listening TCP socket; the kernel drops further ones.
+int cweft_has_full_queue(int fd);
+
 /// Parses a literal address. 0, or -EINVAL.
 int cweft_parse_address(const char *text, uint16_t port, struct cweft_address *address);
 /// Writes the address without the port; the length written. `text` holds at least 46 bytes.

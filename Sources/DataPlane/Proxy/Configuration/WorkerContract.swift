@@ -37,7 +37,7 @@ enum ControlEvent: Sendable {
     /// A listener could not be opened; the others work. nil = it works now.
     case listenerState(worker: Int, listener: String, error: String?)
     /// A socket listens: for the keeper of listeners. The descriptor is a duplicate that belongs to the receiver.
-    case listenerOpened(KeptListener, fd: Int32)
+    case listenerOpened(KeeperMessage, fd: Int32)
     /// The socket with this inode was closed.
     case listenerClosed(inode: UInt64)
     case report(id: UInt64, WorkerReport)

@@ -12,7 +12,7 @@ final class WorkerGroup: EventHandler {
     /// Called for a line that a worker wants in the process log.
     var onLog: (LogLevel, String) -> Void = { _, _ in }
     /// Called when a worker opened a socket, with a duplicate that belongs to the receiver.
-    var onListenerOpened: (KeptListener, Int32) -> Void = { Socket.close($1) }
+    var onListenerOpened: (KeeperMessage, Int32) -> Void = { Socket.close($1) }
     /// Called with the inode of a socket that a worker closed.
     var onListenerClosed: (UInt64) -> Void = { _ in }
     /// Called for a cluster that a request waits for.

@@ -59,6 +59,7 @@ final class KeeperClient: EventHandler {
             case .message(let bytes, let descriptor):
                 switch KeeperMessage(bytes) {
                 case .held(let listener) where descriptor >= 0: vault.put(listener, descriptor)
+                case .heldPath(let path) where descriptor >= 0: vault.put(path, descriptor)
                 case .end:
                     if descriptor >= 0 { close(descriptor) }
                     return true
@@ -102,13 +103,13 @@ final class KeeperClient: EventHandler {
 
     // MARK: What the proxy tells
 
-    /// A worker listens; `fd` is a duplicate that belongs to the client.
-    func opened(_ listener: KeptListener, _ fd: Int32) {
+    /// A worker listens; `fd` is a duplicate that belongs to the client. `name`: the word that the keeper gets with it.
+    func opened(_ name: KeeperMessage, _ fd: Int32) {
         guard let channel else {
             close(fd)
             return
         }
-        channel.send(KeeperMessage.hold(listener).bytes, fd)
+        channel.send(name.bytes, fd)
     }
 
     /// A worker closed the socket with this inode.

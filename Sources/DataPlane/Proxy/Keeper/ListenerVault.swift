@@ -8,6 +8,7 @@ import Reactor
 final class ListenerVault: Sendable {
     private struct Contents {
         var sockets: [KeptListener: [Int32]] = [:]
+        var paths: [String: (name: KeptPath, fd: Int32)] = [:]
         var count = 0
     }
     private let contents = Lock(Contents())
@@ -22,6 +23,31 @@ final class ListenerVault: Sendable {
         contents.withLock { contents in
             contents.sockets[listener, default: []].append(fd)
             contents.count += 1
+        }
+    }
+
+    /// Takes over a Unix socket that the keeper gave.
+    func put(_ path: KeptPath, _ fd: Int32) {
+        let old: Int32? = contents.withLock { contents in
+            guard let old = contents.paths.updateValue((path, fd), forKey: path.path) else {
+                contents.count += 1
+                return nil
+            }
+            return old.fd
+        }
+        if let old { close(old) }
+    }
+
+    /// The kept socket of a path, while clients reach it there.
+    func take(_ path: String) -> (name: KeptPath, fd: Int32)? {
+        contents.withLock { contents in
+            guard let found = contents.paths.removeValue(forKey: path) else { return nil }
+            contents.count -= 1
+            guard found.name.isServed(by: found.fd) else {
+                close(found.fd)
+                return nil
+            }
+            return found
         }
     }
 
@@ -57,6 +83,7 @@ final class ListenerVault: Sendable {
     func closeAll() -> Int {
         contents.withLock { contents in
             for fd in contents.sockets.values.joined() where fd >= 0 { close(fd) }
+            for entry in contents.paths.values { close(entry.fd) }
             defer { contents = Contents() }
             return contents.count
         }

@@ -8,21 +8,16 @@ final class UnixListeners: Sendable {
     private struct Entry {
         var fd: Int32
         var users: Int
-        /// The file that stands for it; nil: the name is abstract.
-        var file: FileIdentity?
-    }
-
-    private struct FileIdentity: Equatable {
-        var device: UInt64
-        var inode: UInt64
+        var name: KeptPath
     }
 
     private let entries = Lock<[String: Entry]>([:])
 
     /// A descriptor of the path's socket, to be closed by the caller and given back.
     ///
-    /// A socket file on which nobody listens any more is replaced; anything else in its place is an error.
-    func take(_ path: String, mode: UInt16, backlog: Int32) throws(SystemError) -> Int32 {
+    /// The socket of the proxy before this one, if a keeper has it, is served on. Else a socket file on which nobody listens any
+    /// more is replaced; anything else in its place is an error.
+    func take(_ path: String, mode: UInt16, backlog: Int32, from vault: ListenerVault?) throws(SystemError) -> Int32 {
         let result: Result<Int32, SystemError> = entries.withLock { entries in
             if var known = entries[path] {
                 let fd = Socket.duplicate(known.fd)
@@ -32,36 +27,53 @@ final class UnixListeners: Sendable {
                 return .success(fd)
             }
             do throws(SystemError) {
-                let fd = try Self.listen(path, mode, backlog)
+                let kept = vault?.take(path)
+                let fd: Int32
+                if let kept {
+                    fd = kept.fd
+                    Self.resume(fd, path, mode, backlog)
+                } else {
+                    fd = try Self.listen(path, mode, backlog)
+                }
                 let own = Socket.duplicate(fd)
                 guard own >= 0 else {
                     Socket.close(fd)
                     throw SystemError(code: cweft_errno(), operation: "listen on \(path)")
                 }
-                entries[path] = Entry(fd: own, users: 1, file: path.hasPrefix("@") ? nil : Self.identity(path))
+                entries[path] = Entry(fd: own, users: 1, name: kept?.name ?? KeptPath(openedAt: path))
                 return .success(fd)
             } catch { return .failure(error) }
         }
         return try result.get()
     }
 
-    /// A user of the path's socket is gone; with the last one the socket ends and its file goes away.
-    func giveBack(_ path: String) {
+    /// The name under which a keeper holds the path's socket.
+    func name(of path: String) -> KeptPath? { entries.withLock { $0[path]?.name } }
+
+    /// A user of the path's socket is gone; with the last one the socket ends and its file goes away, unless somebody `keeps` it.
+    ///
+    /// - Returns: the inode of a socket that ended.
+    @discardableResult
+    func giveBack(_ path: String, keeps: Bool = false) -> UInt64? {
         entries.withLock { entries in
-            guard var known = entries[path] else { return }
+            guard var known = entries[path] else { return nil }
             known.users -= 1
             entries[path] = known.users > 0 ? known : nil
-            guard known.users == 0 else { return }
-            Socket.close(known.fd)
-            // Only our own: another process may have put its socket there meanwhile.
-            if let file = known.file, Self.identity(path) == file { unlink(path) }
+            guard known.users == 0 else { return nil }
+            defer { Socket.close(known.fd) }
+            guard !keeps else { return nil }
+            let inode = Socket.inode(known.fd)
+            // A keeper may hold it, too.
+            Socket.stopListening(known.fd)
+            known.name.removeFile()
+            return inode
         }
     }
 
-    private static func identity(_ path: String) -> FileIdentity? {
-        var status = stat()
-        guard lstat(path, &status) == 0 else { return nil }
-        return FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+    /// A socket that already listens gets what the configuration says now.
+    private static func resume(_ fd: Int32, _ path: String, _ mode: UInt16, _ backlog: Int32) {
+        _ = Glibc.listen(fd, backlog)
+        if mode != 0, !path.hasPrefix("@") { chmod(path, mode_t(mode)) }
     }
 
     /// A new listening socket on a path. A socket file on which nobody listens any more is replaced.

@@ -89,7 +89,7 @@ extension Worker {
         _ settings: ListenerConfiguration.Socket
     ) throws(SystemError) -> [ListenSocket] {
         if case .pipe(let path) = address.host {
-            let fd = try control.unixListeners.take(path, mode: address.mode, backlog: settings.backlog)
+            let fd = try control.unixListeners.take(path, mode: address.mode, backlog: settings.backlog, from: vault)
             return [ListenSocket(fd: fd, address: SocketAddress(), generation: nextGeneration(), path: path)]
         }
         var network = Socket.Network.own
@@ -132,18 +132,19 @@ extension Worker {
         for socket in state.sockets {
             // Others may hold the socket, too: closing alone would neither end it nor take it out of the loop.
             loop.unwatch(socket.fd)
-            if vault != nil, let inode = Socket.inode(socket.fd) {
+            if socket.path == nil, vault != nil, let inode = Socket.inode(socket.fd) {
                 Socket.stopListening(socket.fd)
                 control.post(.listenerClosed(inode: inode))
             }
-            close(socket)
+            close(socket, keeps: false)
         }
         state.sockets = []
     }
 
-    private func close(_ socket: ListenSocket) {
+    private func close(_ socket: ListenSocket, keeps: Bool) {
         Socket.close(socket.fd)
-        if let path = socket.path { control.unixListeners.giveBack(path) }
+        guard let path = socket.path, let inode = control.unixListeners.giveBack(path, keeps: keeps) else { return }
+        if vault != nil { control.post(.listenerClosed(inode: inode)) }
     }
 
     /// Accepts no more. Sockets that the keeper has go on to collect connections for the next proxy.
@@ -151,7 +152,7 @@ extension Worker {
         for case let state? in listeners {
             for socket in state.sockets {
                 loop.unwatch(socket.fd)
-                close(socket)
+                close(socket, keeps: vault != nil)
             }
             state.sockets = []
         }
@@ -165,10 +166,19 @@ extension Worker {
     }
 
     private func announce(_ socket: ListenSocket) {
-        guard vault != nil, let network = socket.network else { return }
+        guard vault != nil else { return }
+        let name: KeeperMessage
+        if let path = socket.path {
+            guard let kept = control.unixListeners.name(of: path) else { return }
+            name = .holdPath(kept)
+        } else if let network = socket.network {
+            name = .hold(KeptListener(address: socket.address, network: network))
+        } else {
+            return
+        }
         let fd = Socket.duplicate(socket.fd)
         guard fd >= 0 else { return }
-        control.post(.listenerOpened(KeptListener(address: socket.address, network: network), fd: fd))
+        control.post(.listenerOpened(name, fd: fd))
     }
 
     // MARK: Accepting
@@ -179,7 +189,9 @@ extension Worker {
         else { return }
         let socket = state.sockets[position]
         // In a standing queue those that still wait are found behind many that do not.
-        for _ in 0..<(backlog.isShedding ? Limits.lateAccepts : state.configuration.settings.accepts) {
+        let begin = backlog.isShedding ? Instant.read() : Instant(nanoseconds: 0)
+        for turn in 0..<(backlog.isShedding ? Limits.lateAccepts : state.configuration.settings.accepts) {
+            if turn & 15 == 15, begin.nanoseconds > 0, Instant.read().since(begin) > Limits.lateAcceptTime { return }
             var peer = SocketAddress()
             let fd = Socket.accept(socket.fd, peer: &peer)
             if fd < 0 {
@@ -187,8 +199,12 @@ extension Worker {
                 return
             }
             if backlog.isRaised {
-                if acceptWait == 0 { acceptWait = Socket.silence(fd) }
+                if turn == 0 {
+                    acceptWait = max(acceptWait, Socket.silence(fd))
+                    if backlog.isWatching, Socket.hasFullQueue(socket.fd) { backlog.overflows() }
+                }
                 if backlog.isShedding, Socket.isEnded(fd) {
+                    backlog.leaves()
                     metrics.count(.connectionsShed)
                     Socket.close(fd)
                     continue

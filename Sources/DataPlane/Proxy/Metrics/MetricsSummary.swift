@@ -80,7 +80,7 @@ struct MetricsSummary {
         for index in counters.indices where index < copy.counters.count { counters[index] &+= copy.counters[index] }
         for index in gauges.indices where index < copy.gauges.count {
             // The worst lag counts; the other gauges add up.
-            if index == ProxyGauge.loopLagMicroseconds.rawValue {
+            if index == ProxyGauge.loopLagMicroseconds.rawValue || index == ProxyGauge.queueLimitMicroseconds.rawValue {
                 gauges[index] = max(gauges[index], copy.gauges[index])
             } else {
                 gauges[index] &+= copy.gauges[index]

@@ -352,5 +352,10 @@ private struct ProxyFamily {
         one("buffer_bytes", .bufferBytes, "Memory in connection buffers."),
         one("loop_iterations_total", .loopIterations, "Turns of the workers' loops."),
         one("loop_lag_microseconds", .loopLagMicroseconds, "How late a worker's loop came to its last look at itself."),
+        one(
+            "overload_queue_limit_microseconds",
+            .queueLimitMicroseconds,
+            "Requests that waited longer are refused; 0: none is."
+        ),
     ]
 }

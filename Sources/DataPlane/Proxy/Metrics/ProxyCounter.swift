@@ -34,6 +34,8 @@ enum ProxyGauge: Int, CaseIterable, Sendable {
     case bufferBytes
     /// How late the loop came to its last look at itself, microseconds.
     case loopLagMicroseconds
+    /// Who waited longer is refused; 0: nobody is.
+    case queueLimitMicroseconds
 }
 
 /// What a peer did that no honest peer does: each has its counter `protocol_violation_total{kind}`.

@@ -9,7 +9,7 @@ extension Worker {
     func take(_ levels: OverloadLevels) {
         let before = overload
         overload = levels
-        isUnderPressure = !levels.isCalm || backlog.isShedding
+        isUnderPressure = !levels.isCalm || backlog.isWatching
         func begins(_ action: OverloadAction) -> Bool { levels.isWhole(action) && !before.isWhole(action) }
         if begins(.stopAcceptingConnections) {
             for case let state? in listeners { pauseAccepting(state) }
@@ -68,14 +68,21 @@ extension Worker {
     }
 
     /// Whether a request waited for too long already: in what was ready and then in the present turn, or by the kernel's account
-    /// of its connection, which knows of the time before it was accepted.
+    /// of a new connection, which knows of the time before it was accepted.
     private func isLate(_ exchange: ExchangePlace, _ isHighPriority: Bool) -> Bool {
-        guard backlog.isShedding else { return false }
+        guard backlog.isWatching else { return false }
+        let client = downstreams.pointer(exchange.pointee.downstream)
+        var age: UInt64 = 0
+        if client.pointee.fd >= 0, Socket.isEnded(client.pointee.fd) {
+            backlog.leaves()
+            age = .max
+        } else if backlog.isShedding, client.pointee.requestsServed <= 1, client.pointee.fd >= 0 {
+            // The kernel counts in ticks: what is within a few of them is fresh.
+            let silence = Socket.silence(client.pointee.fd)
+            if silence > Limits.kernelTicks { age = silence }
+        }
         let time = Instant.read().since(loop.now)
-        if backlog.refuses(after: time, isHighPriority: isHighPriority) { return true }
-        let fd = downstreams.pointer(exchange.pointee.downstream).pointee.fd
-        let silence = fd >= 0 ? Socket.silence(fd) : 0
-        return silence > backlog.wait && backlog.refuses(after: silence - backlog.wait, isHighPriority: isHighPriority)
+        return backlog.refuses(after: time, age: age, isHighPriority: isHighPriority)
     }
 
     /// At the end of a turn with many events, or after one: how long does what became ready meanwhile wait?
@@ -84,19 +91,25 @@ extension Worker {
     func measureBacklog(_ count: Int) {
         let time = Instant.read()
         var wait: UInt64? = time.since(loop.now)
-        if count == EventLoop.batchSize {
+        let isFull = count == EventLoop.batchSize
+        if isFull {
             wait = loop.probedWait
             loop.sendProbe(at: time)
             // What waits for long already waits at least as long.
             if let age = loop.probeAge(at: time), age > wait ?? backlog.wait { wait = age }
         }
         let accepting = acceptWait
-        acceptWait = 0
+        // Not every turn comes to the listener.
+        acceptWait /= 2
         guard let wait else { return }
         control.lag.note(wait)
         // Of this the lag knows nothing: it would stop accepting, and what waits would get older still.
-        backlog.note(max(wait, accepting), now: time.nanoseconds)
-        isUnderPressure = !overload.isCalm || backlog.isShedding
+        let wasShedding = backlog.isShedding
+        backlog.note(max(wait, accepting), isAll: isFull && wait >= accepting, now: time.nanoseconds)
+        if wasShedding || backlog.isShedding {
+            metrics.set(.queueLimitMicroseconds, backlog.isShedding ? Int64(clamping: backlog.limit / 1000) : 0)
+        }
+        isUnderPressure = !overload.isCalm || backlog.isWatching
     }
 
     /// How late a timer comes is how long work waits in this loop.

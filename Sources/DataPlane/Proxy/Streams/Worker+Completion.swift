@@ -192,9 +192,7 @@ extension Worker {
         let exchange = exchanges.pointer(index)
         let upstreamIndex = exchange.pointee.upstream
         exchange.pointee.upstream = -1
-        if flags.contains(.downstreamTermination), exchange.pointee.status == 0 {
-            exchange.pointee.status = 0
-        }
+        if flags.contains(.downstreamTermination), backlog.isWatching { backlog.leaves() }
         countResponse(exchange, flags: flags)
         releaseExchange(index, exchange)
         guard upstreamIndex >= 0 else { return }

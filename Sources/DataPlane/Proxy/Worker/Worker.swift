@@ -38,6 +38,10 @@ final class Worker: @unchecked Sendable {
         static let interims: UInt8 = 8
         /// The same while requests that waited for too long are refused.
         static let lateAccepts = 1024
+        /// How long they may take in one turn.
+        static let lateAcceptTime: UInt64 = 1_000_000
+        /// Ages of bytes that the kernel tells are right to about so many nanoseconds.
+        static let kernelTicks: UInt64 = 10_000_000
         /// Turns of pipelined requests answered in one go.
         static let pipelineTurns = 32
         /// Until the TCP chain's endpoint is asked whether it speaks first.
@@ -171,7 +175,7 @@ final class Worker: @unchecked Sendable {
     var isUnderPressure = false
     /// How long what is ready waits, and what follows.
     var backlog = BacklogGuard()
-    /// How long the first connection of this turn waited to be accepted; asked for while something waits.
+    /// How long the first connection of a turn waited to be accepted; asked for while something waits, and forgotten in some turns.
     var acceptWait: UInt64 = 0
     var isDraining = false
     /// The connections are told.
@@ -286,9 +290,13 @@ final class Worker: @unchecked Sendable {
     private func turn() {
         let held = heldInside
         let count = held.isEmpty ? loop.wait() : loop.wait(milliseconds: 0)
-        for index in 0..<count {
-            guard let event = loop.event(index) else { continue }
-            deliver(Token(raw: event.token), event.readiness)
+        if backlog.isShedding {
+            deliverEndpointsFirst(count)
+        } else {
+            for index in 0..<count {
+                guard let event = loop.event(index) else { continue }
+                deliver(Token(raw: event.token), event.readiness)
+            }
         }
         if count >= Limits.crowd || backlog.isRaised { measureBacklog(count) }
         handshakesOfTurn = 0
@@ -306,6 +314,17 @@ final class Worker: @unchecked Sendable {
             runQueue()
             if !dirtyEndpoints.isEmpty { flushEndpoints() }
             if !dirtySessions.isEmpty { flushSessions() }
+        }
+    }
+
+    /// In a standing queue what is nearly done is done before anything else begins.
+    private func deliverEndpointsFirst(_ count: Int) {
+        for isEndpoint in [true, false] {
+            for index in 0..<count {
+                guard let event = loop.event(index) else { continue }
+                let token = Token(raw: event.token)
+                if (token.kind == .upstream) == isEndpoint { deliver(token, event.readiness) }
+            }
         }
     }
 

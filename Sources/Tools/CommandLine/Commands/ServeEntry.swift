@@ -14,11 +14,12 @@ enum ServeEntry {
             Option("keep-pods", help: "a signal ends the daemon only; pods and proxy run on for the next one"),
             Option("report", value: "FD", help: "write to this open descriptor why the daemon cannot start"),
             IsolationChoice.option, DiscoveryChoice.option, DiscoveryChoice.tlsOption, .stateDirectory,
-        ] + APIChoice.options
+        ] + TelemetryChoice.options + APIChoice.options
     ) { arguments in
         let state = try StateDirectory(arguments)
         let isolation = try IsolationChoice(arguments, state).mode
         let discovery = try DiscoveryChoice(arguments, state)
+        let telemetry = try TelemetryChoice(arguments, state)
         let api = try APIChoice(arguments, state)
         let report = try arguments.integer("report", default: -1, in: 3...1_000_000)
         if report > 0 { _ = fcntl(Int32(report), F_SETFD, FD_CLOEXEC) }
@@ -27,6 +28,7 @@ enum ServeEntry {
                 state,
                 isolation,
                 discovery,
+                telemetry,
                 api,
                 leavesPods: arguments.isSet("keep-pods")
             ) {

@@ -47,6 +47,8 @@ actor Daemon {
     nonisolated let isolation: Isolation
     /// Where xDS is served beside its Unix socket.
     nonisolated let discovery: DiscoveryChoice
+    /// Whom the proxy tells of requests.
+    private nonisolated let telemetry: TelemetryChoice
     private nonisolated let apiChoice: APIChoice
     nonisolated let log: ServeLog
     nonisolated let startTime = SQLiteStore.now()
@@ -68,10 +70,18 @@ actor Daemon {
     private var tasks: [Task<Void, Never>] = []
     private var agentTask: Task<Void, Never>?
 
-    init(state: StateDirectory, isolation: Isolation, discovery: DiscoveryChoice, api: APIChoice, log: ServeLog) {
+    init(
+        state: StateDirectory,
+        isolation: Isolation,
+        discovery: DiscoveryChoice,
+        telemetry: TelemetryChoice,
+        api: APIChoice,
+        log: ServeLog
+    ) {
         self.state = state
         self.isolation = isolation
         self.discovery = discovery
+        self.telemetry = telemetry
         apiChoice = api
         self.log = log
         isServed = ProxySupervisor.running(pidFile: "\(state.path)/proxy/weft-proxy.pid") != nil
@@ -144,6 +154,7 @@ actor Daemon {
             accessLogPath: "\(proxyDirectory)/access.log"
         )
         state.discoveryEntrance = discovery.entrance
+        state.traceCollector = telemetry.collector
         return state
     }
 
@@ -265,7 +276,7 @@ actor Daemon {
             program: Self.proxyProgram,
             arguments: [
                 "-c", "\(proxyDirectory)/\(ProxyBootstrap.file)", "--listener-keeper", keeperSocket,
-            ],
+            ] + telemetry.proxyWords,
             logFile: "\(proxyDirectory)/proxy.log",
             pidFile: "\(proxyDirectory)/weft-proxy.pid"
         )

@@ -14,6 +14,7 @@ enum ServeCommand {
         _ state: StateDirectory,
         _ isolation: Isolation,
         _ discovery: DiscoveryChoice,
+        _ telemetry: TelemetryChoice,
         _ api: APIChoice,
         leavesPods: Bool,
         ready: () -> Void
@@ -30,10 +31,18 @@ enum ServeCommand {
         }
         IsolationChoice.remember(isolation, in: state)
         discovery.remember()
+        telemetry.remember()
         api.remember()
         let log = ServeLog(path: state.log)
         let stop = Daemon.Stop(removesState: false, hurries: false, leavesPods: leavesPods)
-        let daemon = Daemon(state: state, isolation: isolation, discovery: discovery, api: api, log: log)
+        let daemon = Daemon(
+            state: state,
+            isolation: isolation,
+            discovery: discovery,
+            telemetry: telemetry,
+            api: api,
+            log: log
+        )
         return try await supervise(daemon, lock, log, stop, ready)
     }
 

@@ -10,7 +10,7 @@ struct StateFiles {
     private static let names = [
         "store.db", "store.db-wal", "store.db-shm", "store.db-journal", "store.db.restoring", "store.db.restoring-wal",
         "store.db.restoring-journal", "replaced", "copies", "serve.log", "serve.log.1", "pods", "proxy",
-        "names", "claim", "isolation", "xds", "xds-address",
+        "names", "claim", "isolation", "telemetry", "xds", "xds-address",
         "pki", "api-port", "api-bound", "api-tls", "audit-log",
     ]
 

@@ -25,6 +25,9 @@ package struct GradientController: Sendable {
         package init() {}
     }
 
+    /// Intervals between two changes of the limit at most.
+    private static let longestInterval: UInt64 = 10
+
     private let settings: Settings
     package private(set) var limit: UInt32
     package private(set) var inFlight: UInt32 = 0
@@ -78,10 +81,17 @@ package struct GradientController: Sendable {
     private mutating func advance(_ now: UInt64) {
         if settings.fixedMinRTT == nil, !isMeasuring, now >= minRTTDue { enterMeasuring(now) }
         guard !isMeasuring, now >= sampleDue else { return }
-        sampleDue = now &+ settings.updateInterval
-        guard samples.count > 0 else { return }
+        guard samples.count > 0 else {
+            sampleDue = now &+ settings.updateInterval
+            return
+        }
         sampleRTT = samples.take(settings.percentile)
         setLimit(nextLimit(), now)
+        // What began before the change tells of the limit before it: taken for the new one's, it would be corrected twice, and
+        // the limit would swing. Latencies that are long compared with the interval are therefore waited for, within bounds.
+        epoch = now
+        let patience = min(sampleRTT &* 2000, settings.updateInterval &* Self.longestInterval)
+        sampleDue = now &+ max(settings.updateInterval, patience)
     }
 
     private mutating func enterMeasuring(_ now: UInt64) {

@@ -7,6 +7,7 @@ struct DaemonLauncher: Sendable {
     let state: StateDirectory
     let isolation: IsolationChoice
     let discovery: DiscoveryChoice
+    let telemetry: TelemetryChoice
     let api: APIChoice
 
     /// How long a daemon may take until its API answers; it opens a store and sweeps leftovers of a predecessor.
@@ -90,7 +91,7 @@ struct DaemonLauncher: Sendable {
         let words =
             [
                 "weft", "serve", "--state-dir", state.path, "--isolation", isolation.mode.rawValue, "--report", "3",
-            ] + discovery.words + api.words
+            ] + discovery.words + telemetry.words + api.words
         var arguments = words.map { strdup($0) } + [nil]
         defer { for argument in arguments { free(argument) } }
         var pid: pid_t = 0

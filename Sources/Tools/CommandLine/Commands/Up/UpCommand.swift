@@ -18,7 +18,7 @@ enum UpCommand {
             Option("timeout", value: "SECONDS", help: "how long --detach waits for them to be ready (default: 60)"),
             IsolationChoice.option, DiscoveryChoice.option, DiscoveryChoice.tlsOption, .recursive, .namespace,
             .stateDirectory,
-        ] + APIChoice.options,
+        ] + TelemetryChoice.options + APIChoice.options,
         examples: [
             "weft up examples/shop", "weft up --detach web.yaml db.yaml", "cat all.yaml | weft up -",
             "weft up --detach",
@@ -43,6 +43,7 @@ enum UpCommand {
             state: state,
             isolation: isolation,
             discovery: try DiscoveryChoice(arguments, state),
+            telemetry: try TelemetryChoice(arguments, state),
             api: try APIChoice(arguments, state)
         )
         let isOurs = try await launcher.ensureRunning(client)
