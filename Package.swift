@@ -147,7 +147,7 @@ var targets: [Target] = [
 
     room("ControlPlane", "Resources", ["Wire"]),
     room("ControlPlane", "CEL", ["CRE2", "Resources", "Wire"]),
-    room("ControlPlane", "Store", ["Bytes", "Resources", "Wire", "CSQLite"]),
+    room("ControlPlane", "Store", ["Bytes", "CEL", "Resources", "Wire", "CSQLite"]),
     room("ControlPlane", "Mesh", ["EnvoyAPI", "Resources", "Wire"]),
     room(
         "ControlPlane",
@@ -157,7 +157,7 @@ var targets: [Target] = [
     room(
         "ControlPlane",
         "Servers",
-        ["Bytes", "CWeft", "HTTP", "Mesh", "Reactor", "Resources", "Store", "Telemetry", "TLS", "Wire"]
+        ["Bytes", "CEL", "CWeft", "HTTP", "Mesh", "Reactor", "Resources", "Store", "Telemetry", "TLS", "Wire"]
     ),
 
     room("Node", "Sandbox", ["Bytes", "CWeft", "Wire"]),

@@ -225,6 +225,13 @@ package struct WatchEvents: AsyncSequence, Sendable {
 package protocol Admission: Sendable {
     /// Looks at a write; `old` is nil for a new object. May change `object`, or throw to refuse it.
     func admit(_ object: inout Object, replacing old: Object?, view: any StoreView) throws(APIError)
+
+    /// Looks at a write that is complete and right by all other rules; may throw to refuse it.
+    func review(_ write: CompletedWrite, view: any StoreView) throws(APIError)
+}
+
+extension Admission {
+    package func review(_ write: CompletedWrite, view: any StoreView) throws(APIError) {}
 }
 
 /// The objects as they are at one moment of the writer, writes of the same batch included.

@@ -27,6 +27,7 @@ package final class SQLiteStore: ObjectStore {
         let intent: WriteIntent
         let isDryRun: Bool
         let tracking: FieldTracking?
+        let requester: WriteRequester?
         let continuation: CheckedContinuation<Result<WriteOutcome, APIError>, Never>
     }
 
@@ -224,6 +225,7 @@ extension SQLiteStore {
         isDryRun: Bool,
         _ tracking: FieldTracking? = nil
     ) async throws(APIError) -> WriteOutcome {
+        let requester = WriteRequester.current
         let result = await withCheckedContinuation { continuation in
             let refusal = queue.withLock { queue -> APIError? in
                 if queue.isClosed { return Self.closed }
@@ -231,7 +233,13 @@ extension SQLiteStore {
                     return APIError(code: 429, reason: .tooManyRequests, message: "too many writes wait for the store")
                 }
                 queue.waiting.append(
-                    Waiting(intent: intent, isDryRun: isDryRun, tracking: tracking, continuation: continuation)
+                    Waiting(
+                        intent: intent,
+                        isDryRun: isDryRun,
+                        tracking: tracking,
+                        requester: requester,
+                        continuation: continuation
+                    )
                 )
                 if !queue.isRunning {
                     queue.isRunning = true
@@ -281,7 +289,12 @@ extension SQLiteStore {
             do throws(APIError) {
                 results.append(
                     .success(
-                        try batch.decide(write.intent, isDryRun: write.isDryRun, tracking: write.tracking)
+                        try batch.decide(
+                            write.intent,
+                            isDryRun: write.isDryRun,
+                            tracking: write.tracking,
+                            requester: write.requester
+                        )
                     )
                 )
             } catch {

@@ -1,3 +1,4 @@
+import CEL
 import Resources
 import Wire
 
@@ -30,6 +31,8 @@ struct WriteBatch: StoreView {
     private(set) var revision: Revision
     private let admissions: [any Admission]
     private let now: Timestamp
+    /// How the write that is being decided was asked for.
+    private var asked: (isDryRun: Bool, requester: WriteRequester?) = (false, nil)
 
     init(
         base: [ResourceType: StoreState.Table],
@@ -66,8 +69,10 @@ struct WriteBatch: StoreView {
     mutating func decide(
         _ intent: WriteIntent,
         isDryRun: Bool,
-        tracking: FieldTracking? = nil
+        tracking: FieldTracking? = nil,
+        requester: WriteRequester? = nil
     ) throws(APIError) -> WriteOutcome {
+        asked = (isDryRun, requester)
         let (count, revision) = (changes.count, revision)
         do {
             let outcome: WriteOutcome
@@ -136,6 +141,7 @@ struct WriteBatch: StoreView {
         }
         for admission in admissions { try admission.admit(&object, replacing: nil, view: self) }
         try ObjectRules.validate(object, of: type)
+        try review(.create, type, object, nil)
         tracking?.finish(&object, replacing: nil)
         return record(key, old: nil, new: object)
     }
@@ -181,6 +187,7 @@ struct WriteBatch: StoreView {
         var object = try ObjectRules.prepareReplace(wanted, of: type, stored: old)
         for admission in admissions { try admission.admit(&object, replacing: old, view: self) }
         try ObjectRules.validate(object, of: type, replacing: old)
+        if !Self.isReleased(object, type) { try review(.update, type, object, old) }
         if old.isDeleting, object.finalizers.contains(where: { !old.finalizers.contains($0) }) {
             throw .forbidden(type, object.name, "no new finalizers can be added while the object is being deleted")
         }
@@ -194,8 +201,29 @@ struct WriteBatch: StoreView {
         let type = try Self.type(of: wanted)
         let (key, old) = try stored(wanted, type)
         var object = try ObjectRules.prepareStatus(wanted, of: type, stored: old)
+        try review(.update, type, object, old, isStatus: true)
         tracking?.finish(&object, replacing: old)
         return object == old ? old : record(key, old: old, new: object)
+    }
+
+    /// Asks those who judge complete writes.
+    private func review(
+        _ operation: CELPolicyRequest.Operation,
+        _ type: ResourceType,
+        _ object: Object?,
+        _ old: Object?,
+        isStatus: Bool = false
+    ) throws(APIError) {
+        let write = CompletedWrite(
+            operation: operation,
+            type: type,
+            object: object,
+            old: old,
+            isDryRun: asked.isDryRun,
+            requester: asked.requester,
+            isStatus: isStatus
+        )
+        for admission in admissions { try admission.review(write, view: self) }
     }
 
     /// Whether nothing holds an object any more that is being deleted.
@@ -212,6 +240,7 @@ struct WriteBatch: StoreView {
     private mutating func delete(_ key: ObjectKey, _ options: DeleteOptions) throws(APIError) -> DeleteOutcome {
         guard let old = get(key) else { throw .notFound(key.type, key.name) }
         try check(options, old, key)
+        try review(.delete, key.type, nil, old)
         if key.type == ResourceTypes.namespaces, Self.keptNamespaces.contains(key.name) {
             throw .forbidden(key.type, key.name, "this namespace may not be deleted")
         }

@@ -74,6 +74,9 @@ extension CELChecker {
             throw error("undeclared reference to '\(name)' (in container '')", syntax)
         }
         let all = (target.map { [$0] } ?? []) + arguments
+        let wasFormatting = isFormatting
+        isFormatting = isFormatting || function == .format
+        defer { isFormatting = wasFormatting }
         let (nodes, types) = try checkAll(all)
         guard let result = CELSignatures.result(name, isMember: target != nil, types) else {
             throw noOverload(name == "-_" ? "-_" : name, types, member: target != nil, syntax)

@@ -7,6 +7,8 @@ struct CELChecker {
     var locals: [(name: String, slot: Int, type: CELType)] = []
     var slotCount = 0
     var usedVariables: Set<Int> = []
+    /// What is formatted may be of many types.
+    var isFormatting = false
 
     init(environment: CELEnvironment, source: String) {
         self.environment = environment
@@ -213,7 +215,7 @@ struct CELChecker {
 
     private func merged(_ known: CELType?, _ next: CELType, _ syntax: CELSyntax) throws(CELError) -> CELType {
         guard let known else { return next }
-        if environment.isHomogeneous, !known.mayBe(next) {
+        if environment.isHomogeneous, !isFormatting, !known.mayBe(next) {
             throw error("expected type '\(known)' but found '\(next)'", syntax)
         }
         return known.joined(next)

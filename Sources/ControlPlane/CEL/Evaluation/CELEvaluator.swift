@@ -5,6 +5,7 @@ struct CELEvaluator {
     private let bindings: [CELValue]
     private var locals: [CELValue]
     private(set) var remaining: Int
+    var lastPattern: (text: String, pattern: CELPattern)?
 
     init(bindings: [CELValue], slots: Int, cost: Int) {
         self.bindings = bindings
@@ -69,10 +70,6 @@ struct CELEvaluator {
     mutating func spend(matching text: String, size: Int) throws(CELFailure) {
         try spend((1 + text.utf8.count / 10) * (1 + size / 4))
     }
-
-    func isOutOfCost(_ failure: CELFailure) -> Bool { failure.isExhausted }
-
-    func wrongType(_ value: CELValue) -> CELFailure { .noOverload }
 
     private mutating func truth(_ node: CELNode) throws(CELFailure) -> Bool {
         guard case .bool(let truth) = try evaluate(node) else { throw .noOverload }

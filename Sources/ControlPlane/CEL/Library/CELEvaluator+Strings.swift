@@ -37,9 +37,7 @@ extension CELEvaluator {
         _ values: [CELValue]
     ) throws(CELFailure) -> CELValue? {
         guard let source = values.text(1) else { return nil }
-        // Compiling one costs about as much as walking 100 bytes for each of its own.
-        try spend(bytes: source.utf8.count * 100)
-        let pattern = try CELPattern(source)
+        let pattern = try compiled(source)
         try spend(matching: text, size: pattern.size)
         switch function {
         case .matches: return .bool(pattern.isFound(in: text))
@@ -50,6 +48,16 @@ extension CELEvaluator {
             try spend(found.count)
             return .list(found.map { .string($0) })
         }
+    }
+
+    /// The expression of a text; the one that was used last is kept.
+    private mutating func compiled(_ source: String) throws(CELFailure) -> CELPattern {
+        if let lastPattern, lastPattern.text == source { return lastPattern.pattern }
+        // A short text may become a large program: up to 10,000 instructions, some milliseconds.
+        try spend(10_000 + source.utf8.count * 100)
+        let pattern = try CELPattern(source)
+        lastPattern = (source, pattern)
+        return pattern
     }
 
     private static func mapped(_ text: String, _ change: (UInt8) -> UInt8) -> String {

@@ -10,6 +10,8 @@ package enum CELLimits {
     package static let requestCost = 10_000_000
     /// The cost of a policy's match conditions for one object.
     package static let matchConditionCost = 2_500_000
+    /// The cost of all policies for one write: the store decides one write at a time.
+    package static let policyCost = 2_500_000
     /// Bytes of a message that an expression made.
     package static let message = 5 * 1024
     /// Bytes of a regular expression.

@@ -61,7 +61,7 @@ package struct SchemaRecord: Sendable {
 package enum Schema {
     private static let records: [String: SchemaRecord] = parse(
         metadataTable + podTable + workloadTable + lifeTable + storageTable + networkTable + accessTable
-            + liveTable
+            + liveTable + policyTable
     )
 
     /// The record of a name, or nil.

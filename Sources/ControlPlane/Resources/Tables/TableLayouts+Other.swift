@@ -17,6 +17,8 @@ extension TableLayouts {
         case "GatewayClass": gatewayClasses
         case "Gateway": gateways
         case "GRPCRoute": grpcRoutes
+        case "ValidatingAdmissionPolicy": policies
+        case "ValidatingAdmissionPolicyBinding": policyBindings
         default: nil
         }
     }
@@ -27,6 +29,23 @@ extension TableLayouts {
 
     private static let created = Layout(columns: columns("Name", "Created At")) { object, _ in
         [.string(object.name), text(object.creationTimestamp?.description, "")]
+    }
+
+    private static let policies = Layout(columns: columns("Name", "Validations", "ParamKind", "Age")) { object, now in
+        let kind = object.spec["paramKind"]
+        let name = kind.map { "\($0.text("apiVersion") ?? "")/\($0.text("kind") ?? "")" }
+        return [
+            .string(object.name), .int(Int64(object.spec.list("validations").count)), text(name, "<unset>"),
+            age(object, now),
+        ]
+    }
+
+    private static let policyBindings = Layout(columns: columns("Name", "PolicyName", "ParamRef", "Age")) {
+        object,
+        now in
+        let reference = object.spec["paramRef"]
+        let name = [reference?.text("namespace"), reference?.text("name")].compactMap { $0 }.joined(separator: "/")
+        return [.string(object.name), text(object.spec.text("policyName")), text(name, "<unset>"), age(object, now)]
     }
 
     private static let serviceAccounts = Layout(columns: columns("Name", "Secrets#", "Age")) {

@@ -92,6 +92,26 @@ package enum ResourceTypes {
     package static let clusterRoles = access("clusterroles", "ClusterRole", namespaced: false)
     package static let clusterRoleBindings = access("clusterrolebindings", "ClusterRoleBinding", namespaced: false)
 
+    package static let policies = admission("validatingadmissionpolicies", "ValidatingAdmissionPolicy", hasStatus: true)
+    package static let policyBindings = admission(
+        "validatingadmissionpolicybindings",
+        "ValidatingAdmissionPolicyBinding",
+        hasStatus: false
+    )
+
+    private static func admission(_ plural: String, _ kind: String, hasStatus: Bool) -> ResourceType {
+        ResourceType(
+            group: "admissionregistration.k8s.io",
+            version: "v1",
+            plural: plural,
+            kind: kind,
+            categories: ["api-extensions"],
+            isNamespaced: false,
+            isActedOn: true,
+            hasStatus: hasStatus
+        )
+    }
+
     private static func access(_ plural: String, _ kind: String, namespaced: Bool = true) -> ResourceType {
         ResourceType(
             group: "rbac.authorization.k8s.io",
@@ -109,6 +129,7 @@ package enum ResourceTypes {
             namespaces, nodes, pods, services, endpoints, configMaps, secrets, events, serviceAccounts, deployments,
             replicaSets, endpointSlices, ingresses, images, volumeClaims, volumes,
             roles, roleBindings, clusterRoles, clusterRoleBindings,
+            policies, policyBindings,
         ] + workloads + keptOnly
 
     /// The kinds that Weft keeps and answers for, but does nothing about.

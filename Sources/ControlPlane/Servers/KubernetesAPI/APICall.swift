@@ -12,7 +12,9 @@ struct APICall {
     var store: any ObjectStore { type.isLive ? api.live ?? api.store : api.store }
     var type: ResourceType { target.type }
 
-    func answer() async throws -> HTTPResponse {
+    func answer() async throws -> HTTPResponse { try await known { try await respond() } }
+
+    private func respond() async throws -> HTTPResponse {
         if let older = target.older, ["PUT", "PATCH"].contains(request.method) {
             throw APIError.badRequest(
                 "\(type.plural) are changed in \(type.apiVersion); \(older.apiVersion) is served for making and reading them"
@@ -155,7 +157,7 @@ struct APICall {
     }
 
     /// A `Warning` header (RFC 9111 5.5 as Kubernetes uses it): printable, quoted, short.
-    private static func warning(_ text: String) -> String {
+    static func warning(_ text: String) -> String {
         var quoted = ""
         for scalar in text.unicodeScalars.prefix(500) {
             if scalar == "\"" || scalar == "\\" { quoted += "\\" }

@@ -29,7 +29,8 @@ package struct APIFront: Sendable {
         let facts = RequestFacts(request, segments)
         guard let audit else { return await answer(request, facts).response }
         let received = api.clock()
-        let (response, caller, verdict) = await answer(request, facts)
+        let notes = WriteNotes()
+        let (response, caller, verdict) = await WriteNotes.$current.withValue(notes) { await answer(request, facts) }
         var event = AuditEvent(
             request: request,
             facts: facts,
@@ -41,6 +42,7 @@ package struct APIFront: Sendable {
             event.decision = verdict.isAllowed ? "allow" : "forbid"
             event.reason = verdict.reason
         }
+        event.notes = notes.annotations
         var goesOn = true
         if case .bytes = response.body { goesOn = false }
         audit.write(event.value(status: response.status, goesOn: goesOn, at: api.clock()))

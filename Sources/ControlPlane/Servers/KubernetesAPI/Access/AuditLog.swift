@@ -74,6 +74,8 @@ struct AuditEvent: Sendable {
     let id: String
     var decision = ""
     var reason = ""
+    /// What policies noted.
+    var notes: [(key: String, value: String)] = []
 
     func value(status: Int, goesOn: Bool, at now: Timestamp) -> Value {
         var target = request.path
@@ -101,11 +103,13 @@ struct AuditEvent: Sendable {
         event["responseStatus"] = ["metadata": [:], "code": .int(Int64(status))]
         event["requestReceivedTimestamp"] = .string(received.microDescription)
         event["stageTimestamp"] = .string(now.microDescription)
+        var annotations: Value = [:]
         if !decision.isEmpty {
-            event["annotations"] = [
-                "authorization.k8s.io/decision": .string(decision), "authorization.k8s.io/reason": .string(reason),
-            ]
+            annotations["authorization.k8s.io/decision"] = .string(decision)
+            annotations["authorization.k8s.io/reason"] = .string(reason)
         }
+        for note in notes { annotations[note.key] = .string(note.value) }
+        if annotations.fields?.isEmpty == false { event["annotations"] = annotations }
         return event
     }
 }

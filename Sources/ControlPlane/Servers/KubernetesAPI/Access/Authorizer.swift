@@ -51,7 +51,7 @@ struct Authorizer: Sendable {
     }
 
     /// The rules behind a binding; none when its role is not there.
-    private func rules(of binding: Object) async throws(APIError) -> [RoleRule] {
+    func rules(of binding: Object) async throws(APIError) -> [RoleRule] {
         let reference = binding.value["roleRef"] ?? .null
         let name = reference.text("name") ?? ""
         let isLocal = reference.text("kind") == "Role"
