@@ -1,4 +1,5 @@
 // Containers and the commands inside them, from request to exit.
+#include "pod_image.h"
 #include "pod_serve.h"
 
 #include <dirent.h>
@@ -113,6 +114,8 @@ const char *container_start(struct row request, const char *token) {
     if (refusal != NULL) return refusal;
     struct container *container = containers[slot];
     *container = (struct container){.attempt = row_number(request, "attempt", 0), .state = state_starting};
+    container->by_runtime = row_get(request, "runtime") != NULL;
+    container->begun = steady_now();
     snprintf(container->name, sizeof container->name, "%s", name);
     snprintf(container->token, sizeof container->token, "%s", token);
     container->streams[0] = (struct stream){.fd = -1, .name = "stdout"};
@@ -183,6 +186,40 @@ static void tell(struct container *container, const char *event, const char *why
     free(text.data);
 }
 
+/// Processes that ended and were nobody's, the latest ones: a container may end before its runtime has said which it is.
+static struct orphan {
+    pid_t pid;
+    int status;
+    int64_t ended;          // steady clock: an older one had the same number
+} orphans[16];
+static unsigned next_orphan;
+
+void container_orphan_ended(pid_t pid, int status) {
+    orphans[next_orphan++ % (sizeof orphans / sizeof *orphans)] = (struct orphan){pid, status, steady_now()};
+}
+
+static void started(struct container *container) {
+    char process[16];
+    snprintf(process, sizeof process, "%d", container->pid);
+    container->state = state_running;
+    container->started = wall_now();
+    hold_mounts(container, process);
+    tell(container, "started", NULL);
+}
+
+/// The runtime has made the container's process, which is ours by now.
+static void take_process(struct container *container, pid_t pid) {
+    if (pid <= 1) return;
+    container->pid = pid;
+    started(container);
+    if (container->wanted_signal != 0) kill(pid, container->wanted_signal);
+    for (size_t i = 0; i < sizeof orphans / sizeof *orphans; i++) {
+        if (orphans[i].pid != pid || orphans[i].ended < container->begun) continue;
+        orphans[i].pid = 0;
+        container_ended(container, orphans[i].status);
+    }
+}
+
 /// The end of the error pipe without a word means that the program runs: exec closed it.
 void container_start_event(unsigned slot) {
     struct container *container = slot < container_limit ? containers[slot] : NULL;
@@ -193,16 +230,10 @@ void container_start_event(unsigned slot) {
     close(container->errors);
     container->errors = -1;
     if (container->state != state_starting) return;
-    char process[16];
-    snprintf(process, sizeof process, "%d", container->pid);
-    if (length <= 0) {
-        container->state = state_running;
-        container->started = wall_now();
-        hold_mounts(container, process);
-        tell(container, "started", NULL);
-        return;
-    }
+    if (length <= 0 && !container->by_runtime) return started(container);
+    if (length <= 0) length = snprintf(why, sizeof why, "killed before its program ran");
     why[length] = 0;
+    if (container->by_runtime && why[0] == image_process) return take_process(container, (pid_t)strtol(why + 1, NULL, 10));
     container->state = state_failed;
     container->finished = wall_now();
     container->code = 128;
@@ -233,9 +264,11 @@ static void read_out(struct container *container) {
 
 void container_ended(struct container *container, int status) {
     // The exit may be seen before the end of the pipe on which the start speaks.
+    pid_t pid = container->pid;
     for (unsigned slot = 0; slot < container_limit; slot++)
         if (containers[slot] == container && container->state == state_starting) container_start_event(slot);
-    if (container->state != state_running) return;
+    // What ended was the process that called the runtime, or this is told twice.
+    if (container->state != state_running || container->pid != pid) return;
     container->state = state_exited;
     container->finished = wall_now();
     container->code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

@@ -42,7 +42,9 @@ static struct manner manners[container_limit];
 static struct session *sessions[session_limit];
 
 static int is_of_start(const char *entry) {
-    static const char *const keys[] = {"do=", "token=", "arg=", "mount=", "log=", "attempt=", "stdin", "tty="};
+    static const char *const keys[] = {
+        "do=", "token=", "arg=", "mount=", "log=", "attempt=", "stdin", "tty=", "lower=", "config=",
+    };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (strncmp(entry, keys[i], strlen(keys[i])) == 0) return 1;
     return 0;

@@ -1,5 +1,6 @@
 // The pod's own root: the host's directories under an overlay, so that a pod reads them all and its writes stay its own;
 // fresh /proc, /dev, /sys, /tmp and /run; and each container's volumes in a mount namespace of its own.
+#include "pod_image.h"
 #include "pod_mounts.h"
 
 #include <dirent.h>
@@ -269,7 +270,7 @@ static int gather_volumes(struct row settings) {
         if (mount(source, target, NULL, MS_BIND | MS_REC, NULL) != 0)
             return fail("cannot bind the volume %s from %s: %m", name, source);
     }
-    return 0;
+    return pod_gather_layers(settings, root);
 }
 
 static int write_content(const char *path, const char *content) {

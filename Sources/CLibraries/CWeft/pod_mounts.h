@@ -4,6 +4,7 @@
 #include "pod_settings.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/mount.h>
 #include <stdio.h>
 
@@ -28,5 +29,17 @@ int pod_own_layer(void);
 int make_mount_point(const char *path, int directory);
 /// `/proc/self/mountinfo` writes blanks and backslashes of a path as three octal digits: turns them back, in place.
 void unescape_mount(char *path);
+
+/// A mount of a request: VOLUME '\n' SUBPATH '\n' TARGET '\n' (`ro` or `rw`).
+struct mount_wish {
+    char text[3 * PATH_MAX];
+    const char *volume, *part, *target;
+    int read_only;
+};
+
+/// Reads one. 0 or -1 (`fail`).
+int read_mount_wish(const char *value, struct mount_wish *wish);
+/// Opens what it wants mounted, which never lies outside of its volume. The descriptor or -1 (`fail`).
+int open_mount_source(const struct mount_wish *wish);
 
 #endif

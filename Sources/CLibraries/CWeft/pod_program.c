@@ -1,4 +1,5 @@
 // The child side of a start: identity, privileges, limits, then the program.
+#include "pod_image.h"
 #include "pod_serve.h"
 
 #include <errno.h>
@@ -125,6 +126,16 @@ static int execute(char **arguments, char **environment) {
     return fail("exec %s: not found in PATH (%s)", name, path);
 }
 
+/// Into the root of an image; a runtime that was asked for does the rest, and this does not return.
+static void enter_image(struct row request, int errors) {
+    const char *rank = row_get(request, "oom");
+    // Higher is always allowed; it decides who goes first when the machine has no memory left.
+    if (rank != NULL && write_file("/proc/self/oom_score_adj", rank) != 0) errno = 0;
+    if (pod_image_root(request) != 0) stop_with(errors);
+    if (row_get(request, "runtime") != NULL) pod_run_by_runtime(request, errors);
+    if (pod_enter_image(request) != 0) stop_with(errors);
+}
+
 void run_program(struct row request, int errors) {
     setsid();
     reset_signals();
@@ -140,6 +151,8 @@ void run_program(struct row request, int errors) {
             fail("cannot enter the container: %m");
             stop_with(errors);
         }
+    } else if (pod_is_image(request)) {
+        enter_image(request, errors);
     } else if (pod_container_mounts(request) != 0) {
         stop_with(errors);
     }

@@ -1,6 +1,7 @@
 // System calls that a container is refused. Root of a pod is root of the host by number, so what the kernel guards by that
 // number or not at all (key rings, the kernel's log) is closed to every container. `strict` is what Kubernetes calls
 // RuntimeDefault: it closes what only helps to break out, such as new namespaces and mounts.
+#include "include/cweft_pod.h"
 #include "pod_serve.h"
 
 #include <errno.h>
@@ -21,25 +22,33 @@
 
 #ifdef OWN_ARCHITECTURE
 
+/// A system call and its name, under which OCI runtimes know it.
+struct call {
+    unsigned number;
+    const char *name;
+};
+
+#define CALL(name) {SYS_##name, #name}
+
 /// Refused to every container, whatever it may do otherwise.
-static const unsigned dangerous[] = {
-    SYS_add_key, SYS_keyctl, SYS_request_key, SYS_bpf, SYS_kexec_load, SYS_init_module, SYS_finit_module,
-    SYS_delete_module, SYS_perf_event_open, SYS_open_by_handle_at, SYS_reboot, SYS_swapon, SYS_swapoff, SYS_acct,
-    SYS_syslog, SYS_settimeofday, SYS_clock_settime, SYS_nfsservctl, SYS_quotactl,
+static const struct call dangerous[] = {
+    CALL(add_key), CALL(keyctl), CALL(request_key), CALL(bpf), CALL(kexec_load), CALL(init_module), CALL(finit_module),
+    CALL(delete_module), CALL(perf_event_open), CALL(open_by_handle_at), CALL(reboot), CALL(swapon), CALL(swapoff), CALL(acct),
+    CALL(syslog), CALL(settimeofday), CALL(clock_settime), CALL(nfsservctl), CALL(quotactl),
 #ifdef SYS_kexec_file_load
-    SYS_kexec_file_load,
+    CALL(kexec_file_load),
 #endif
 #ifdef SYS_iopl
-    SYS_iopl, SYS_ioperm,
+    CALL(iopl), CALL(ioperm),
 #endif
 };
 
 /// Refused too under RuntimeDefault.
-static const unsigned seldom_needed[] = {
-    SYS_mount, SYS_umount2, SYS_pivot_root, SYS_unshare, SYS_setns, SYS_userfaultfd, SYS_move_mount, SYS_open_tree,
-    SYS_fsopen, SYS_fsconfig, SYS_fsmount, SYS_fspick, SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register,
+static const struct call seldom_needed[] = {
+    CALL(mount), CALL(umount2), CALL(pivot_root), CALL(unshare), CALL(setns), CALL(userfaultfd), CALL(move_mount), CALL(open_tree),
+    CALL(fsopen), CALL(fsconfig), CALL(fsmount), CALL(fspick), CALL(io_uring_setup), CALL(io_uring_enter), CALL(io_uring_register),
 #ifdef SYS_mount_setattr
-    SYS_mount_setattr,
+    CALL(mount_setattr),
 #endif
 };
 
@@ -70,14 +79,12 @@ static void load(struct program *program, size_t offset) {
 
 static void give(struct program *program, unsigned verdict) { add(program, BPF_RET | BPF_K, 0, 0, verdict); }
 
-static void refuse(struct program *program, const unsigned *calls, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        add(program, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, calls[i]);
-        give(program, SECCOMP_RET_ERRNO | EPERM);
-    }
+static void refuse(struct program *program, unsigned number) {
+    add(program, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, number);
+    give(program, SECCOMP_RET_ERRNO | EPERM);
 }
 
-#define REFUSE(program, calls) refuse(program, calls, sizeof calls / sizeof *calls)
+#define COUNT(table) (sizeof table / sizeof *table)
 
 /// No namespace but threads and processes: `clone` with a flag for one, and `clone3`, whose flags lie in memory.
 static void refuse_namespaces(struct program *program) {
@@ -98,7 +105,7 @@ static void write_program(struct program *program, int strict) {
 #ifdef __x86_64__
     struct program foreign = {.count = 0};
     load(&foreign, offsetof(struct seccomp_data, nr));
-    REFUSE(&foreign, dangerous_i386);
+    for (size_t i = 0; i < COUNT(dangerous_i386); i++) refuse(&foreign, dangerous_i386[i]);
     give(&foreign, SECCOMP_RET_ALLOW);
     add(program, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, AUDIT_ARCH_I386);
     // Over the way around the 32-bit table, which follows when it is needed.
@@ -112,9 +119,9 @@ static void write_program(struct program *program, int strict) {
     add(program, BPF_JMP | BPF_JGE | BPF_K, 0, 1, 0x40000000);
     give(program, SECCOMP_RET_ERRNO | ENOSYS);
 #endif
-    REFUSE(program, dangerous);
+    for (size_t i = 0; i < COUNT(dangerous); i++) refuse(program, dangerous[i].number);
     if (strict) {
-        REFUSE(program, seldom_needed);
+        for (size_t i = 0; i < COUNT(seldom_needed); i++) refuse(program, seldom_needed[i].number);
         refuse_namespaces(program);
     }
     give(program, SECCOMP_RET_ALLOW);
@@ -133,7 +140,19 @@ int pod_refuse_calls(struct row request) {
     return 0;
 }
 
+const char *cweft_refused_call(int strict, size_t index) {
+    if (index < COUNT(dangerous)) return dangerous[index].name;
+    index -= COUNT(dangerous);
+    return strict && index < COUNT(seldom_needed) ? seldom_needed[index].name : NULL;
+}
+
 #else
+
+const char *cweft_refused_call(int strict, size_t index) {
+    (void)strict;
+    (void)index;
+    return NULL;
+}
 
 int pod_refuse_calls(struct row request) {
     (void)request;

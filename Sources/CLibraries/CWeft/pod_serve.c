@@ -94,6 +94,10 @@ static const char *signal_container(struct row request) {
     if (container == NULL) return "no such container";
     if (number <= 0 || number >= NSIG) return "no such signal";
     if (container->state != state_running && container->state != state_starting) return NULL;
+    if (container->state == state_starting && container->by_runtime && number != SIGKILL) {
+        container->wanted_signal = (int)number;
+        return NULL;
+    }
     if (number == SIGKILL) container_kill_all(container, SIGKILL);
     return pod_signal(container->pid, (int)number) == 0 || errno == ESRCH ? NULL : "cannot send the signal";
 }
@@ -255,13 +259,19 @@ static void reap(void) {
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         if (session_ended(pid, status)) continue;
-        for (int i = 0; i < container_limit; i++)
-            if (containers[i] != NULL && containers[i]->pid == pid) container_ended(containers[i], status);
+        int is_known = 0;
+        for (int i = 0; i < container_limit; i++) {
+            if (containers[i] == NULL || containers[i]->pid != pid) continue;
+            is_known = 1;
+            container_ended(containers[i], status);
+        }
         for (int i = 0; i < command_limit; i++)
             if (commands[i] != NULL && commands[i]->pid == pid) {
                 command_ended(commands[i], status);
+                is_known = 1;
                 break;
             }
+        if (!is_known) container_orphan_ended(pid, status);
     }
 }
 

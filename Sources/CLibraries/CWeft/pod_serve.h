@@ -31,6 +31,9 @@ struct container {
     unsigned long mounts;   // inode of its mount namespace: the mark by which all its processes are known
     int space;              // open while it runs: the kernel gives a free number to the next namespace at once
     int errors;             // the pipe on which a start that fails says why
+    int by_runtime;         // an OCI runtime starts it: its process is known only when it runs
+    int wanted_signal;      // came before that
+    int64_t begun;          // when its start was asked for; steady clock
     char token[32];
     struct log log;
     struct stream streams[2];
@@ -83,6 +86,8 @@ void container_start_event(unsigned slot);
 void container_stream_event(unsigned slot, unsigned part);
 void container_ended(struct container *container, int status);
 struct container *container_named(const char *name);
+/// Takes the end of a process that is nobody's: it may be a container's whose runtime has not said so yet.
+void container_orphan_ended(pid_t pid, int status);
 /// Sends a signal to every process of the container. Returns how many there were.
 int container_kill_all(struct container *container, int signal);
 /// Appends the container's state to a row.

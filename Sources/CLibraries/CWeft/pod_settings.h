@@ -14,6 +14,8 @@
 ///   tree      directory of the host that containers need though it lies in /tmp or /run; repeated
 ///   volume    NAME '\n' SOURCE: a directory or file of the host that containers may mount, or `tmpfs:`
 ///             BYTES ':' MODE ':' GROUP; repeated
+///   layers    directory of the host with the layers of images, and
+///   writes    the one that takes what containers of such images write; each may be missing
 ///   file      PATH '\n' CONTENT: a small file of the pod's own, such as /etc/resolv.conf; repeated
 #ifndef WEFT_POD_SETTINGS_H
 #define WEFT_POD_SETTINGS_H

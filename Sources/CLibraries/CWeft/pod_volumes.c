@@ -11,14 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/// A mount of a request: VOLUME '\n' SUBPATH '\n' TARGET '\n' (`ro` or `rw`).
-struct wish {
-    char text[3 * PATH_MAX];
-    const char *volume, *part, *target;
-    int read_only;
-};
-
-static int read_wish(const char *value, struct wish *wish) {
+int read_mount_wish(const char *value, struct mount_wish *wish) {
     if (!JOIN(wish->text, "%s", value)) return fail("a mount has too long a name");
     char *parts[4] = {wish->text};
     for (int i = 1; i < 4; i++) {
@@ -70,7 +63,7 @@ static int open_part(int volume, const char *part) {
     return open_beneath(volume, part);
 }
 
-static int open_source(const struct wish *wish) {
+static int open_source(const struct mount_wish *wish) {
     char path[PATH_MAX];
     if (!JOIN(path, STORE "/%s", wish->volume)) return errno = ENAMETOOLONG, -1;
     int volume = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
@@ -82,15 +75,20 @@ static int open_source(const struct wish *wish) {
     return part;
 }
 
-static int mount_volume(const struct wish *wish) {
+int open_mount_source(const struct mount_wish *wish) {
+    int opened = open_source(wish);
+    if (opened < 0 && errno == EXDEV)
+        return fail("mount %s: subPath %s leads out of the volume %s", wish->target, wish->part, wish->volume);
+    return opened < 0 ? fail("mount %s: volume %s, subPath %s: %m", wish->target, wish->volume, wish->part) : opened;
+}
+
+static int mount_volume(const struct mount_wish *wish) {
     const char *target = wish->target;
     struct stat facts;
     char source[64];
-    int opened = open_source(wish);
-    if (opened < 0 && errno == EXDEV)
-        return fail("mount %s: subPath %s leads out of the volume %s", target, wish->part, wish->volume);
-    if (opened < 0 || fstat(opened, &facts) != 0)
-        return fail("mount %s: volume %s, subPath %s: %m", target, wish->volume, wish->part);
+    int opened = open_mount_source(wish);
+    if (opened < 0) return -1;
+    if (fstat(opened, &facts) != 0) return fail("mount %s: %m", target);
     snprintf(source, sizeof source, "/proc/self/fd/%d", opened);
     if (make_mount_point(target, S_ISDIR(facts.st_mode)) != 0) return fail("mount %s: cannot make it: %m", target);
     if (mount(source, target, NULL, MS_BIND | MS_REC, NULL) != 0) return fail("mount %s: %m", target);
@@ -132,10 +130,10 @@ static int freeze_root(void) {
 
 /// Runs over a request's mounts: `volumes` 0 makes the places they stand on, 1 mounts them.
 static int each_mount(struct row request, int volumes) {
-    struct wish wish;
+    struct mount_wish wish;
     const char *value;
     for (const char *cursor = NULL; (value = row_next(request, "mount", &cursor)) != NULL;) {
-        if (read_wish(value, &wish) != 0) return -1;
+        if (read_mount_wish(value, &wish) != 0) return -1;
         if (volumes) {
             if (mount_volume(&wish) != 0) return -1;
             continue;

@@ -12,6 +12,7 @@ package actor Agent {
     private let ports: AgentPorts
     let now: @Sendable () -> Timestamp
     private let groups = ControlGroups.ofThisMachine
+    private let runtimes: RuntimeChooser
     var addresses: AddressPool
     private var hostPorts: PortPool
     /// Pods taken over that have no worker yet, by uid.
@@ -40,6 +41,11 @@ package actor Agent {
         self.settings = settings
         self.ports = ports
         self.now = now
+        runtimes = RuntimeChooser(
+            directory: settings.stateDirectory,
+            order: settings.runtimes,
+            listener: ports.runtimes
+        )
         addresses = settings.isolation == .none ? AddressPool(settings.loopback.pods) : AddressPool()
         hostPorts = PortPool(seed: settings.loopback.block)
     }
@@ -170,6 +176,7 @@ package actor Agent {
             settings: settings,
             ports: ports,
             groups: groups,
+            runtimes: runtimes,
             plain: makePlain(pod, address),
             now: now
         )
@@ -204,6 +211,7 @@ package actor Agent {
         guard let entry = workers.removeValue(forKey: uid) else { return }
         await entry.life.value
         await groups.remove(pod: uid)
+        await ports.images?.release(pod: uid)
         try? Leftovers.remove(entry.worker.directory)
         addresses.give(back: entry.address)
         hostPorts.give(back: await entry.worker.plain?.ports ?? [])

@@ -78,6 +78,8 @@ package struct AgentSettings: Sendable {
     package var path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     /// How long a pod's end waits for the proxies to let go of it.
     package var trafficPatience: Duration = .seconds(5)
+    /// OCI runtimes, in the order in which they are tried.
+    package var runtimes = RuntimeSearch.order
 
     package init(stateDirectory: String) { self.stateDirectory = stateDirectory }
 }
@@ -88,16 +90,23 @@ package struct AgentPorts: Sendable {
     package var dns: (any PodDNS)?
     package var places: (any PodPlaceListener)?
     package var events: (any PodEventSink)?
+    /// Images made of layers; nil: only `Image` objects say what a name means.
+    package var images: (any ContainerImages)?
+    package var runtimes: (any RuntimeListener)?
 
     package init(
         gate: (any TrafficGate)? = nil,
         dns: (any PodDNS)? = nil,
         places: (any PodPlaceListener)? = nil,
-        events: (any PodEventSink)? = nil
+        events: (any PodEventSink)? = nil,
+        images: (any ContainerImages)? = nil,
+        runtimes: (any RuntimeListener)? = nil
     ) {
         self.gate = gate
         self.dns = dns
         self.places = places
         self.events = events
+        self.images = images
+        self.runtimes = runtimes
     }
 }

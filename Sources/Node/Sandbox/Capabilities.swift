@@ -31,6 +31,11 @@ package struct Capabilities: OptionSet, Sendable, Hashable {
         self.init(number: number)
     }
 
+    /// The names, without `CAP_`, sorted.
+    package var names: [String] {
+        Self.numbers.filter { rawValue >> $0.value & 1 == 1 }.keys.sorted()
+    }
+
     /// What a container gets that asks for nothing. Nothing here reaches another namespace or raw packets.
     package static let usual = named([
         "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "NET_BIND_SERVICE",

@@ -11,6 +11,7 @@ extension PodSandbox {
     package static func create(_ spec: SandboxSpec) async throws(SandboxError) -> PodSandbox {
         let isNew = access(spec.directory, F_OK) != 0
         try makeDirectory(spec.directory)
+        for place in [spec.layersDirectory, spec.writesDirectory].compactMap(\.self) { try makeDirectory(place) }
         do throws(SandboxError) {
             let pid = try await spawn(spec)
             return try await attach(spec, pid: pid)
@@ -34,6 +35,8 @@ extension PodSandbox {
         for (container, files) in spec.groups {
             for file in files { row.add("group", "\(container)\n\(file)") }
         }
+        if let layers = spec.layersDirectory { row.add("layers", layers) }
+        if let writes = spec.writesDirectory { row.add("writes", writes) }
         for tree in spec.trees { row.add("tree", tree) }
         for volume in spec.volumes {
             switch volume.source {

@@ -76,6 +76,7 @@ package actor PodSandbox {
             let mode = mount.isReadOnly ? "ro" : "rw"
             row.add("mount", "\(mount.volume)\n\(mount.subPath)\n\(mount.target)\n\(mode)")
         }
+        program.image?.describe(to: &row, program)
         let event = try await ask(row, keepsStart: true)
         guard let run = event["container"].flatMap(ContainerRun.init) else {
             throw SandboxError(.ended, "the pod init sent a malformed state")

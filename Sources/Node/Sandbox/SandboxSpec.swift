@@ -16,6 +16,10 @@ package struct SandboxSpec: Sendable {
     package var proxyPort = 15001
     /// Directories of images, which have to be shown although they lie in /tmp or /run.
     package var trees: [String] = []
+    /// The directory with the layers of images; containers of the pod can be made of what lies in it, now or later.
+    package var layersDirectory: String?
+    /// The directory for what containers of such images write; without one it stays in memory.
+    package var writesDirectory: String?
     package var volumes: [SandboxVolume] = []
     package var files: [SandboxFile] = []
     package var isolation = Isolation.namespaces
@@ -108,6 +112,8 @@ package struct ProgramSpec: Sendable {
     package var closesInput = false
     /// One terminal in place of its three streams.
     package var isTerminal = false
+    /// The root, for an image made of layers; else it is the pod's own, which shows the machine's directories.
+    package var image: ImageRoot?
 
     package init(name: String, attempt: Int = 0, arguments: [String], environment: [String], directory: String) {
         self.name = name

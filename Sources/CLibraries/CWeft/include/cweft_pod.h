@@ -52,6 +52,15 @@ uint64_t cweft_tree_size(const char *path, uint64_t limit);
 /// alone when the directory has the group already. Follows no links. 0 or an errno.
 int cweft_give_group(const char *path, gid_t group, int only_top);
 
+/// Whether a directory of a layer hides what lower layers have in its place.
+int cweft_is_opaque(const char *path);
+/// Makes it one. 0 or an errno.
+int cweft_set_opaque(const char *path);
+
+/// The names of the system calls that containers are refused, one after the other, NULL at the end; `strict` adds those of
+/// Kubernetes' RuntimeDefault. The pod init's own filter is made from the same table.
+const char *cweft_refused_call(int strict, size_t index);
+
 /// The `d_name` of every entry of a directory in turn; 0 at the end. `*state` begins as NULL and is freed at the end.
 const char *cweft_next_entry(const char *path, void **state);
 

@@ -10,6 +10,8 @@ package struct ResolvedImage: Sendable, Equatable {
     package let env: [EnvVar]
     /// Names of Debian packages that its programs come from (the Image's annotation `weft.dev/packages`).
     package var packages: [String] = []
+    /// The layers, for an image that has no Image object.
+    package var content: ContainerImage?
 }
 
 /// Finds the Image object that a reference means.
@@ -59,7 +61,7 @@ package enum ImageResolution {
         }
     }
 
-    private static func advice(_ reference: String) -> String {
+    static func advice(_ reference: String) -> String {
         var name = ImageSpec.shortName(reference).lowercased()
         if name.isEmpty { name = "my-image" }
         return """

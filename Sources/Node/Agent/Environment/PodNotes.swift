@@ -112,7 +112,7 @@ package enum PodNotes {
             )
         }
         if containers.contains(where: { $0.resources.limit("ephemeral-storage") != nil }) {
-            let text = "limits of ephemeral-storage are not measured; emptyDir.sizeLimit is"
+            let text = "limits of ephemeral-storage hold for images made of layers alone, and emptyDir.sizeLimit"
             notes.append(Note(reason: "LimitsNotEnforced", message: text))
         }
         return notes

@@ -45,7 +45,8 @@ package struct ContainerRecord: Sendable {
     package var isStarted = false
     /// Its readiness probe has passed, or it has none.
     package var isProbedReady = false
-    package var imageName = ""
+    /// Which image it is, exactly.
+    package var imageID = ""
 
     package init(_ container: Container) {
         name = container.name
@@ -82,7 +83,7 @@ package struct ContainerRecord: Sendable {
         value["ready"] = .bool(isReady)
         value["started"] = .bool(isRunning && isStarted)
         value["restartCount"] = .int(Int64(restartCount))
-        value["imageID"] = .string(imageName.isEmpty ? "" : "weft://images/\(imageName)")
+        value["imageID"] = .string(imageID)
         return value
     }
 

@@ -1,6 +1,7 @@
 import Resources
 import Sandbox
 import Store
+import Wire
 
 // A pod that an earlier weft made: its containers run on, and what happened meanwhile is taken as if it were seen now.
 extension PodWorker {
@@ -77,7 +78,16 @@ extension PodWorker {
 
     private func knownImage(_ container: Container) async -> ResolvedImage? {
         let known = (try? await store.list(ResourceTypes.images)) ?? []
-        return try? ImageResolution.resolve(container.image, among: known)
+        if let image = try? ImageResolution.resolve(container.image, among: known) { return image }
+        guard let images = ports.images, plain == nil else { return nil }
+        // The very image that runs; its name may mean another one by now.
+        for name in [record(container.name)?.imageID ?? "", container.image] where !name.isEmpty {
+            if let image = try? await images.find(name) {
+                await images.retain(image, pod: uid)
+                return ResolvedImage(container.image, image)
+            }
+        }
+        return nil
     }
 }
 
@@ -133,6 +143,7 @@ extension ContainerRecord {
     /// Takes over what a stored status says.
     mutating func restore(_ status: ContainerStatus) {
         restartCount = status.restartCount
+        imageID = status.value.text("imageID") ?? ""
         if case .terminated(let ended)? = status.lastState { lastTermination = Termination(ended) }
         switch status.state {
         case .running(let startedAt):

@@ -2,6 +2,7 @@ import Glibc
 import Resources
 import Sandbox
 import Store
+import Wire
 
 // One container: start, watch, stop, start again.
 extension PodWorker {
@@ -15,6 +16,7 @@ extension PodWorker {
     /// Runs a container until it has ended for good, the pod stops, or the sandbox is lost.
     func runContainer(_ container: Container, _ given: ResolvedImage?, _ role: Role) async {
         let name = container.name
+        var hasStarted = false
         while !isStopping || slots[name]?.adopted != nil, !isSandboxLost, let sandbox {
             if let run = slots[name]?.adopted {
                 slots[name]?.adopted = nil
@@ -24,6 +26,9 @@ extension PodWorker {
                 continue
             }
             var known = given
+            // `Always` means every start, as in Kubernetes.
+            if known?.content != nil, container.imagePullPolicy == "Always", hasStarted { known = nil }
+            hasStarted = true
             if known == nil { known = await awaitImages([container])?[name] }
             guard let image = known, let program = await awaitProgram(container, image) else { return }
             let start = ContinuousClock.now
@@ -216,7 +221,7 @@ extension PodWorker {
             }
             limit = max(limit, .now + Self.leastGrace)
         }
-        if !hasEnded(name) { try? await sandbox.signal(name, SIGTERM) }
+        if !hasEnded(name) { try? await sandbox.signal(name, slots[name]?.stopSignal ?? SIGTERM) }
         return limit
     }
 
@@ -263,7 +268,10 @@ extension PodWorker {
                 let program = try await makeProgram(container, image)
                 dropOldLogs(container.name)
                 clearMessage(of: container.name)
-                event("Pulled", "Container image \"\(container.image)\" is \(image.directory) on this machine")
+                if image.content == nil {
+                    event("Pulled", "Container image \"\(container.image)\" is \(image.directory) on this machine")
+                }
+                dropOldWrites(container.name)
                 event("Created", "Created container \(container.name)")
                 return program
             } catch {
@@ -283,6 +291,8 @@ extension PodWorker {
         _ container: Container,
         _ image: ResolvedImage
     ) async throws(EnvironmentBuilder.Missing) -> ProgramSpec {
+        slots[container.name]?.stopSignal = stopSignal(of: container, image)
+        if let content = image.content { return try await makeImageProgram(container, content) }
         let builder = await environment(for: [container])
         let own = plain == nil ? (user: 0, group: 0) : (user: Int(geteuid()), group: Int(getegid()))
         let privileges = try ContainerPrivileges(container, in: spec, usual: own)
@@ -310,6 +320,11 @@ extension PodWorker {
         let mounts = try mounts(of: container, variables)
         if plain == nil { program.mounts = mounts } else { explainMounts(of: container) }
         return program
+    }
+
+    private func stopSignal(of container: Container, _ image: ResolvedImage) -> Int32 {
+        let words = container.value["lifecycle"]?.text("stopSignal") ?? image.content?.stopSignal ?? ""
+        return StopSignal.number(words) ?? SIGTERM
     }
 
     /// Keeps the log of the run before (`logs --previous`) and drops older ones.

@@ -11,7 +11,7 @@ extension PodWorker {
     func run() async {
         await withDiscardingTaskGroup { group in
             group.addTask { await self.writeStatus() }
-            if !limitedVolumes.isEmpty { group.addTask { await self.watchVolumeSizes() } }
+            if !limitedPlaces.isEmpty { group.addTask { await self.watchVolumeSizes() } }
             if let limit = spec.activeDeadlineSeconds { group.addTask { await self.keepDeadline(.seconds(limit)) } }
             await live()
             await clearSandbox()
@@ -56,65 +56,6 @@ extension PodWorker {
         hasLeftTraffic = true
         publish()
         wake()
-    }
-
-    // MARK: Images
-
-    /// Waits until every container's image means something here; nil when the pod ends before.
-    func awaitImages(_ containers: [Container]) async -> [String: ResolvedImage]? {
-        var backOff = ImageBackOff()
-        var isFirst = true
-        while !isStopping {
-            let known = (try? await store.list(ResourceTypes.images)) ?? []
-            var resolved: [String: ResolvedImage] = [:]
-            var problems: [String: String] = [:]
-            for container in containers {
-                do throws(ImageResolution.Unresolved) {
-                    let image = try ImageResolution.resolve(container.image, among: known)
-                    try MissingPackages.check(image)
-                    resolved[container.name] = image
-                } catch { problems[container.name] = error.message }
-            }
-            if problems.isEmpty {
-                for (name, image) in resolved { change(name) { $0.imageName = image.name } }
-                return resolved
-            }
-            await reportImages(problems, isFirst: isFirst)
-            isFirst = false
-            guard !isStopping else { return nil }
-            let deadline = ContinuousClock.now + backOff.delay()
-            await awaitImageChange(known, until: deadline)
-        }
-        return nil
-    }
-
-    private func awaitImageChange(_ known: [Object], until deadline: ContinuousClock.Instant) async {
-        while !isStopping, ContinuousClock.now < deadline {
-            await changed(until: deadline)
-            let present = (try? await store.list(ResourceTypes.images)) ?? known
-            if present != known { return }
-        }
-    }
-
-    /// Shows `ErrImagePull` first, then `ImagePullBackOff`, as Kubernetes does.
-    private func reportImages(_ problems: [String: String], isFirst: Bool) async {
-        for (name, problem) in problems {
-            let image = record(name)?.image ?? ""
-            if isFirst {
-                change(name) { $0.enter(.waiting(reason: "ErrImagePull", message: problem)) }
-                event("Failed", problem, isWarning: true)
-            } else {
-                event("BackOff", "Back-off pulling image \"\(image)\"", isWarning: true)
-            }
-        }
-        publish()
-        await flush()
-        guard isFirst else { return }
-        await awaitPoke(until: .now + .seconds(2))
-        for (name, problem) in problems where !isStopping {
-            change(name) { $0.enter(.waiting(reason: "ImagePullBackOff", message: problem)) }
-        }
-        publish()
     }
 
     // MARK: The sandbox
@@ -184,7 +125,11 @@ extension PodWorker {
         wanted.hostname = PodFiles.hostname(of: pod, spec, settings)
         wanted.dnsAddress = settings.dnsAddress
         wanted.proxyPort = settings.proxyPort
-        wanted.trees = Set(images.values.map(\.directory)).sorted()
+        wanted.trees = Set(images.values.filter { $0.content == nil }.map(\.directory)).sorted()
+        if plain == nil, let layers = ports.images?.layersDirectory {
+            wanted.layersDirectory = layers
+            wanted.writesDirectory = "\(directory)/writes"
+        }
         wanted.volumes = volumes.sources
         for container in spec.initContainers + spec.containers {
             wanted.groups[container.name] = groups.make(pod: uid, container: container.name, Self.limits(container))

@@ -15,6 +15,7 @@ actor PodWorker {
     let ports: AgentPorts
     let now: @Sendable () -> Timestamp
     let groups: ControlGroups
+    let runtimes: RuntimeChooser
 
     var pod: Object
     let spec: PodSpec
@@ -62,6 +63,7 @@ actor PodWorker {
         settings: AgentSettings,
         ports: AgentPorts,
         groups: ControlGroups,
+        runtimes: RuntimeChooser,
         plain: PlainPod? = nil,
         now: @escaping @Sendable () -> Timestamp
     ) {
@@ -76,6 +78,7 @@ actor PodWorker {
         self.settings = settings
         self.ports = ports
         self.groups = groups
+        self.runtimes = runtimes
         self.plain = plain
         self.now = now
         spec = PodSpec(pod.spec)
@@ -214,4 +217,6 @@ struct ContainerSlot {
     /// Set when a probe or a hook wants the container restarted.
     var restartReason: String?
     var restartGrace: Duration?
+    /// What asks its program to end.
+    var stopSignal: Int32 = 15
 }
