@@ -117,6 +117,25 @@ def test_apply_on_the_server_knows_owners(kubectl):
     assert kubectl.json("get", "cm", "owned")["data"] == {"k": "three", "m": "four"}
 
 
+def test_apply_on_the_server_takes_over_what_it_applied_itself(kubectl):
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: moved}\ndata: {%s}\n"
+    kubectl("apply", "-f", "-", text=text % "k: one, l: two")
+    kubectl("apply", "--server-side", "-f", "-", text=text % "k: new, l: two")
+    kubectl("apply", "--server-side", "-f", "-", text=text % "l: two")
+    # Old ones leave the fields with who applied them before.
+    assert kubectl.json("get", "cm", "moved")["data"] == ({"k": "new", "l": "two"} if kubectl.is_old else {"l": "two"})
+
+
+def test_what_others_made_is_theirs(kubectl):
+    """Every creation says who made it, named or not: the first apply of it meets a conflict, and takes it by force."""
+    kubectl("create", "configmap", "theirs", "--from-literal=k=one")
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: theirs}\ndata: {k: two}\n"
+    conflict = kubectl.run("apply", "--server-side", "-f", "-", text=text, check=False)
+    assert conflict.returncode == 1 and 'conflict with "kubectl-create" using v1: .data.k' in conflict.stderr
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=text)
+    assert kubectl.json("get", "cm", "theirs")["data"] == {"k": "two"}
+
+
 def test_changes(kubectl):
     kubectl("create", "configmap", "changing", "--from-literal=a=b")
     kubectl("label", "cm", "changing", "x=y")

@@ -74,11 +74,41 @@ struct OwnershipTests {
         #expect(alone.spec.at("template", "spec")?.list("containers").count == 1)
     }
 
-    @Test("owners are written down from the first named write on; before, nobody is known")
+    @Test("a creation owns all it says, whether or not its maker names himself")
+    func creations() throws {
+        var made = try deployment("{replicas: 1, paused: null, template: {spec: {containers: [{name: c, args: [a]}]}}}")
+        made.labels = ["a": "b"]
+        made.status = ["replicas": 1]
+        tracking(nil).finish(&made, replacing: nil)
+        #expect(
+            try fields(made, "curl")
+                == JSON.parse(
+                    #"{"f:metadata":{"f:labels":{"f:a":{}}},"f:spec":{"f:replicas":{},"f:template":{"f:spec":{"f:containers":{"k:{\"name\":\"c\"}":{".":{},"f:name":{},"f:args":{}}}}}}}"#
+                )
+        )
+        do {
+            _ = try apply("a", "{replicas: 2}", made)
+            Issue.record("nothing was refused")
+        } catch let error as APIError {
+            #expect(
+                error.message == "Apply failed with 1 conflict: conflict with \"curl\" using apps/v1: .spec.replicas"
+            )
+        }
+    }
+
+    @Test("what kubectl applied by itself it takes over without a conflict, and nobody else does")
+    func takesOver() throws {
+        var made = try deployment("{replicas: 1, paused: true}")
+        made.annotations = ["kubectl.kubernetes.io/last-applied-configuration": #"{"spec":{"replicas":1}}"#]
+        tracking("kubectl-client-side-apply").finish(&made, replacing: nil)
+        #expect(try apply("kubectl", "{replicas: 2}", made).spec.integer("replicas") == 2)
+        #expect(throws: APIError.self) { try apply("other", "{replicas: 2}", made) }
+        #expect(throws: APIError.self) { try apply("kubectl", "{paused: false}", made) }
+    }
+
+    @Test("who changed what a controller made is written down from the first named write on")
     func begins() throws {
-        var plain = try deployment("{replicas: 1}")
-        tracking(nil).finish(&plain, replacing: nil)
-        #expect(plain.metadata["managedFields"] == nil)
+        let plain = try deployment("{replicas: 1}")
         do {
             _ = try apply("a", "{replicas: 2}", plain)
             Issue.record("nothing was refused")

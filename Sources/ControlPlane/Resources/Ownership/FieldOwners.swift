@@ -145,13 +145,15 @@ struct FieldOwner: Sendable, Equatable {
         )
     }
 
-    var value: Value {
+    var value: Value { value(of: fields.value) }
+
+    func value(of fields: Value) -> Value {
         var value: Value = [
             "manager": .string(manager), "operation": .string(operation), "apiVersion": .string(apiVersion),
         ]
         if !time.isEmpty { value["time"] = .string(time) }
         value["fieldsType"] = "FieldsV1"
-        value["fieldsV1"] = fields.value
+        value["fieldsV1"] = fields
         if !subresource.isEmpty { value["subresource"] = .string(subresource) }
         return value
     }
@@ -170,8 +172,8 @@ struct FieldOwner: Sendable, Equatable {
 
 /// A write as owners of fields see it: applied to the object that is about to be stored.
 ///
-/// Owners are written down from the first write on that names its field manager; an object that was only ever written without one
-/// has no `managedFields`.
+/// Owners are written down from the creation on, if a client created it; what controllers make has no `managedFields` before
+/// somebody who names himself writes it.
 package struct FieldTracking: Sendable {
     private let type: ResourceType
     private var owner: FieldOwner
@@ -210,11 +212,18 @@ package struct FieldTracking: Sendable {
             Self.write(decided, before, into: &object, old)
             return
         }
+        if old == nil, sent == nil, owner.subresource.isEmpty {
+            object.value.set(
+                ["metadata", "managedFields"],
+                .array([owner.value(of: FieldOwners.all(of: object.value, type))])
+            )
+            return
+        }
         var owners = before
         if let sent, old == nil || sent != old?.metadata["managedFields"] {
             owners = (sent.arrayValue ?? []).compactMap(FieldOwner.init)
         }
-        guard isNamed || !owners.isEmpty else {
+        guard isNamed || !owners.isEmpty || old == nil else {
             object.value.set(["metadata", "managedFields"], nil)
             return
         }
@@ -285,7 +294,9 @@ package struct FieldTracking: Sendable {
         let last = owners.first { $0.isSame(owner) }?.fields ?? FieldSet()
         var others = owners.filter { !$0.isSame(owner) }
         let changed = FieldOwners.difference(stored.value, merged, shape).changed.intersection(owner.fields)
-        let conflicts = others.map { ($0, $0.fields.intersection(changed)) }.filter { !$0.1.isEmpty }
+        let known = owner.manager == "kubectl" && !forces ? Self.lastApplied(stored, shape) : FieldSet()
+        let conflicts = others.map { ($0, $0.fields.intersection(changed).subtracting(known)) }
+            .filter { !$0.1.isEmpty }
         guard forces || conflicts.isEmpty else { throw conflict(conflicts) }
         for index in others.indices { others[index].fields = others[index].fields.subtracting(changed) }
         var dropped = last.subtracting(owner.fields)
@@ -295,6 +306,14 @@ package struct FieldTracking: Sendable {
         if let old, old.fields == owner.fields, merged == stored.value { owner.time = old.time }
         decided = others + [owner]
         return Object(merged)
+    }
+
+    /// What kubectl applied by itself before: when it comes to apply on the server, that is its own to change.
+    private static func lastApplied(_ stored: Object, _ shape: Shape) -> FieldSet {
+        guard let text = stored.annotation("kubectl.kubernetes.io/last-applied-configuration"),
+            let value = try? JSON.parse(Array(text.utf8))
+        else { return FieldSet() }
+        return FieldOwners.fields(of: value, shape, isRoot: true)
     }
 
     private func conflict(_ conflicts: [(FieldOwner, FieldSet)]) -> APIError {
