@@ -168,7 +168,8 @@ var targets: [Target] = [
         "Tools",
         "CommandLine",
         [
-            "Agent", "Bytes", "Controllers", "CWeft", "Images", "Mesh", "Reactor", "Resources", "Sandbox", "Servers", "Store",
+            "Agent", "Bytes", "Controllers", "CWeft", "Images", "Mesh", "Reactor", "Resources", "Sandbox", "Servers",
+            "Store",
             "Telemetry", "TLS", "Wire",
         ]
     ),
@@ -211,7 +212,7 @@ var targets: [Target] = [
     tests("ControllersTests", ["Controllers", "Mesh", "Resources", "Store", "Wire"]),
     tests("ServersTests", ["Servers", "HTTP", "Mesh", "Reactor", "Resources", "Store", "Wire"]),
     tests("SandboxTests", ["Sandbox", "CWeft"]),
-    tests("ImagesTests", ["Images", "Wire"]),
+    tests("ImagesTests", ["CWeft", "Images"]),
     tests("AgentTests", ["Agent", "CWeft", "Sandbox", "Resources", "Servers", "Store", "Wire"]),
     tests("CommandLineTests", ["CommandLine", "Controllers", "Resources", "Servers", "Store", "Wire"]),
 ]

@@ -15,7 +15,9 @@ final class LayerTree {
     static let mostDepth = 512
     private static let mostLinks = 40
 
-    /// - Parameter lower: the layers below, lowest first.
+    /// The layers below stand lowest first.
+    ///
+    /// - Throws: `ImageError` when the directory cannot be opened.
     init(_ directory: String, above lower: [LowerLayer], form: WhiteoutForm) throws(ImageError) {
         guard let root = OpenDirectory(open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) else {
             throw ImageError(.store, "\(directory) cannot be opened: \(String(cString: strerror(errno)))")

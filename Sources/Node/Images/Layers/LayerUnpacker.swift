@@ -30,9 +30,9 @@ package struct LayerUnpacker {
     private var size: Int64 = 0
     private var skipped = 0
 
-    /// - Parameters:
-    ///   - directory: there, and empty.
-    ///   - lower: directories of the layers below with what they hide, lowest first.
+    /// The directory is there and empty; `lower` are directories of the layers below with what they hide, lowest first.
+    ///
+    /// - Throws: `ImageError` when one of them cannot be opened.
     package init(
         into directory: String,
         above lower: [(directory: String, whiteouts: Whiteouts)] = [],

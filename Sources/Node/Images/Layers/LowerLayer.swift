@@ -14,7 +14,9 @@ final class LowerLayer {
     private let root: OpenDirectory
     private let whiteouts: Whiteouts
 
-    /// - Parameter directory: of the unpacked files.
+    /// The directory is that of the unpacked files.
+    ///
+    /// - Throws: `ImageError` when it cannot be opened.
     init(_ directory: String, _ whiteouts: Whiteouts) throws(ImageError) {
         guard let root = OpenDirectory(open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) else {
             throw ImageError(

@@ -6,7 +6,9 @@ struct BlobFiles: Sendable {
     let path: String
     private let index: [String: FileRange]?
 
-    /// - Parameter scratch: where a packed tar is unpacked to.
+    /// A packed tar is unpacked into the directory `scratch`.
+    ///
+    /// - Throws: `ImageError` when it cannot be read.
     init(_ path: String, scratch: String, limits: LayerLimits, _ cancellation: Cancellation) throws(ImageError) {
         self.path = path
         var facts = stat()

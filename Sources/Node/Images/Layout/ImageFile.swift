@@ -5,11 +5,10 @@ struct ImageFile: Sendable {
     let files: BlobFiles
     let platform: Platform
 
-    /// Plans for the images in it.
+    /// Plans for the images in it: for the one with the tag or name `wanted`, or for all; `name` is what it is to be called, in full.
     ///
-    /// - Parameters:
-    ///   - wanted: the tag or name of one of them; nil: all.
-    ///   - name: what the image is to be called, in full; nil: as the file says.
+    /// - Throws: `ImageError` when it holds no such image, or one that is damaged.
+    /// - Returns: at least one.
     func plans(wanted: String?, name: String?) throws(ImageError) -> [ImagePlan] {
         let plans: [ImagePlan]
         if let index = files.find("index.json"), files.find("oci-layout") != nil {

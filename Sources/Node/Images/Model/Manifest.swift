@@ -46,7 +46,9 @@ package enum Manifest: Sendable, Equatable {
         "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json",
     ]
 
-    /// - Parameter place: what it is the manifest of, for messages.
+    /// `place` is what it is the manifest of, for messages.
+    ///
+    /// - Throws: `ImageError` when it is none, or says two things.
     package init(_ bytes: [UInt8], of place: String) throws(ImageError) {
         guard bytes.count <= Self.mostBytes else {
             throw ImageError(.inspect, "\(place): its manifest has more than \(Self.mostBytes) bytes")

@@ -1,12 +1,12 @@
 /// What a registry wants to know before it answers: one `WWW-Authenticate` field (RFC 9110 section 11).
-struct RegistryChallenge: Sendable, Equatable {
+package struct RegistryChallenge: Sendable, Equatable {
     /// In lower case: `bearer`, `basic`.
-    var scheme: String
+    package var scheme: String
     /// Names in lower case.
-    var parameters: [String: String] = [:]
+    package var parameters: [String: String] = [:]
 
     /// Every challenge in a field's value; there may be several, with commas between them as between their parameters.
-    static func parse(_ text: String) -> [RegistryChallenge] {
+    package static func parse(_ text: String) -> [RegistryChallenge] {
         var challenges: [RegistryChallenge] = []
         var rest = Array(text.utf8.prefix(8192))[...]
         func isToken(_ byte: UInt8) -> Bool {

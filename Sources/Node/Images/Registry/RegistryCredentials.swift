@@ -1,17 +1,17 @@
 import Wire
 
 /// Credentials by registries, as `docker login` and Kubernetes' Secrets of the type `kubernetes.io/dockerconfigjson` (or `dockercfg`) hold them.
-struct RegistryCredentials: Sendable, Equatable {
+package struct RegistryCredentials: Sendable, Equatable {
     private var entries: [(place: String, credential: RegistryCredential)] = []
 
-    static func == (left: RegistryCredentials, right: RegistryCredentials) -> Bool {
+    package static func == (left: RegistryCredentials, right: RegistryCredentials) -> Bool {
         left.entries.elementsEqual(right.entries, by: ==)
     }
 
     static let mostBytes = 1 << 20
 
     /// What is no such file is empty: it may belong to another tool.
-    init(_ bytes: [UInt8]) {
+    package init(_ bytes: [UInt8]) {
         guard bytes.count <= Self.mostBytes, let value = try? JSON.parse(bytes) else { return }
         // The older form has no `auths` around it.
         for (place, item) in (value["auths"] ?? value).fields ?? Fields() {
@@ -35,7 +35,7 @@ struct RegistryCredentials: Sendable, Equatable {
     }
 
     /// Those for a repository, the most particular first.
-    func find(host: String, path: String) -> [RegistryCredential] {
+    package func find(host: String, path: String) -> [RegistryCredential] {
         var found: [(rank: Int, credential: RegistryCredential)] = []
         for (place, credential) in entries {
             if let rank = Self.rank(place, host, path) { found.append((rank, credential)) }

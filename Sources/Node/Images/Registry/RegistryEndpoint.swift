@@ -67,12 +67,12 @@ struct RegistryEndpoint: Sendable, Equatable {
 }
 
 /// The parts of an absolute URL.
-struct PlainURL: Sendable, Equatable {
-    var scheme: String
+package struct PlainURL: Sendable, Equatable {
+    package var scheme: String
     /// Host and port.
-    var place: String
+    package var place: String
     /// Path and query, beginning with `/`.
-    var target: String
+    package var target: String
 
     init(scheme: String, place: String, target: String) {
         self.scheme = scheme
@@ -81,7 +81,7 @@ struct PlainURL: Sendable, Equatable {
     }
 
     /// Nil when it is no http or https URL, or one with a user in it.
-    init?(_ text: String) {
+    package init?(_ text: String) {
         let parts = text.split(separator: ":", maxSplits: 1)
         guard parts.count == 2, parts[1].hasPrefix("//") else { return nil }
         scheme = parts[0].lowercased()
@@ -95,16 +95,16 @@ struct PlainURL: Sendable, Equatable {
     }
 
     /// Where a `Location` leads from here.
-    func following(_ location: String) -> PlainURL? {
+    package func following(_ location: String) -> PlainURL? {
         if location.hasPrefix("//") { return PlainURL("\(scheme):\(location)") }
         if location.hasPrefix("/") { return PlainURL("\(scheme)://\(place)\(location)") }
         return PlainURL(location)
     }
 
-    var text: String { "\(scheme)://\(place)\(target)" }
+    package var text: String { "\(scheme)://\(place)\(target)" }
 
     /// Whether credentials for the one are meant for the other, too.
-    func isSameOrigin(_ other: PlainURL) -> Bool {
+    package func isSameOrigin(_ other: PlainURL) -> Bool {
         func port(_ url: PlainURL) -> String {
             let hasPort = url.place.last != "]" && url.place.contains(":")
             return hasPort ? url.place : "\(url.place):\(url.scheme == "https" ? 443 : 80)"

@@ -11,7 +11,9 @@ package struct ImageSettings: Sendable {
     package var configurationFiles: [String] = []
     package var parallelPulls = 4
     package var parallelDownloads = 3
-    /// Whether files get the owners that the layers say.
+    /// Milliseconds to wait for another process that has the store.
+    package var patience = 10_000
+    /// Whether files get the owners that the layers say, where this process can give them.
     package var isPrivileged: Bool
     /// Seconds since 1970.
     package var now: @Sendable () -> Int64

@@ -124,7 +124,7 @@ extension ImageStore {
                 diffID: plan.config.diffIDs[number],
                 chain: Array(chain[...number]),
                 form: form,
-                isPrivileged: settings.isPrivileged,
+                isPrivileged: isPrivileged,
                 limits: limits.layer,
                 scratch: scratch
             )

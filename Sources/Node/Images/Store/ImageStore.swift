@@ -9,6 +9,7 @@ package actor ImageStore {
     let settings: ImageSettings
     nonisolated let files: StoreFiles
     nonisolated let form: WhiteoutForm
+    nonisolated let isPrivileged: Bool
     private let lock: OpenDirectory
     var index: ImageIndex
     private(set) var figures = ImageFigures()
@@ -38,6 +39,7 @@ package actor ImageStore {
         let lock: Int32
         let index: ImageIndex
         let form: WhiteoutForm
+        let isPrivileged: Bool
 
         init(_ settings: ImageSettings) throws(ImageError) {
             files = StoreFiles(path: settings.directory)
@@ -46,7 +48,7 @@ package actor ImageStore {
             lock = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
             guard lock >= 0 else { throw StoreFiles.failure("open", path, errno) }
             do throws(ImageError) {
-                guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+                guard Self.take(lock, settings.patience) else {
                     throw ImageError(.store, "another Weft works with the images in \(settings.directory)")
                 }
                 if let bytes = StoreFiles.read(files.index, limit: ImageIndex.mostBytes) {
@@ -64,7 +66,8 @@ package actor ImageStore {
                 } else {
                     index = ImageIndex()
                 }
-                form = Self.probe(files.incoming, settings.isPrivileged)
+                isPrivileged = settings.isPrivileged && Self.givesAway(files.incoming)
+                form = Self.probe(files.incoming, isPrivileged)
                 files.sweep(
                     blobs: Set(
                         index.images.values.flatMap { [$0.imageID] + $0.manifestDigests.prefix($0.hasManifest ? 1 : 0) }
@@ -75,6 +78,27 @@ package actor ImageStore {
                 close(lock)
                 throw error
             }
+        }
+
+        /// A command that is done soon may have it.
+        private static func take(_ lock: Int32, _ milliseconds: Int) -> Bool {
+            for _ in 0..<max(1, milliseconds / 20) {
+                if flock(lock, LOCK_EX | LOCK_NB) == 0 { return true }
+                usleep(20_000)
+            }
+            return false
+        }
+
+        /// The user 0 of a namespace may know of no other user.
+        private static func givesAway(_ directory: String) -> Bool {
+            let file = "\(directory)/.owner-\(getpid())"
+            let fd = Glibc.open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+            guard fd >= 0 else { return false }
+            defer {
+                close(fd)
+                unlink(file)
+            }
+            return fchown(fd, 65_533, 65_533) == 0
         }
 
         /// How overlayfs's marks can be made here.
@@ -99,6 +123,7 @@ package actor ImageStore {
         files = opened.files
         index = opened.index
         form = opened.form
+        isPrivileged = opened.isPrivileged
         // Opened above, so there is one.
         lock = OpenDirectory(owning: opened.lock)
         pullGate = Gate(settings.parallelPulls)

@@ -7,8 +7,8 @@ package enum Program {
         UpCommand.command, DownCommand.command, ApplyCommand.command, DeleteCommand.command, GetCommand.command,
         DescribeCommand.command, LogsCommand.command, ExecCommand.command, AttachCommand.command, TopCommand.command,
         ScaleCommand.command, RolloutCommand.command, SetCommand.command, StatCommand.command, TapCommand.command,
-        XDSCommand.command, KubeconfigCommand.command, CheckCommand.command, BackupCommand.command,
-        RestoreCommand.command,
+        XDSCommand.command, KubeconfigCommand.command, CheckCommand.command, ImageCommand.command,
+        BackupCommand.command, RestoreCommand.command,
         VersionCommand.command, ServeEntry.command,
     ]
 

@@ -9,7 +9,7 @@ enum DownCommand {
         summary: "stop all pods, the proxy and the daemon, and remove their state",
         details: """
             Open requests are given time to end. Nothing is left: no process, namespace, mount or file, but for the
-            volumes of PersistentVolumeClaims that hold data; --volumes removes these too.
+            volumes of PersistentVolumeClaims that hold data, which --volumes removes too, and for images (weft image prune --all).
             """,
         options: [
             Option("now", help: "do not wait for open requests and grace periods"),
@@ -36,7 +36,10 @@ enum DownCommand {
             guard code == .success else { return code }
         }
         if arguments.isSet("volumes") { try VolumeFiles(state: state).removeAll() }
-        if !keepsObjects { VolumeFiles(state: state).noteKept() }
+        if !keepsObjects {
+            VolumeFiles(state: state).noteKept()
+            ImageChoice(state: state).noteKept()
+        }
         return .success
     }
 }

@@ -1,3 +1,4 @@
+import Images
 import Resources
 
 /// What an error says to the user of the command line.
@@ -7,6 +8,7 @@ package enum Messages {
         case let error as CommandError: error.message
         case let error as UsageError: error.message
         case let error as APIError: error.message
+        case let error as ImageError: error.message
         default: "\(error)"
         }
     }

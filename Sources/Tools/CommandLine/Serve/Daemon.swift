@@ -2,6 +2,7 @@ import Agent
 import Bytes
 import Controllers
 import Glibc
+import Images
 import Mesh
 import Reactor
 import Resources
@@ -36,6 +37,7 @@ actor Daemon {
         /// Views of what goes on, for the API.
         let live: LiveStore
         let agent: Agent
+        let images: ImageHost
         let admin: UnixProxyAdmin
         let ingressPort: Int
         let discovery: DiscoveryServer
@@ -116,6 +118,7 @@ actor Daemon {
         let keeper = LogKeeper(directory: proxyDirectory, adminSocket: adminSocket)
         run { await keeper.run() }
         agentTask = Task { await parts.agent.run() }
+        run { await parts.images.openExisting() }
         try await serve(parts)
         log.write("daemon=ready", ["socket": state.socket, "ingress": "127.0.0.1:\(parts.ingressPort)"])
     }
@@ -211,6 +214,7 @@ actor Daemon {
         settings.isolation = isolation
         settings.loopback = loopback
         if isolation == .none { settings.viewOfService = { loopback.view(of: $0, moved: rules.moved($0)) } }
+        let images = ImageHost(ImageChoice(state: state).settings)
         let agent = Agent(
             store: store,
             settings: settings,
@@ -249,6 +253,7 @@ actor Daemon {
                 now: SQLiteStore.now()
             ),
             agent: agent,
+            images: images,
             admin: admin,
             ingressPort: ingressPort,
             discovery: DiscoveryPorts.server(publisher, cluster, log),
@@ -344,6 +349,8 @@ actor Daemon {
         handler.add("backup") { request, _ in await BackupRoute.answer(request, parts.store, state) }
         let tap = TapRoute(cluster: parts.cluster, adminSocket: adminSocket)
         handler.add("tap") { request, _ in await tap.answer(request) }
+        let images = ImageRoute(host: parts.images)
+        handler.add("imagestore") { request, rest in await images.answer(request, rest) }
         handler.add("shutdown") { request, _ in await routes.shutdown(request) }
         handler.add(path: "metrics") { request, _ in await routes.metrics(request) }
         let audit = try apiChoice.auditPath.map { path in
@@ -491,6 +498,7 @@ actor Daemon {
         await parts?.feed.shutdown()
         await parts?.live.shutdown()
         await parts?.store.shutdown()
+        await parts?.images.shutdown()
         log.write("daemon=stopped")
         if removesState {
             StateFiles(state: state).remove()

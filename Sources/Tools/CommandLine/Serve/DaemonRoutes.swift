@@ -1,6 +1,7 @@
 import Agent
 import Controllers
 import Glibc
+import Images
 import Mesh
 import Resources
 import Sandbox
@@ -84,11 +85,16 @@ struct DaemonRoutes: Sendable {
         guard let answer = try? await parts.admin.metrics(accept: accepted.isEmpty ? nil : accepted) else {
             return .text("weft-proxy does not answer\n", status: 503)
         }
-        return HTTPResponse(
-            status: answer.status,
-            headers: ["Content-Type": answer.headers["Content-Type"] ?? "text/plain; version=0.0.4; charset=utf-8"],
-            body: .bytes(answer.body)
-        )
+        let type = answer.headers["Content-Type"] ?? "text/plain; version=0.0.4; charset=utf-8"
+        var page = answer.body
+        if answer.status == 200, let figures = await parts.images.figures() {
+            let isOpenMetrics = type.contains("openmetrics")
+            // One end for the whole page.
+            let end = Array("# EOF\n".utf8)
+            if isOpenMetrics, page.suffix(end.count) == end[...] { page.removeLast(end.count) }
+            page += ImageRoute.metrics(figures, isOpenMetrics: isOpenMetrics)
+        }
+        return HTTPResponse(status: answer.status, headers: ["Content-Type": type], body: .bytes(page))
     }
 
     /// `xds`: who is served over xDS, the machine's own proxy first.

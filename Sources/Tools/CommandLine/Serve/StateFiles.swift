@@ -18,6 +18,7 @@ struct StateFiles {
     func remove() {
         for name in Self.names { _ = cweft_remove_tree("\(state.path)/\(name)") }
         VolumeFiles(state: state).removeEmpty()
+        ImageChoice(state: state).removeEmpty()
     }
 
     /// Whether there are any.
