@@ -1,7 +1,7 @@
 /* An origin of known capacity, and clients that keep a rate whatever the answers do.
  *
  *   load origin PORT SLOTS SERVICE_US             answers each request after SERVICE_US, SLOTS of them at a time; the rest queues
- *   load open PORT RATE SECONDS DEADLINE_MS [CONNECTIONS [PATH [FIELD [SKIP]]]]
+ *   load open [ADDRESS:]PORT RATE SECONDS DEADLINE_MS [CONNECTIONS [PATH [FIELD [SKIP]]]]
  *                                                 sends by the clock, and says how many were answered within the deadline;
  *                                                 `settled_p99_ms`: of those that were due after SKIP seconds
  *
@@ -34,9 +34,11 @@ static long long now_us(void) {
     return (long long)time.tv_sec * 1000000 + time.tv_nsec / 1000;
 }
 
+static unsigned where = INADDR_LOOPBACK;
+
 static struct sockaddr_in place(int port) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_addr.s_addr = htonl(where);
     return address;
 }
 
@@ -425,7 +427,12 @@ int main(int count, char **words) {
         origin(atoi(words[2]));
     }
     if (count >= 6 && strcmp(words[1], "open") == 0) {
-        port_of_proxy = atoi(words[2]);
+        char *colon = strchr(words[2], ':');
+        if (colon) {
+            *colon = 0;
+            where = ntohl(inet_addr(words[2]));
+        }
+        port_of_proxy = atoi(colon ? colon + 1 : words[2]);
         deadline_us = (long long)(atof(words[5]) * 1000);
         if (count > 6) client_limit = atoi(words[6]);
         if (count > 9) skip = atof(words[9]);

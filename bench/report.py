@@ -132,6 +132,8 @@ def page(results, shop, pods, api=None):
         text += " the pods run `sleep`, so that what is counted is Weft's own. Times are those of a watcher of the API. The client for"
         text += " latencies sends one request at a time on a kept connection to an nginx in a pod."
         parts += ["## Pods", text, figures_table(pods)]
+        if "turnover" in pods:
+            parts += [figures_table({"figures": pods["turnover"]})]
     if api:
         text = f"Written by `{api['command']}` on {api['date']}: {api['machine']}. One Python client over 8 connections, and a lean one in C. Beside"
         text += " it what is wanted, and what kube-apiserver 1.36 with etcd and its controllers reached on two cores with the same kind of client."

@@ -72,6 +72,25 @@ def test_a_claim_of_an_unknown_class_waits_until_there_is_one(cluster):
     assert "required" in cluster.apply(claim("wrong").replace("accessModes: [ReadWriteOnce], ", ""), check=False).stderr.lower()
 
 
+LATE = """\
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: late}
+provisioner: weft.dev/local
+volumeBindingMode: WaitForFirstConsumer
+---
+"""
+
+
+def test_a_claim_may_wait_for_its_first_pod(cluster):
+    cluster.apply(LATE + claim("patient", ", storageClassName: late"))
+    assert cluster.until_event("patient", "WaitForFirstConsumer") == "WaitForFirstConsumer: waiting for first consumer to be created before binding"
+    assert phase(cluster, "patient") == "Pending"
+    cluster.apply(mounted("consumer", "echo here > /data/x", "patient"))
+    assert cluster.until_ended("consumer") == "Succeeded"
+    assert phase(cluster, "patient") == "Bound"
+
+
 def test_a_deleted_claim_stays_until_its_pod_is_gone_and_takes_its_data_along(cluster):
     place = pathlib.Path(cluster.state, "volumes/default/held")
     cluster.apply(claim("held") + mounted("holder", "echo x > /data/x; sleep 600", "held"))

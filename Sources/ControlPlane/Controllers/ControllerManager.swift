@@ -39,7 +39,7 @@ package actor ControllerManager {
             DeploymentReconciler(cluster), ReplicaSetReconciler(cluster), JobReconciler(cluster),
             CronJobReconciler(cluster), StatefulSetReconciler(cluster), DaemonSetReconciler(cluster),
             DisruptionReconciler(cluster), ConfigRestarter(cluster), PodBinder(cluster), TaintEvictor(cluster),
-            QuotaReconciler(cluster),
+            QuotaReconciler(cluster), NodeLease(cluster),
             EndpointsReconciler(cluster), ServiceReconciler(cluster, addresses: addresses, ports: ports),
             IngressReconciler(cluster, port: ingressPort),
             NamespaceReconciler(cluster), GarbageCollector(cluster),

@@ -15,8 +15,9 @@ package protocol LocalVolumes: Sendable {
     func remove(namespace: String, claim: String) async -> String?
 }
 
-/// Binds claims: at once to a directory of their own, or to a PersistentVolume that suits. A deleted claim stays until no
-/// pod uses it; then its data goes, and it after that.
+/// Binds claims: to a PersistentVolume that suits, or to a directory of their own, at once or when the first pod names them
+/// (`WaitForFirstConsumer` of their class). A deleted claim stays until no pod uses it; then its data goes, unless its class
+/// retains it, and it after that.
 package struct VolumeClaimReconciler: Reconciler {
     /// What no watch tells about (a StorageClass, a directory that could not be made) is looked at again this often.
     private static let retryMilliseconds = 5000
@@ -39,9 +40,11 @@ package struct VolumeClaimReconciler: Reconciler {
             let reference = change.latest.flatMap { PersistentVolume($0).claimReference }
             return waiting.compactMap(\.key) + [reference.map(Self.key)].compactMap { $0 }
         case ResourceTypes.pods:
-            // Only the end of a pod frees a claim.
-            guard change.new.map(Self.hasFinished) ?? true, let pod = change.latest else { return [] }
-            return Self.claims(of: pod)
+            guard let pod = change.latest else { return [] }
+            // The end of a pod frees a claim, and the first pod that names one may be what it waits for.
+            if change.new.map(Self.hasFinished) ?? true { return Self.claims(of: pod) }
+            guard change.old == nil || PodSpec(change.old?.spec ?? .null).nodeName == nil else { return [] }
+            return Self.claims(of: pod).filter { key in state.get(key).map { !VolumeClaim($0).isBound } ?? false }
         default: return []
         }
     }
@@ -67,12 +70,18 @@ package struct VolumeClaimReconciler: Reconciler {
                 "volumeMode Block is not supported: Weft binds directories (Filesystem)"
             )
         }
+        let storageClass = try await storageClass(claim.storageClass)
+        if storageClass?.value.text("volumeBindingMode") == "WaitForFirstConsumer", await !isWanted(key) {
+            let why = "waiting for first consumer to be created before binding"
+            tell(claim, .normal, "WaitForFirstConsumer", why)
+            return nil
+        }
         if let volume = await suitable(claim) { return try await bind(claim, to: volume) }
         guard claim.volumeName.isEmpty else {
             let why = "volume \"\(claim.volumeName)\" is not there, is taken, or is of a kind that Weft does not mount"
             return wait(claim, "FailedBinding", why)
         }
-        guard try await isLocal(claim.storageClass) else {
+        guard storageClass != nil || VolumeClaim.localClasses.contains(claim.storageClass) else {
             let why =
                 "no PersistentVolume suits and there is no StorageClass \"\(claim.storageClass)\": leave "
                 + "storageClassName out, or apply a StorageClass of that name; its volumes are directories of this machine"
@@ -94,9 +103,17 @@ package struct VolumeClaimReconciler: Reconciler {
         return Self.retryMilliseconds
     }
 
-    private func isLocal(_ name: String) async throws(APIError) -> Bool {
-        if VolumeClaim.localClasses.contains(name) { return true }
-        return try await cluster.store.find(ObjectKey(ResourceTypes.storageClasses, name: name)) != nil
+    private func storageClass(_ name: String) async throws(APIError) -> Object? {
+        name.isEmpty ? nil : try await cluster.store.find(ObjectKey(ResourceTypes.storageClasses, name: name))
+    }
+
+    /// Whether some pod names the claim.
+    private func isWanted(_ key: ObjectKey) async -> Bool {
+        await cluster.read { state in
+            state.list(ResourceTypes.pods, namespace: key.namespace).contains { pod in
+                !pod.isDeleting && !Self.hasFinished(pod) && Self.claims(of: pod).contains(key)
+            }
+        }
     }
 
     /// The volume that the claim names, or the smallest that suits.
@@ -175,7 +192,10 @@ package struct VolumeClaimReconciler: Reconciler {
         guard !pods.contains(where: { !Self.hasFinished($0) && Self.claims(of: $0).contains(key) }) else {
             return Self.retryMilliseconds
         }
-        if claim.volumeName.isEmpty, let why = await directories.remove(namespace: key.namespace, claim: key.name) {
+        let isRetained = try await storageClass(claim.storageClass)?.value.text("reclaimPolicy") == "Retain"
+        if claim.volumeName.isEmpty, !isRetained,
+            let why = await directories.remove(namespace: key.namespace, claim: key.name)
+        {
             return wait(claim, "VolumeFailedDelete", why)
         }
         var freed = claim.object

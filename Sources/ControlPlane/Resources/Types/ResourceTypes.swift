@@ -87,6 +87,8 @@ package enum ResourceTypes {
         namespaced: false
     )
 
+    package static let leases = kept("coordination.k8s.io/v1", "leases", "Lease")
+
     package static let roles = access("roles", "Role")
     package static let roleBindings = access("rolebindings", "RoleBinding")
     package static let clusterRoles = access("clusterroles", "ClusterRole", namespaced: false)
@@ -139,7 +141,7 @@ package enum ResourceTypes {
         kept("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy", ["netpol"]),
         kept("networking.k8s.io/v1", "ingressclasses", "IngressClass", [], namespaced: false),
         storageClasses,
-        kept("coordination.k8s.io/v1", "leases", "Lease"),
+        leases,
         kept("node.k8s.io/v1", "runtimeclasses", "RuntimeClass", namespaced: false),
         kept(
             "apiextensions.k8s.io/v1",
