@@ -21,6 +21,7 @@ def kubectl(needs_namespaces):
         (weft.folder / "config").write_text(weft.run("kubeconfig").stdout)
         newest = max(KUBECTLS, key=lambda version: [int(part) for part in version[1:].split(".")[:2]])
         found = Kubectl(KUBECTLS[newest], weft.folder / "home", weft.folder / "config")
+        found.weft = weft
         found("apply", "-f", "-", text=IMAGE)
         yield found
     shutil.rmtree(weft.folder, ignore_errors=True)
@@ -150,3 +151,14 @@ spec: {limits: [{type: Container, default: {cpu: 200m}, defaultRequest: {cpu: 10
     unknown = small.run("apply", "-f", "-", text=json.dumps(pod("odd", priorityClassName="none")), check=False)
     assert "no PriorityClass with name none was found" in unknown.stderr
     small("delete", "deployment", "web", "--wait=false")
+
+
+def test_weft_says_why_a_pod_waits(kubectl):
+    template = {"metadata": {"labels": {"app": "picky"}}, "spec": pod("picky", nodeSelector={"disk": "slow"})["spec"]}
+    apply(kubectl, {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "picky"},
+                    "spec": {"selector": {"matchLabels": {"app": "picky"}}, "template": template}})
+
+    def told():
+        return "Unschedulable: 0/1 nodes are available" in kubectl.weft.run("describe", "deployment", "picky").stdout
+    wait_until(told, "the reason stands beside the pod")
+    kubectl("delete", "deployment", "picky")

@@ -155,6 +155,9 @@ enum PodStory {
         if let unready = status.containerStatuses.first(where: { !$0.ready }) {
             return "\(unready.name): \(unready.started ? "not ready" : "has not passed its startup probe")"
         }
+        if let placed = status.conditions.first(ofType: "PodScheduled"), !placed.isTrue {
+            return joined(placed.reason, placed.message)
+        }
         let condition = status.conditions.first(ofType: "Ready")
         return condition.map { joined($0.reason, $0.message) } ?? status.phase
     }

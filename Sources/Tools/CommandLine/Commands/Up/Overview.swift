@@ -194,6 +194,10 @@ struct Overview: Sendable {
         }
     }
 
+    private static func condition(_ object: Value, _ type: String) -> Value? {
+        object.at("status", "conditions")?.arrayValue?.first { $0["type"]?.stringValue == type }
+    }
+
     private mutating func judge(_ deployment: Value) {
         let wanted = deployment.at("spec", "replicas")?.intValue ?? 1
         let status = deployment["status"]
@@ -206,6 +210,9 @@ struct Overview: Sendable {
         let name = Self.name(of: deployment)
         let kind = deployment["kind"]?.stringValue?.lowercased() ?? "deployment"
         troubles.append("\(kind)/\(name): \(available) of \(wanted) pods are ready")
+        if let failure = Self.condition(deployment, "ReplicaFailure"), failure["status"]?.stringValue == "True" {
+            troubles.append("\(kind)/\(name): \(failure["message"]?.stringValue ?? "pods cannot be made")")
+        }
     }
 
     private mutating func judge(pod: Value) {
@@ -213,6 +220,10 @@ struct Overview: Sendable {
             return
         }
         if pod.at("metadata", "ownerReferences") == nil { isReady = false }
+        if let placed = Self.condition(pod, "PodScheduled"), placed["status"]?.stringValue == "False" {
+            let (reason, why) = (placed["reason"]?.stringValue ?? "", placed["message"]?.stringValue ?? "")
+            troubles.append("pod/\(Self.name(of: pod)): \(reason): \(why)")
+        }
         let statuses =
             (pod.at("status", "initContainerStatuses")?.arrayValue ?? [])
             + (pod.at("status", "containerStatuses")?.arrayValue ?? [])
