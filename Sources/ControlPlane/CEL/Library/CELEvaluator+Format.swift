@@ -67,7 +67,7 @@ extension CELEvaluator {
     /// The exact digits of very large and very small numbers are hundreds.
     private mutating func spendOnDigits(_ value: CELValue) throws(CELFailure) {
         guard let number = Self.real(value), number != 0 else { return }
-        try spend(abs(number) > 1e18 || abs(number) < 1e-9 ? 5000 : 50)
+        try spend(abs(number) > 1e18 || abs(number) < 1e-9 ? 20_000 : 50)
     }
 
     private static func real(_ value: CELValue) -> Double? {
