@@ -145,7 +145,7 @@ var targets: [Target] = [
         settings: dataPlane
     ),
 
-    room("ControlPlane", "Resources", ["Wire"]),
+    room("ControlPlane", "Resources", ["CRE2", "Wire"]),
     room("ControlPlane", "CEL", ["CRE2", "Resources", "Wire"]),
     room("ControlPlane", "Store", ["Bytes", "CEL", "Resources", "Wire", "CSQLite"]),
     room("ControlPlane", "Mesh", ["EnvoyAPI", "Resources", "Wire"]),

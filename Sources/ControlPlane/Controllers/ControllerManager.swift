@@ -42,7 +42,7 @@ package actor ControllerManager {
             QuotaReconciler(cluster), NodeLease(cluster),
             EndpointsReconciler(cluster), ServiceReconciler(cluster, addresses: addresses, ports: ports),
             IngressReconciler(cluster, port: ingressPort),
-            NamespaceReconciler(cluster), GarbageCollector(cluster),
+            NamespaceReconciler(cluster), DefinitionReconciler(cluster), GarbageCollector(cluster),
         ] + [claims, scaling].compactMap { $0 }
     }
 

@@ -40,8 +40,11 @@ package actor LiveStore: ObjectStore {
         self.source = source
         self.interval = interval
         let first = now.seconds * 1_000_000 + Int64(now.nanoseconds) / 1000
-        state = StoreState(objects: [], revision: max(first, 1), ringCapacity: Self.ringCapacity)
+        state = StoreState(objects: [], types: ServedTypes(), revision: max(first, 1), ringCapacity: Self.ringCapacity)
     }
+
+    /// The kinds of the house: no definition adds to what is measured.
+    package nonisolated var types: ServedTypes { ServedTypes() }
 
     /// Whether somebody watches.
     package var isWatched: Bool { polling != nil }

@@ -38,6 +38,9 @@ package protocol ObjectStore: Sendable {
 
     /// The revision of the last write.
     func currentRevision() async -> Revision
+
+    /// The kinds that are served now: those of the house and those that definitions add.
+    var types: ServedTypes { get }
 }
 
 /// A place in the sequence of writes; 0 before the first.

@@ -301,7 +301,7 @@ final class SQLiteDatabase {
     }
 
     func delete(_ key: ObjectKey) throws(APIError) {
-        try run(.delete) { bindKey($0, key.type.apiVersion, key.type.kind, key.namespace, key.name) }
+        try run(.delete) { bindKey($0, key.type.keptAs, key.type.kind, key.namespace, key.name) }
     }
 
     func setRevision(_ revision: Int64) throws(APIError) {
@@ -401,4 +401,9 @@ final class SQLiteDatabase {
         guard statvfs(path, &facts) == 0 else { return nil }
         return UInt64(facts.f_bavail) * UInt64(facts.f_frsize)
     }
+}
+
+extension ResourceType {
+    /// The `api_version` of its rows: of a custom kind the group alone, for its objects outlive their versions.
+    var keptAs: String { custom == nil ? apiVersion : group }
 }

@@ -79,24 +79,49 @@ package final class SQLiteStore: ObjectStore {
         clock: @escaping @Sendable () -> Timestamp
     ) throws(APIError) {
         let database = try SQLiteDatabase(path: path, maximumBytes: limits.fileBytes)
-        var objects: [(ObjectKey, Object)] = []
-        for row in try Self.rows(of: database) {
-            guard let type = ResourceTypes.find(apiVersion: row.apiVersion, kind: row.kind) else { continue }
-            let key = ObjectKey(type, namespace: row.namespace, name: row.name)
-            do {
-                objects.append((key, Object(try JSON.parse(row.json), json: row.json)))
-            } catch {
-                database.abandon()
-                throw database.damage("\(key): \(error)")
-            }
-        }
+        let (objects, types) = try Self.objects(of: database)
         state = Lock(
-            StoreState(objects: objects, revision: try database.revision(), ringCapacity: limits.events)
+            StoreState(objects: objects, types: types, revision: try database.revision(), ringCapacity: limits.events)
         )
         confined = Confined(database: database)
         self.limits = limits
         self.admissions = admissions
         self.clock = clock
+    }
+
+    /// Every object of the file, and the kinds that its definitions make.
+    private static func objects(
+        of database: SQLiteDatabase
+    ) throws(APIError) -> (objects: [(ObjectKey, Object)], types: ServedTypes) {
+        var objects: [(ObjectKey, Object)] = []
+        var types = ServedTypes()
+        let rows = try rows(of: database)
+        // Definitions first: they say what the others are.
+        let isDefinition = { (row: SQLiteDatabase.Row) in
+            row.kind == ResourceTypes.definitions.kind && row.apiVersion == ResourceTypes.definitions.apiVersion
+        }
+        for row in rows.filter(isDefinition) + rows.filter({ !isDefinition($0) }) {
+            let found =
+                ResourceTypes.find(apiVersion: row.apiVersion, kind: row.kind)
+                ?? types.storage(group: row.apiVersion, kind: row.kind)
+            guard let type = found else { continue }
+            let key = ObjectKey(type, namespace: row.namespace, name: row.name)
+            do {
+                let object = Object(try JSON.parse(row.json), json: row.json)
+                objects.append((key, type.custom?.renewed(object) ?? object))
+                if type == ResourceTypes.definitions, DefinitionStatus.isTrue("Established", object) {
+                    types.set(
+                        object.name,
+                        Definition.kind(of: object, rules: SchemaRules.compile),
+                        isTerminating: object.isDeleting
+                    )
+                }
+            } catch {
+                database.abandon()
+                throw database.damage("\(key): \(error)")
+            }
+        }
+        return (objects, types)
     }
 
     /// A file that cannot be read stays as it is, with its log.
@@ -158,6 +183,8 @@ extension SQLiteStore {
     }
 
     package func currentRevision() async -> Revision { state.withLock { $0.revision } }
+
+    package var types: ServedTypes { state.withLock { $0.types } }
 
     package func list(
         _ type: ResourceType,
@@ -267,11 +294,11 @@ extension SQLiteStore {
     }
 
     private func write(_ waiting: [Waiting]) {
-        var (results, changes) = decide(waiting)
+        var (results, changes, types) = decide(waiting)
         if !changes.isEmpty {
             do throws(APIError) {
                 try commit(changes)
-                publish(changes)
+                publish(changes, types)
             } catch {
                 // Decisions may rest on one another: when the disk refuses, none of them counts.
                 results = results.map { $0.flatMap { _ in .failure(error) } }
@@ -281,9 +308,9 @@ extension SQLiteStore {
     }
 
     /// Decides a batch. Its view of the objects ends here, so that publishing changes the tables in place.
-    private func decide(_ waiting: [Waiting]) -> ([Result<WriteOutcome, APIError>], [Change]) {
-        let (base, revision) = state.withLock { ($0.tables, $0.revision) }
-        var batch = WriteBatch(base: base, revision: revision, admissions: admissions, now: clock())
+    private func decide(_ waiting: [Waiting]) -> ([Result<WriteOutcome, APIError>], [Change], ServedTypes) {
+        let (base, revision, types) = state.withLock { ($0.tables, $0.revision, $0.types) }
+        var batch = WriteBatch(base: base, revision: revision, types: types, admissions: admissions, now: clock())
         var results: [Result<WriteOutcome, APIError>] = []
         for write in waiting {
             do throws(APIError) {
@@ -301,7 +328,7 @@ extension SQLiteStore {
                 results.append(.failure(error))
             }
         }
-        return (results, batch.changes)
+        return (results, batch.changes, batch.types)
     }
 
     private func commit(_ changes: [Change]) throws(APIError) {
@@ -317,7 +344,7 @@ extension SQLiteStore {
                 }
                 try database.upsert(
                     SQLiteDatabase.Row(
-                        apiVersion: change.key.type.apiVersion,
+                        apiVersion: change.key.type.keptAs,
                         kind: change.key.type.kind,
                         namespace: change.key.namespace,
                         name: change.key.name,
@@ -332,10 +359,11 @@ extension SQLiteStore {
     }
 
     /// Shows committed changes to readers and watchers; ends watchers that do not keep up.
-    private func publish(_ changes: [Change]) {
+    private func publish(_ changes: [Change], _ types: ServedTypes) {
         let gone = takeGone()
         let ended = state.withLock { state -> [Watcher] in
             for id in gone { state.watchers[id] = nil }
+            if changes.contains(where: { $0.key.type == ResourceTypes.definitions }) { state.serve(types) }
             return changes.flatMap { state.publish($0) }
         }
         // Outside the lock: ending a stream calls back into the store.

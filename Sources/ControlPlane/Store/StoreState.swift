@@ -18,6 +18,7 @@ struct StoreState {
     typealias Table = [String: [String: Object]]
 
     private(set) var tables: [ResourceType: Table] = [:]
+    private(set) var types: ServedTypes
     private(set) var revision: Revision
     /// The last events, oldest first, as a circle of fixed size.
     private var ring: [Event] = []
@@ -29,7 +30,8 @@ struct StoreState {
     var nextWatcher = 0
     var isClosed = false
 
-    init(objects: [(ObjectKey, Object)], revision: Revision, ringCapacity: Int) {
+    init(objects: [(ObjectKey, Object)], types: ServedTypes, revision: Revision, ringCapacity: Int) {
+        self.types = types
         self.revision = revision
         self.ringCapacity = max(ringCapacity, 1)
         forgotten = revision
@@ -37,6 +39,20 @@ struct StoreState {
     }
 
     func get(_ key: ObjectKey) -> Object? { tables[key.type]?[key.namespace]?[key.name] }
+
+    /// Takes over the kinds after a definition changed, and gives the objects of changed kinds the shape of their new schemas.
+    mutating func serve(_ types: ServedTypes) {
+        for (name, kind) in types.custom {
+            guard let custom = kind.storage.custom, self.types.custom[name]?.storage.custom !== custom else { continue }
+            for (space, table) in tables[kind.storage] ?? [:] {
+                for (name, object) in table {
+                    guard let renewed = custom.renewed(object) else { continue }
+                    tables[kind.storage]?[space]?[name] = renewed
+                }
+            }
+        }
+        self.types = types
+    }
 
     /// Takes over a committed change and remembers it.
     mutating func apply(_ change: Change) {

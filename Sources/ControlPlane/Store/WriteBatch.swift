@@ -30,16 +30,20 @@ struct WriteBatch: StoreView {
     private(set) var changes: [Change] = []
     private(set) var revision: Revision
     private let admissions: [any Admission]
-    private let now: Timestamp
+    let now: Timestamp
+    /// The kinds as the batch leaves them.
+    var types: ServedTypes
     /// How the write that is being decided was asked for.
     private var asked: (isDryRun: Bool, requester: WriteRequester?) = (false, nil)
 
     init(
         base: [ResourceType: StoreState.Table],
         revision: Revision,
+        types: ServedTypes,
         admissions: [any Admission],
         now: Timestamp
     ) {
+        self.types = types
         self.base = base
         self.revision = revision
         self.admissions = admissions
@@ -73,7 +77,7 @@ struct WriteBatch: StoreView {
         requester: WriteRequester? = nil
     ) throws(APIError) -> WriteOutcome {
         asked = (isDryRun, requester)
-        let (count, revision) = (changes.count, revision)
+        let (count, revision, types) = (changes.count, revision, types)
         do {
             let outcome: WriteOutcome
             switch intent {
@@ -82,17 +86,18 @@ struct WriteBatch: StoreView {
             case .status(let object): outcome = .written(try status(object, tracking))
             case .delete(let key, let options): outcome = .deleted(try delete(key, options))
             }
-            if isDryRun { takeBack(to: count, revision) }
+            if isDryRun { takeBack(to: count, revision, types) }
             return outcome
         } catch {
-            takeBack(to: count, revision)
+            takeBack(to: count, revision, types)
             throw error
         }
     }
 
     /// Forgets the last changes.
-    private mutating func takeBack(to count: Int, _ revision: Revision) {
+    private mutating func takeBack(to count: Int, _ revision: Revision, _ types: ServedTypes) {
         self.revision = revision
+        self.types = types
         while changes.count > count, let change = changes.popLast() {
             if let earlier = changes.last(where: { $0.key == change.key }) {
                 overlay[change.key] = .some(earlier.isDeletion ? nil : earlier.new)
@@ -102,7 +107,7 @@ struct WriteBatch: StoreView {
         }
     }
 
-    private mutating func record(_ key: ObjectKey, old: Object?, new: Object, isDeletion: Bool = false) -> Object {
+    mutating func record(_ key: ObjectKey, old: Object?, new: Object, isDeletion: Bool = false) -> Object {
         revision += 1
         var new = new
         new.resourceVersion = String(revision)
@@ -112,8 +117,8 @@ struct WriteBatch: StoreView {
         return new
     }
 
-    private static func type(of object: Object) throws(APIError) -> ResourceType {
-        guard let type = object.type else {
+    private func type(of object: Object) throws(APIError) -> ResourceType {
+        guard let type = types.find(apiVersion: object.apiVersion, kind: object.kind) else {
             throw .badRequest(
                 "no kind \"\(object.kind)\" is served in apiVersion \"\(object.apiVersion)\""
             )
@@ -124,8 +129,15 @@ struct WriteBatch: StoreView {
     // MARK: Create
 
     private mutating func create(_ wanted: Object, _ tracking: FieldTracking?) throws(APIError) -> Object {
-        let type = try Self.type(of: wanted)
+        let type = try type(of: wanted)
         try checkNamespace(of: wanted, type)
+        if types.isTerminating(type) {
+            throw APIError(
+                code: 405,
+                reason: .methodNotAllowed,
+                message: "create not allowed while custom resource definition is terminating"
+            )
+        }
         guard wanted.resourceVersion.isEmpty else {
             throw .badRequest("resourceVersion should not be set on objects to be created")
         }
@@ -142,6 +154,8 @@ struct WriteBatch: StoreView {
         for admission in admissions { try admission.admit(&object, replacing: nil, view: self) }
         try ObjectRules.validate(object, of: type)
         try review(.create, type, object, nil)
+        if type == ResourceTypes.definitions { try define(&object, replacing: nil) }
+        keep(&object, type)
         tracking?.finish(&object, replacing: nil)
         return record(key, old: nil, new: object)
     }
@@ -182,26 +196,33 @@ struct WriteBatch: StoreView {
     }
 
     private mutating func replace(_ wanted: Object, _ tracking: FieldTracking?) throws(APIError) -> Object {
-        let type = try Self.type(of: wanted)
+        let type = try type(of: wanted)
         let (key, old) = try stored(wanted, type)
-        var object = try ObjectRules.prepareReplace(wanted, of: type, stored: old)
-        for admission in admissions { try admission.admit(&object, replacing: old, view: self) }
-        try ObjectRules.validate(object, of: type, replacing: old)
-        if !Self.isReleased(object, type) { try review(.update, type, object, old) }
+        let shown = shown(old, type)
+        var object = try ObjectRules.prepareReplace(wanted, of: type, stored: shown)
+        for admission in admissions { try admission.admit(&object, replacing: shown, view: self) }
+        try ObjectRules.validate(object, of: type, replacing: shown)
+        if !Self.isReleased(object, type) { try review(.update, type, object, shown) }
+        keep(&object, type)
         if old.isDeleting, object.finalizers.contains(where: { !old.finalizers.contains($0) }) {
             throw .forbidden(type, object.name, "no new finalizers can be added while the object is being deleted")
         }
         object.resourceVersion = old.resourceVersion
+        if type == ResourceTypes.definitions, !Self.isReleased(object, type) { try define(&object, replacing: old) }
         tracking?.finish(&object, replacing: old)
-        if Self.isReleased(object, type) { return record(key, old: old, new: object, isDeletion: true) }
+        if Self.isReleased(object, type) { return remove(key, old: old, new: object) }
         return object == old ? old : record(key, old: old, new: object)
     }
 
     private mutating func status(_ wanted: Object, _ tracking: FieldTracking?) throws(APIError) -> Object {
-        let type = try Self.type(of: wanted)
+        let type = try type(of: wanted)
         let (key, old) = try stored(wanted, type)
-        var object = try ObjectRules.prepareStatus(wanted, of: type, stored: old)
-        try review(.update, type, object, old, isStatus: true)
+        let shown = shown(old, type)
+        var object = try ObjectRules.prepareStatus(wanted, of: type, stored: shown)
+        if type.custom != nil { try ObjectRules.validate(object, of: type, replacing: shown) }
+        try review(.update, type, object, shown, isStatus: true)
+        keep(&object, type)
+        if type == ResourceTypes.definitions { try define(&object, replacing: old) }
         tracking?.finish(&object, replacing: old)
         return object == old ? old : record(key, old: old, new: object)
     }
@@ -259,8 +280,10 @@ struct WriteBatch: StoreView {
         }
         object.value.set(["metadata", "deletionGracePeriodSeconds"], .int(Int64(grace)))
         if key.type == ResourceTypes.namespaces { object.value.set(["status", "phase"], "Terminating") }
-        if Self.isReleased(object, key.type) {
-            return .removed(record(key, old: old, new: object, isDeletion: true))
+        if Self.isReleased(object, key.type) { return .removed(remove(key, old: old, new: object)) }
+        if key.type == ResourceTypes.definitions {
+            DefinitionStatus.terminate(&object, now: now)
+            types.set(key.name, types.custom[key.name], isTerminating: true)
         }
         if key.type.countsGenerations { object.generation = old.generation + 1 }
         return .marked(record(key, old: old, new: object))
@@ -296,12 +319,13 @@ struct WriteBatch: StoreView {
 
     /// Takes an owner's name off everything that belongs to it.
     private mutating func orphan(dependentsOf owner: Object) {
-        for type in ResourceTypes.all {
+        for type in types.kinds {
             let namespace = owner.namespace.isEmpty ? nil : owner.namespace
             for dependent in list(type, namespace: namespace) {
                 let owners = dependent.ownerReferences
                 let others = owners.filter { $0.uid != owner.uid }
-                guard others.count < owners.count, let key = dependent.key else { continue }
+                guard others.count < owners.count else { continue }
+                let key = ObjectKey(type, namespace: dependent.namespace, name: dependent.name)
                 var freed = dependent
                 freed.ownerReferences = others
                 _ = record(key, old: dependent, new: freed)

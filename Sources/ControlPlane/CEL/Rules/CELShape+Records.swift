@@ -18,7 +18,7 @@ extension CELShape {
         case .bool: return ["type": "boolean"]
         case .integer: return ["type": "integer"]
         case .number: return ["type": "number"]
-        case .intOrString, .quantity, .any: return anything
+        case .intOrString, .quantity, .any, .custom, .customObject: return anything
         case .list(let element, _): return ["type": "array", "items": schema(element, within: records)]
         case .map(let value): return ["type": "object", "additionalProperties": schema(value, within: records)]
         case .record(let name):

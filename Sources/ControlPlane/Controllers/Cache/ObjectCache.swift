@@ -13,7 +13,7 @@ package actor ObjectCache {
         ResourceTypes.ingresses, ResourceTypes.volumeClaims, ResourceTypes.volumes, ResourceTypes.secrets,
         ResourceTypes.configMaps, ResourceTypes.statefulSets, ResourceTypes.daemonSets,
         ResourceTypes.controllerRevisions, ResourceTypes.jobs, ResourceTypes.cronJobs, ResourceTypes.autoscalers,
-        ResourceTypes.disruptionBudgets, ResourceTypes.resourceQuotas,
+        ResourceTypes.disruptionBudgets, ResourceTypes.resourceQuotas, ResourceTypes.definitions,
     ]
 
     package typealias Listener = @Sendable (Change, borrowing ClusterState) -> Void
@@ -50,6 +50,7 @@ package actor ObjectCache {
             for type in Self.watchedTypes {
                 group.addTask { await self.follow(type) }
             }
+            group.addTask { await self.followCustom() }
         }
         for continuation in waiting { continuation.resume() }
         waiting = []
@@ -84,6 +85,40 @@ package actor ObjectCache {
     }
 
     // MARK: Watching
+
+    /// Follows custom kinds, each as long as it is served: their objects may own others, and be owned.
+    private func followCustom() async {
+        await withDiscardingTaskGroup { group in
+            var followed: [String: Task<Void, Never>] = [:]
+            while !Task.isCancelled {
+                if let events = try? await store.watch(ResourceTypes.definitions) {
+                    do {
+                        for try await _ in events {
+                            let kinds = store.types.custom
+                            for (name, task) in followed where kinds[name] == nil {
+                                task.cancel()
+                                followed[name] = nil
+                            }
+                            for (name, kind) in kinds where followed[name] == nil {
+                                let task = Task { await self.follow(kind.storage) }
+                                followed[name] = task
+                                group.addTask {
+                                    await withTaskCancellationHandler {
+                                        await task.value
+                                    } onCancel: {
+                                        task.cancel()
+                                    }
+                                }
+                            }
+                        }
+                    } catch {
+                        // It fell too far behind: everything is looked at again.
+                    }
+                }
+                if !Task.isCancelled { try? await Task.sleep(for: .milliseconds(100)) }
+            }
+        }
+    }
 
     private func follow(_ type: ResourceType) async {
         var failures = 0

@@ -14,7 +14,7 @@ package struct GarbageCollector: Reconciler {
     package func keys(for change: Change, in state: borrowing ClusterState) -> [ObjectKey] {
         if change.new == nil, let gone = change.old {
             // Its dependents go with it, and an owner that waits for it may be free.
-            return Array(state.dependents(of: gone.uid)) + gone.ownerReferences.compactMap { Self.key(of: $0, gone) }
+            return Array(state.dependents(of: gone.uid)) + gone.ownerReferences.compactMap { key(of: $0, gone) }
         }
         guard let new = change.new else { return [] }
         if new.isDeleting, new.finalizers.contains(ObjectRules.foreground) { return [change.key] }
@@ -64,15 +64,15 @@ package struct GarbageCollector: Reconciler {
         return nil
     }
 
-    private static func key(of owner: OwnerReference, _ dependent: Object) -> ObjectKey? {
-        ResourceTypes.find(apiVersion: owner.apiVersion, kind: owner.kind).map {
+    private func key(of owner: OwnerReference, _ dependent: Object) -> ObjectKey? {
+        cluster.store.types.find(apiVersion: owner.apiVersion, kind: owner.kind).map {
             ObjectKey($0, namespace: dependent.namespace, name: owner.name)
         }
     }
 
     /// Whether an owner is there. One of a kind that nobody here serves counts as there: nothing is known about it.
     private func exists(_ owner: OwnerReference, of object: Object) async throws(APIError) -> Bool {
-        guard let type = ResourceTypes.find(apiVersion: owner.apiVersion, kind: owner.kind) else { return true }
+        guard let type = cluster.store.types.find(apiVersion: owner.apiVersion, kind: owner.kind) else { return true }
         let key = ObjectKey(type, namespace: object.namespace, name: owner.name)
         return try await cluster.store.find(key)?.uid == owner.uid
     }

@@ -59,7 +59,7 @@ package struct NamespaceReconciler: Reconciler {
             ResourceTypes.replicaSets, ResourceTypes.statefulSets, ResourceTypes.daemonSets, ResourceTypes.services,
             ResourceTypes.pods,
         ]
-        let types = first + ResourceTypes.all.filter { $0.isNamespaced && !first.contains($0) }
+        let types = first + cluster.store.types.kinds.filter { $0.isNamespaced && !first.contains($0) }
         for type in types {
             for object in try await cluster.store.list(type, namespace: namespace) {
                 // Events may come back while the rest is ending; they never hold a namespace for long.

@@ -20,18 +20,29 @@ struct AutoscalerMeasures {
     private static let initializationPeriod = 300
     private static let readinessDelay = 30
 
-    init(_ reconciler: AutoscalerReconciler, _ workload: Object, _ spec: AutoscalerSpec, current replicas: Int) async {
+    init(
+        _ reconciler: AutoscalerReconciler,
+        _ workload: Object,
+        _ type: ResourceType,
+        _ spec: AutoscalerSpec,
+        current replicas: Int
+    ) async {
         let namespace = workload.namespace
-        let selector = LabelSelector(workload.spec["selector"] ?? .null)
+        guard let selector = Self.selector(of: workload, type) else {
+            problems = [Problem(reason: "InvalidSelector", message: "the HPA target's scale is missing a selector")]
+            return
+        }
         let (pods, services) = await reconciler.cluster.read { state in
             let pods = state.list(ResourceTypes.pods, namespace: namespace).filter { pod in
                 !pod.isDeleting && selector.matches(pod)
                     && !["Failed", "Succeeded"].contains(PodStatus(pod.status).phase)
             }
-            let template = PodTemplate(workload.spec["template"] ?? .null)
+            // The pods of a custom kind are known by their selector alone.
+            let labels =
+                type.custom == nil ? PodTemplate(workload.spec["template"] ?? .null).labels : pods.first?.labels
             let services = state.list(ResourceTypes.services, namespace: namespace).filter { service in
                 let chosen = ServiceSpec(service.spec).selector
-                return !chosen.isEmpty && LabelSelector(matching: chosen).matches(template.labels)
+                return !chosen.isEmpty && LabelSelector(matching: chosen).matches(labels ?? [:])
             }.map(\.name)
             return (pods, services)
         }
@@ -57,6 +68,12 @@ struct AutoscalerMeasures {
         var proposals: [AutoscalerArithmetic.Proposal?] = []
         for metric in spec.metrics { proposals.append(take(metric, source)) }
         choice = AutoscalerArithmetic.choose(proposals, replicas: replicas)
+    }
+
+    private static func selector(of workload: Object, _ type: ResourceType) -> LabelSelector? {
+        guard type.custom != nil else { return LabelSelector(workload.spec["selector"] ?? .null) }
+        guard let numbers = try? ScaleNumbers(workload, type), !numbers.selector.isEmpty else { return nil }
+        return try? LabelSelector(text: numbers.selector)
     }
 
     private struct Source {

@@ -29,12 +29,18 @@ package struct AutoscalerReconciler: Reconciler {
             else { return [change.key] }
             return []
         case ResourceTypes.deployments, ResourceTypes.replicaSets, ResourceTypes.statefulSets:
-            guard change.old == nil || change.new == nil else { return [] }
-            return state.list(ResourceTypes.autoscalers, namespace: change.key.namespace).filter {
-                AutoscalerSpec($0.spec).target(namespace: $0.namespace) == change.key
-            }.compactMap(\.key)
-        default: return []
+            return watching(change, state)
+        default: return change.key.type.custom?.scale == nil ? [] : watching(change, state)
         }
+    }
+
+    /// The autoscalers of a workload that came or went.
+    private func watching(_ change: Change, _ state: borrowing ClusterState) -> [ObjectKey] {
+        guard change.old == nil || change.new == nil else { return [] }
+        let types = cluster.store.types
+        return state.list(ResourceTypes.autoscalers, namespace: change.key.namespace).filter {
+            AutoscalerSpec($0.spec).target(namespace: $0.namespace, types) == change.key
+        }.compactMap(\.key)
     }
 
     package func reconcile(_ key: ObjectKey) async throws(APIError) -> Int? {
@@ -44,10 +50,10 @@ package struct AutoscalerReconciler: Reconciler {
         }
         let spec = AutoscalerSpec(object.spec)
         var report = AutoscalerReport(object, now: cluster.now())
-        if let target = spec.target(namespace: object.namespace), let workload = await cluster.get(target),
-            !workload.isDeleting
+        if let target = spec.target(namespace: object.namespace, cluster.store.types),
+            let workload = await cluster.get(target), !workload.isDeleting
         {
-            try await scale(workload, spec, object, key, &report)
+            try await scale(workload, target.type, spec, object, key, &report)
         } else {
             report.cannotScale("the HPA controller was unable to get the target's current scale: \(spec.missingTarget)")
             tell(object, .warning, "FailedGetScale", spec.missingTarget)
@@ -64,12 +70,19 @@ package struct AutoscalerReconciler: Reconciler {
 
     private func scale(
         _ workload: Object,
+        _ type: ResourceType,
         _ spec: AutoscalerSpec,
         _ object: Object,
         _ key: ObjectKey,
         _ report: inout AutoscalerReport
     ) async throws(APIError) {
-        let current = max(workload.spec.integer("replicas") ?? 1, 0)
+        let numbers: ScaleNumbers
+        do throws(APIError) { numbers = try ScaleNumbers(workload, type) } catch {
+            report.cannotScale("the HPA controller was unable to get the target's current scale: \(error.message)")
+            tell(object, .warning, "FailedGetScale", error.message)
+            return
+        }
+        let current = max(numbers.wanted, 0)
         report.set(
             "AbleToScale",
             true,
@@ -91,7 +104,7 @@ package struct AutoscalerReconciler: Reconciler {
         } else if current < spec.minReplicas {
             (wanted, why) = (spec.minReplicas, "Current number of replicas below Spec.MinReplicas")
         } else {
-            let measures = await AutoscalerMeasures(self, workload, spec, current: current)
+            let measures = await AutoscalerMeasures(self, workload, type, spec, current: current)
             report.take(measures)
             for problem in measures.problems { tell(object, .warning, problem.reason, problem.message) }
             guard let choice = measures.choice else {
@@ -104,11 +117,12 @@ package struct AutoscalerReconciler: Reconciler {
         }
         report.desired = wanted
         guard wanted != current else { return }
-        try await resize(workload, from: current, to: wanted, why, object, key, &report)
+        try await resize(workload, type, from: current, to: wanted, why, object, key, &report)
     }
 
     private func resize(
         _ workload: Object,
+        _ type: ResourceType,
         from current: Int,
         to wanted: Int,
         _ why: String,
@@ -117,7 +131,7 @@ package struct AutoscalerReconciler: Reconciler {
         _ report: inout AutoscalerReport
     ) async throws(APIError) {
         var scaled = workload
-        scaled.value.set(["spec", "replicas"], .int(Int64(wanted)))
+        scaled.value.set(type.custom?.scale?.specReplicas ?? ["spec", "replicas"], .int(Int64(wanted)))
         do { try await cluster.replace(scaled) } catch {
             report.set("AbleToScale", false, "FailedUpdateScale", error.message)
             guard error.reason != .conflict else { throw error }
@@ -145,17 +159,22 @@ struct AutoscalerSpec {
         Quantity(value.at("behavior", direction, "tolerance")).map { Double($0.milli) / 1000 } ?? 0.1
     }
 
-    func target(namespace: String) -> ObjectKey? {
+    /// What it scales: a workload of the house, by its kind alone, or a custom kind that has a scale.
+    func target(namespace: String, _ types: ServedTypes) -> ObjectKey? {
         let reference = value["scaleTargetRef"] ?? .null
         let kind = reference.text("kind") ?? ""
-        let types = [ResourceTypes.deployments, ResourceTypes.replicaSets, ResourceTypes.statefulSets]
-        guard let type = types.first(where: { $0.kind == kind }) else { return nil }
+        let custom = types.find(apiVersion: reference.text("apiVersion") ?? "", kind: kind)
+        let known = [ResourceTypes.deployments, ResourceTypes.replicaSets, ResourceTypes.statefulSets]
+        guard let type = custom?.custom?.scale == nil ? known.first(where: { $0.kind == kind }) : custom else {
+            return nil
+        }
         return ObjectKey(type, namespace: namespace, name: reference.text("name") ?? "")
     }
 
     var missingTarget: String {
         let reference = value["scaleTargetRef"] ?? .null
-        return "\((reference.text("kind") ?? "").lowercased())s.apps \"\(reference.text("name") ?? "")\" not found"
+        let group = (reference.text("apiVersion") ?? "apps/v1").split(separator: "/").first ?? "apps"
+        return "\((reference.text("kind") ?? "").lowercased())s.\(group) \"\(reference.text("name") ?? "")\" not found"
     }
 
     func period(_ object: Object) -> Int {

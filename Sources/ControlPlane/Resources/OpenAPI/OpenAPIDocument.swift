@@ -19,8 +19,13 @@ package enum OpenAPIDocument {
         return names
     }
 
-    /// The document of a name of `groupVersions`.
-    package static func version3(_ name: String) -> Value {
+    /// The document of a group and version, by its name (`apis/apps/v1`).
+    ///
+    /// - Parameters:
+    ///   - name: `api/v1` or `apis/<group>/<version>`.
+    ///   - custom: the custom kinds of that group and version with their schemas as their definitions have them.
+    /// - Returns: the document.
+    package static func version3(_ name: String, custom: [(type: ResourceType, schema: Value)] = []) -> Value {
         let types = (ResourceTypes.all + ResourceTypes.live).filter {
             ($0.group.isEmpty ? "api/\($0.version)" : "apis/\($0.apiVersion)") == name
         }
@@ -28,6 +33,10 @@ package enum OpenAPIDocument {
         var paths: Value = [:]
         for type in types {
             schemas.add(type)
+            for (path, item) in Self.paths(of: type) { paths[path] = item }
+        }
+        for (type, schema) in custom {
+            schemas.add(type, schema)
             for (path, item) in Self.paths(of: type) { paths[path] = item }
         }
         return [
@@ -38,17 +47,21 @@ package enum OpenAPIDocument {
     // MARK: Version 2: one document for all
 
     /// The whole document. Kinds without a table have paths but no definition, so that clients check nothing of them.
-    package static let version2: Value = {
+    package static func version2(custom: [(type: ResourceType, schema: Value)] = []) -> Value {
         var schemas = Schemas(dialect: .v2)
         var paths: Value = [:]
         for type in ResourceTypes.all + ResourceTypes.live {
             if Schema.record(of: type) != nil { schemas.add(type) }
             for (path, item) in Self.paths(of: type) { paths[path] = item }
         }
+        for (type, schema) in custom {
+            schemas.add(type, schema)
+            for (path, item) in Self.paths(of: type) { paths[path] = item }
+        }
         return [
             "swagger": "2.0", "info": info, "paths": paths, "definitions": .object(Fields(schemas.made)),
         ]
-    }()
+    }
 
     // MARK: Paths
 
@@ -133,6 +146,30 @@ struct Schemas {
         made.append((name, schema))
     }
 
+    /// A custom kind, as its definition describes it.
+    mutating func add(_ type: ResourceType, _ described: Value) {
+        let name = type.group.split(separator: ".").reversed().joined(separator: ".") + ".\(type.version).\(type.kind)"
+        guard known.insert(name).inserted else { return }
+        _ = reference(toRecord: "ObjectMeta")
+        var schema = dialect == .v3 ? described : CustomSchemaForm.version2(described)
+        var properties = schema["properties"] ?? [:]
+        // A definition that keeps everything is said to clients as it is: they check nothing of it.
+        properties["apiVersion"] = ["type": "string", "description": .string(Self.words["apiVersion"] ?? "")]
+        properties["kind"] = ["type": "string", "description": .string(Self.words["kind"] ?? "")]
+        properties["metadata"] =
+            dialect == .v3
+            ? ["allOf": [reference(Self.metadata)], "description": .string(Self.words["metadata"] ?? "")]
+            : reference(Self.metadata)
+        schema["properties"] = properties
+        schema["x-kubernetes-group-version-kind"] = [OpenAPIDocument.names(of: type)]
+        made.append((name, schema))
+    }
+
+    private static let words = [
+        "apiVersion": "The group and version of this kind, such as apps/v1.", "kind": "The name of this kind.",
+        "metadata": "Standard object's metadata.",
+    ]
+
     private static func name(of type: ResourceType) -> String {
         guard let first = type.group.split(separator: ".").first else {
             return "io.k8s.api.core.\(type.version).\(type.kind)"
@@ -208,6 +245,8 @@ struct Schemas {
             return list
         case .map(let element): return ["type": "object", "additionalProperties": schema(of: element)]
         case .record(let name): return reference(toRecord: name)
+        // Custom kinds are described by their definitions.
+        case .custom, .customObject: return anything
         }
     }
 }

@@ -121,14 +121,50 @@ enum FieldParts {
         case (.any, .object(let fields)): self = .record(Array(fields)) { _ in .any }
         case (.list(let element, let key?), .array(let items)):
             let keys = FieldOwners.keys(of: element, mergeKey: key)
-            let places = items.map { Self.place(of: $0, keys) }
-            guard Set(places).count == places.count else {
-                self = .whole
-                return
+            self.init(items, items.map { Self.place(of: $0, keys) }, element)
+        case (.customObject(let schema), .object(let fields)):
+            self = .record(Array(fields)) { name in
+                switch name {
+                case "apiVersion", "kind": .string
+                case "metadata": .record("ObjectMeta")
+                default: schema.child(name).map(Shape.custom) ?? .any
+                }
             }
-            self = .items(Array(zip(places, items).map { (place: $0, value: $1) }), element: element)
+        case (.custom(let schema), .object(let fields)):
+            if schema.isAtomicMap {
+                self = .whole
+            } else if schema.isEmbedded {
+                self.init(value, .customObject(schema))
+            } else {
+                self = .record(Array(fields)) { schema.child($0).map(Shape.custom) ?? .any }
+            }
+        case (.custom(let schema), .array(let items)):
+            let element = schema.items.map(Shape.custom) ?? .any
+            switch schema.list {
+            case .atomic: self = .whole
+            case .set: self.init(items, items.map { "v:" + JSON.write($0) }, element)
+            case .map(let keys): self.init(items, items.map { Self.place(of: $0, keys, schema.items) }, element)
+            }
         default: self = .whole
         }
+    }
+
+    /// A list whose elements have places; two with the same place make it one whole.
+    private init(_ items: [Value], _ places: [String], _ element: Shape) {
+        guard Set(places).count == places.count else {
+            self = .whole
+            return
+        }
+        self = .items(Array(zip(places, items).map { (place: $0, value: $1) }), element: element)
+    }
+
+    /// The place of an element of a custom kind's list: a key that is left out has its default.
+    private static func place(of item: Value, _ keys: [String], _ schema: StructuralSchema?) -> String {
+        var fields = Fields()
+        for key in keys.sorted() {
+            if let value = item[key] ?? schema?.property(key)?.fallback { fields[key] = value }
+        }
+        return "k:" + JSON.write(.object(fields))
     }
 
     static func place(of item: Value, _ keys: [String]) -> String {

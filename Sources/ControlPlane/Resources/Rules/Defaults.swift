@@ -5,6 +5,7 @@ package enum Defaults {
     /// Completes an object of a kind that Weft acts on; others are left as they are.
     package static func fill(_ object: inout Object, of type: ResourceType) {
         switch type.kind {
+        case "CustomResourceDefinition": Definition.complete(&object)
         case "Pod":
             object.value.update("spec") {
                 pod(&$0)

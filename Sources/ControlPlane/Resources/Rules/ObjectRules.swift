@@ -25,6 +25,8 @@ package enum ObjectRules {
     /// - Throws: `APIError` 422 with every field that is wrong.
     package static func prepareNew(_ object: Object, of type: ResourceType, _ birth: Birth) throws(APIError) -> Object {
         var object = object
+        // Users do not write the status of a custom kind that has it apart; defaults it may have.
+        if type.custom != nil, type.hasStatus { object.value["status"] = nil }
         object.value = try checked(object, of: type)
         if object.name.isEmpty, !object.generateName.isEmpty {
             object.name = String(object.generateName.prefix(248)) + birth.suffix
@@ -37,8 +39,12 @@ package enum ObjectRules {
         object.value.set(["metadata", "managedFields"], nil)
         object.value.set(["metadata", "selfLink"], nil)
         if type.countsGenerations { object.generation = 1 } else { object.value.set(["metadata", "generation"], nil) }
+        if type.custom != nil { return object }
         if type.hasStatus, type.isActedOn { object.value["status"] = initialStatus(of: type) }
         Defaults.fill(&object, of: type)
+        if type == ResourceTypes.definitions, !object.finalizers.contains(Definition.finalizer) {
+            object.finalizers.append(Definition.finalizer)
+        }
         if type == ResourceTypes.volumeClaims, !object.finalizers.contains(VolumeClaim.finalizer) {
             object.finalizers.append(VolumeClaim.finalizer)
         }
@@ -68,10 +74,13 @@ package enum ObjectRules {
         keepIdentity(&object, of: type, stored: stored)
         object.value = try checked(object, of: type)
         if type.hasStatus { object.value["status"] = stored.value["status"] }
-        keepAllocated(&object, of: type, stored: stored)
-        Defaults.fill(&object, of: type)
+        if type.custom == nil {
+            keepAllocated(&object, of: type, stored: stored)
+            Defaults.fill(&object, of: type)
+        }
         if type.countsGenerations {
-            object.generation = stored.generation + (wanted(object) == wanted(stored) ? 0 : 1)
+            let isSame = wanted(object, of: type) == wanted(stored, of: type)
+            object.generation = stored.generation + (isSame ? 0 : 1)
         }
         return object
     }
@@ -86,7 +95,13 @@ package enum ObjectRules {
     ) throws(APIError) -> Object {
         try checkSize(object, of: type)
         var result = stored
-        result.value["status"] = object.value["status"].map(SchemaCheck.withoutNulls)
+        guard let custom = type.custom else {
+            result.value["status"] = object.value["status"].map(SchemaCheck.withoutNulls)
+            return result
+        }
+        result.value["status"] = object.value["status"]
+        var shaping = CustomShaping()
+        result.value = shaping.shape(object: result.value, custom.schema)
         return result
     }
 
@@ -96,7 +111,9 @@ package enum ObjectRules {
         of type: ResourceType,
         replacing stored: Object? = nil
     ) throws(APIError) {
-        let errors = Validation(object, of: type, replacing: stored).errors
+        let errors =
+            Validation(object, of: type, replacing: stored).errors
+            + (type.custom?.errors(of: object, replacing: stored) ?? [])
         if !errors.isEmpty { throw .invalid(type, object.name, errors) }
     }
 
@@ -146,6 +163,12 @@ package enum ObjectRules {
 
     private static func checked(_ object: Object, of type: ResourceType) throws(APIError) -> Value {
         try checkSize(object, of: type)
+        if let custom = type.custom {
+            var shaping = CustomShaping()
+            let shaped = shaping.shape(object: object.value, custom.schema)
+            if !shaping.errors.isEmpty { throw .invalid(type, object.name, shaping.errors) }
+            return shaped
+        }
         let check = SchemaCheck(object.value, of: type)
         if !check.errors.isEmpty { throw .invalid(type, object.name, check.errors) }
         return check.pruned
@@ -194,10 +217,11 @@ package enum ObjectRules {
     }
 
     /// The object without what writes alone change: two equal results mean that nothing was asked for.
-    package static func wanted(_ object: Object) -> Value {
+    package static func wanted(_ object: Object, of type: ResourceType) -> Value {
         var value = object.value
         value["metadata"] = nil
-        value["status"] = nil
+        // Without a sub-resource of its own a custom kind's status is a field like others.
+        if type.custom == nil || type.hasStatus { value["status"] = nil }
         return value
     }
 }
@@ -205,7 +229,8 @@ package enum ObjectRules {
 extension ResourceType {
     /// Kinds without a `spec` (ConfigMap, Secret, Event ...) have no generation in Kubernetes.
     package var countsGenerations: Bool {
-        switch kind {
+        if custom != nil { return true }
+        return switch kind {
         case "ConfigMap", "Secret", "Event", "Endpoints", "ServiceAccount", "Namespace", "Node", "Service", "Pod",
             "Lease", "PersistentVolumeClaim", "PersistentVolume", "ControllerRevision", "Role", "RoleBinding",
             "ClusterRole", "ClusterRoleBinding":

@@ -102,7 +102,7 @@ extension Validation {
         if name.isEmpty {
             required("metadata.name", object.generateName.isEmpty ? "name or generateName is required" : "")
         } else {
-            switch type.kind {
+            switch type.custom == nil ? type.kind : "" {
             case "Service": check("metadata.name", name, NameRules.label1035)
             case "Namespace": check("metadata.name", name, NameRules.label)
             case let kind where Self.pathNamed.contains(kind):

@@ -20,6 +20,10 @@ package indirect enum Shape: Sendable, Equatable {
     case map(Shape)
     /// A record of the table.
     case record(String)
+    /// A place in the schema of a custom kind.
+    case custom(StructuralSchema)
+    /// A whole custom object, or one inside another: its metadata is Kubernetes' own.
+    case customObject(StructuralSchema)
 
     /// The word for messages.
     package var expectation: String {
@@ -32,7 +36,22 @@ package indirect enum Shape: Sendable, Equatable {
         case .quantity: "a quantity such as 500m or 64Mi"
         case .any: "a value"
         case .list: "a list"
-        case .map, .record: "an object"
+        case .map, .record, .customObject: "an object"
+        case .custom(let schema): schema.typeName
+        }
+    }
+
+    package static func == (left: Shape, right: Shape) -> Bool {
+        switch (left, right) {
+        case (.string, .string), (.bool, .bool), (.integer, .integer), (.number, .number), (.any, .any),
+            (.intOrString, .intOrString), (.quantity, .quantity), (.time, .time), (.bytes, .bytes):
+            true
+        case (.choice(let one), .choice(let other)): one == other
+        case (.list(let one, let key), .list(let other, let otherKey)): one == other && key == otherKey
+        case (.map(let one), .map(let other)): one == other
+        case (.record(let one), .record(let other)): one == other
+        case (.custom(let one), .custom(let other)), (.customObject(let one), .customObject(let other)): one === other
+        default: false
         }
     }
 }
@@ -61,7 +80,7 @@ package struct SchemaRecord: Sendable {
 package enum Schema {
     private static let records: [String: SchemaRecord] = parse(
         metadataTable + podTable + workloadTable + lifeTable + storageTable + networkTable + accessTable
-            + liveTable + policyTable
+            + liveTable + policyTable + definitionTable
     )
 
     /// The record of a name, or nil.
@@ -74,7 +93,8 @@ package enum Schema {
 
     /// The shape behind a field of an object of a type; `any` where nothing is known.
     package static func shape(of type: ResourceType) -> Shape {
-        records[type.kind] != nil && type.isActedOn ? .record(type.kind) : .any
+        if let custom = type.custom { return .customObject(custom.schema) }
+        return records[type.kind] != nil && type.isActedOn ? .record(type.kind) : .any
     }
 
     static func parse(_ table: String) -> [String: SchemaRecord] {

@@ -14,8 +14,16 @@ package struct SchemaCheck: Sendable {
     /// Errors beyond this many are not collected: a hostile manifest shall not fill the memory with messages.
     private static let maximumErrors = 100
 
-    /// Checks a whole object of a type. Objects of kinds without a table only lose their nulls.
-    package init(_ value: Value, of type: ResourceType) {
+    /// Checks a whole object of a type. Objects of kinds without a table only lose their nulls; those of custom kinds get
+    /// their defaults, unless told otherwise.
+    package init(_ value: Value, of type: ResourceType, fillsDefaults: Bool = true) {
+        if let custom = type.custom {
+            var shaping = CustomShaping(collectsUnknown: true, fillsDefaults: fillsDefaults)
+            pruned = shaping.shape(object: value, custom.schema)
+            unknown = shaping.unknown.map { FieldError($0, .unknownField, "unknown field") }
+            errors = shaping.errors
+            return
+        }
         guard Schema.record(of: type) != nil else {
             let known = SchemaField(
                 name: "metadata",
@@ -39,11 +47,16 @@ package struct SchemaCheck: Sendable {
         warnings += Advice.warnings(pruned, of: type)
     }
 
+    /// Checks the metadata of an object, found at a path.
+    init(metadata value: Value, _ path: String) {
+        pruned = walk(value, .record("ObjectMeta"), path) ?? [:]
+    }
+
     /// The checked value without unknown fields; nil when it is to be left out.
     private mutating func walk(_ value: Value, _ shape: Shape, _ path: String) -> Value? {
         if value.isNull { return nil }
         switch shape {
-        case .any: return Self.withoutNulls(value)
+        case .any, .custom, .customObject: return Self.withoutNulls(value)
         case .record(let name): return walkRecord(value, name, path)
         case .list(let element, _):
             guard case .array(let elements) = value else { return mismatch(value, shape, path) }

@@ -4,15 +4,25 @@ package import Wire
 package struct Table: Sendable, Equatable {
     package struct Column: Sendable, Equatable {
         package let name: String
-        /// `string` or `integer`.
+        /// `string`, `integer`; of custom kinds `number`, `boolean` and `date`, too.
         package let type: String
         /// True for columns that only `-o wide` shows.
         package let isWide: Bool
+        package let format: String
+        package let description: String
 
-        package init(_ name: String, type: String = "string", isWide: Bool = false) {
+        package init(
+            _ name: String,
+            type: String = "string",
+            isWide: Bool = false,
+            format: String = "",
+            description: String = ""
+        ) {
             self.name = name
             self.type = type
             self.isWide = isWide
+            self.format = format
+            self.description = description
         }
     }
 
@@ -57,7 +67,8 @@ package struct Table: Sendable, Equatable {
                 columns.map {
                     [
                         "name": .string($0.name), "type": .string($0.type),
-                        "format": $0.name == "Name" ? "name" : "", "description": "",
+                        "format": .string($0.name == "Name" ? "name" : $0.format),
+                        "description": .string($0.description),
                         "priority": $0.isWide ? 1 : 0,
                     ]
                 }

@@ -1,6 +1,6 @@
 import Wire
 
-// Kinds that are mostly kept: accounts, access, classes, Gateway API.
+// Kinds that are mostly kept: accounts, access, classes.
 extension TableLayouts {
     /// The layout of one of these kinds; nil for all others.
     static func other(_ kind: String) -> Layout? {
@@ -14,9 +14,6 @@ extension TableLayouts {
         case "StorageClass": storageClasses
         case "Lease": leases
         case "PriorityClass": priorityClasses
-        case "GatewayClass": gatewayClasses
-        case "Gateway": gateways
-        case "GRPCRoute": grpcRoutes
         case "ValidatingAdmissionPolicy": policies
         case "ValidatingAdmissionPolicyBinding": policyBindings
         default: nil
@@ -117,33 +114,5 @@ extension TableLayouts {
             .string($0.name), .int(Int64($0.value.integer("value") ?? 0)),
             .string($0.value.flag("globalDefault") ? "true" : "false"), age($0, $1),
         ]
-    }
-
-    private static func condition(_ object: Object, _ type: String) -> Value {
-        let conditions: [Condition] = object.status.views("conditions")
-        return .string(conditions.first(ofType: type).map { $0.isTrue ? "True" : "False" } ?? "Unknown")
-    }
-
-    private static let gatewayClasses = Layout(
-        columns: columns("Name", "Controller", "Accepted", "Age", "Description*")
-    ) {
-        [
-            .string($0.name), text($0.spec.text("controllerName"), ""), condition($0, "Accepted"), age($0, $1),
-            text($0.spec.text("description"), ""),
-        ]
-    }
-
-    private static let gateways = Layout(columns: columns("Name", "Class", "Address", "Programmed", "Age")) {
-        object,
-        now in
-        let addresses = object.status.list("addresses").compactMap { $0.text("value") }
-        return [
-            .string(object.name), text(object.spec.text("gatewayClassName"), ""),
-            .string(addresses.joined(separator: ",")), condition(object, "Programmed"), age(object, now),
-        ]
-    }
-
-    private static let grpcRoutes = Layout(columns: columns("Name", "Hostnames", "Age")) {
-        [.string($0.name), .string(JSON.write(.array($0.spec.list("hostnames")))), age($0, $1)]
     }
 }

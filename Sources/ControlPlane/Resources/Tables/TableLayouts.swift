@@ -10,7 +10,8 @@ enum TableLayouts {
     }
 
     static func layout(of type: ResourceType) -> Layout {
-        switch type.kind {
+        if let custom = type.custom { return layout(of: custom) }
+        return switch type.kind {
         case "Pod": pods
         case "Service": services
         case "Deployment": deployments
@@ -33,7 +34,6 @@ enum TableLayouts {
         case "ControllerRevision": controllerRevisions
         case "HorizontalPodAutoscaler": autoscalers
         case "PodDisruptionBudget": disruptionBudgets
-        case "HTTPRoute": httpRoutes
         case "ServiceRoutes": serviceRoutes
         case "ServiceHealth": serviceHealth
         default: other(type.kind) ?? plain
@@ -317,9 +317,5 @@ enum TableLayouts {
             .string(spec.text("storageClassName") ?? ""), .string(object.status.text("reason") ?? ""),
             age(object, now), .string(spec.text("volumeMode") ?? ""),
         ]
-    }
-
-    private static let httpRoutes = Layout(columns: columns("Name", "Hostnames", "Age")) {
-        [.string($0.name), .string(JSON.write(.array($0.spec.list("hostnames")))), age($0, $1)]
     }
 }

@@ -53,6 +53,7 @@ package struct FieldSelector: Sendable, Equatable {
 
     private static func fields(of type: ResourceType) -> [String] {
         let common = type.isNamespaced ? ["metadata.name", "metadata.namespace"] : ["metadata.name"]
+        if let custom = type.custom { return common + custom.selectable }
         switch type.kind {
         case "Pod":
             return common + [

@@ -114,6 +114,18 @@ package enum ResourceTypes {
         )
     }
 
+    package static let definitions = ResourceType(
+        group: "apiextensions.k8s.io",
+        version: "v1",
+        plural: "customresourcedefinitions",
+        kind: "CustomResourceDefinition",
+        shortNames: ["crd", "crds"],
+        categories: ["api-extensions"],
+        isNamespaced: false,
+        isActedOn: true,
+        hasStatus: true
+    )
+
     private static func access(_ plural: String, _ kind: String, namespaced: Bool = true) -> ResourceType {
         ResourceType(
             group: "rbac.authorization.k8s.io",
@@ -130,7 +142,7 @@ package enum ResourceTypes {
         [
             namespaces, nodes, pods, services, endpoints, configMaps, secrets, events, serviceAccounts, deployments,
             replicaSets, endpointSlices, ingresses, images, volumeClaims, volumes,
-            roles, roleBindings, clusterRoles, clusterRoleBindings,
+            roles, roleBindings, clusterRoles, clusterRoleBindings, definitions,
             policies, policyBindings,
         ] + workloads + keptOnly
 
@@ -143,24 +155,6 @@ package enum ResourceTypes {
         storageClasses,
         leases,
         kept("node.k8s.io/v1", "runtimeclasses", "RuntimeClass", namespaced: false),
-        kept(
-            "apiextensions.k8s.io/v1",
-            "customresourcedefinitions",
-            "CustomResourceDefinition",
-            ["crd", "crds"],
-            namespaced: false
-        ),
-        kept(
-            "gateway.networking.k8s.io/v1",
-            "gatewayclasses",
-            "GatewayClass",
-            ["gc"],
-            ["gateway-api"],
-            namespaced: false
-        ),
-        kept("gateway.networking.k8s.io/v1", "gateways", "Gateway", ["gtw"], ["gateway-api"]),
-        kept("gateway.networking.k8s.io/v1", "httproutes", "HTTPRoute", [], ["gateway-api"]),
-        kept("gateway.networking.k8s.io/v1", "grpcroutes", "GRPCRoute", ["grpc"], ["gateway-api"]),
     ]
 
     private static func core(

@@ -167,18 +167,19 @@ struct WatchLines: Sendable {
     /// Nil when there is nothing new to show.
     private func line(_ event: WatchEvent, isFirst: Bool, _ shown: inout ShownRows) -> [UInt8]? {
         guard event.kind != .bookmark else { return Self.bytes(event.kind.rawValue, event.object.value) }
+        let object = type.custom?.shown(event.object, apiVersion: type.apiVersion) ?? event.object
         switch form {
         case .table(let including):
-            var rows = Table.make([event.object], of: type, at: clock())
+            var rows = Table.make([object], of: type, at: clock())
             guard shown.reduce(&rows, event) else { return nil }
-            var table = rows.value(including: including, revision: event.object.resourceVersion)
+            var table = rows.value(including: including, revision: object.resourceVersion)
             // Only the first table of a stream says which columns it has.
             if !isFirst { table["columnDefinitions"] = [] }
             return Self.bytes(event.kind.rawValue, table)
-        case .metadata: return Self.bytes(event.kind.rawValue, Table.partial(event.object))
+        case .metadata: return Self.bytes(event.kind.rawValue, Table.partial(object))
         case .json, .yaml:
             var line = Array(#"{"type":"\#(event.kind.rawValue)","object":"#.utf8)
-            let text = older.map { JSON.bytes($0.outward(event.object.value)) } ?? event.object.json
+            let text = older.map { JSON.bytes($0.outward(object.value)) } ?? object.json
             line.reserveCapacity(line.count + text.count + 2)
             line += text
             line += [UInt8(ascii: "}"), UInt8(ascii: "\n")]

@@ -64,7 +64,8 @@ extension APICall {
 
     /// Applies `fieldValidation`: `Strict` refuses unknown fields, `Warn` (the default) and `Ignore` drop them.
     func checked(_ object: Object) throws(APIError) -> Received {
-        let check = SchemaCheck(object.value, of: type)
+        // Defaults come when the object is written: whoever applies it owns only what it named.
+        let check = SchemaCheck(object.value, of: type, fillsDefaults: false)
         let mode = request.queryValue("fieldValidation").flatMap { $0.isEmpty ? nil : $0 } ?? "Warn"
         let unknown = check.unknown.map { "unknown field \"\($0.path)\"\($0.message.dropFirst("unknown field".count))" }
         var warnings: [String] = []
@@ -84,7 +85,9 @@ extension APICall {
             )
         }
         warnings += check.warnings
-        if !type.isActedOn { warnings.append("Weft keeps \(type.qualifiedPlural) but does not act on them") }
+        if !type.isActedOn, type.custom == nil {
+            warnings.append("Weft keeps \(type.qualifiedPlural) but does not act on them")
+        }
         // Wrong types stay for the store, which refuses them by their path.
         return Received(object: check.errors.isEmpty ? Object(check.pruned) : object, warnings: warnings)
     }
@@ -105,7 +108,7 @@ extension APICall {
         return present(object, warnings: isStatus ? [] : received.warnings)
     }
 
-    private func write(
+    func write(
         _ object: Object,
         isStatus: Bool,
         _ subresource: String? = nil
@@ -153,7 +156,7 @@ extension APICall {
         var attempts = 8
         while true {
             attempts -= 1
-            let stored = try await store.find(key)
+            let stored = try await store.find(key).map(shown)
             if stored == nil, isStatus { throw APIError.notFound(type, key.name) }
             var tracking = try tracking(isStatus ? "status" : "", nil)
             var object = try tracking.apply(config.object, to: stored, forces: forces)
@@ -204,7 +207,7 @@ extension APICall {
         var attempts = 8
         while true {
             attempts -= 1
-            let stored = try await store.get(key)
+            let stored = shown(try await store.get(key))
             let patched = try placed(Object(try change(stored.value)))
             let received = try checked(patched)
             do throws(APIError) {
@@ -219,7 +222,7 @@ extension APICall {
         }
     }
 
-    private func patchFunction() throws(APIError) -> (Value) throws(APIError) -> Value {
+    func patchFunction() throws(APIError) -> (Value) throws(APIError) -> Value {
         let mediaType = request.mediaType
         let patch: Value
         do { patch = try JSON.parse(request.body) } catch { throw .badRequest("the patch is not valid JSON: \(error)") }
@@ -247,7 +250,7 @@ extension APICall {
 
     /// Kinds of Kubernetes itself: only their clients know strategic merging.
     private var isBuiltIn: Bool {
-        !type.group.contains(".") || type.group.hasSuffix(".k8s.io") && !type.group.hasPrefix("gateway.")
+        type.custom == nil && (!type.group.contains(".") || type.group.hasSuffix(".k8s.io"))
     }
 
     // MARK: Delete
@@ -361,60 +364,5 @@ extension APICall {
                 return
             }
         }
-    }
-
-    // MARK: Scale
-
-    /// `…/scale`: the number of replicas, apart from everything else.
-    func scale(_ key: ObjectKey) async throws -> HTTPResponse {
-        switch request.method {
-        case "GET": return KubernetesAPI.json(Self.scale(of: try await store.get(key)))
-        case "PUT", "PATCH": break
-        default: throw KubernetesAPI.wrongMethod
-        }
-        let isPut = request.method == "PUT"
-        let wanted = isPut ? try request.readBody() : .null
-        let change = isPut ? nil : try patchFunction()
-        var attempts = 8
-        while true {
-            attempts -= 1
-            let stored = try await store.get(key)
-            let before = Self.scale(of: stored)
-            let after = try change?(before) ?? wanted
-            guard let replicas = after["spec"]?.integer("replicas") ?? (isPut ? 0 : nil), replicas >= 0 else {
-                throw APIError.invalid(
-                    type,
-                    key.name,
-                    [FieldError("spec.replicas", .invalid, "Invalid value: must be a whole number of 0 or more")]
-                )
-            }
-            var object = stored
-            object.value.set(["spec", "replicas"], .int(Int64(replicas)))
-            let version = after["metadata"]?.text("resourceVersion") ?? ""
-            if !version.isEmpty { object.resourceVersion = version }
-            do throws(APIError) {
-                return KubernetesAPI.json(Self.scale(of: try await write(object, isStatus: false, "scale")))
-            } catch {
-                guard error.reason == .conflict, attempts > 0, !isPut, version == stored.resourceVersion else {
-                    throw error
-                }
-            }
-        }
-    }
-
-    private static func scale(of object: Object) -> Value {
-        var metadata: Value = [:]
-        for name in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
-            metadata[name] = object.metadata[name]
-        }
-        let spec = ReplicaSetSpec(object.spec)
-        return [
-            "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
-            "spec": ["replicas": .int(Int64(spec.replicas))],
-            "status": [
-                "replicas": .int(Int64(ScaleStatus(object.status).replicas)),
-                "selector": .string(spec.selector.description),
-            ],
-        ]
     }
 }

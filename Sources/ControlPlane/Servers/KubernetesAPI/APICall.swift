@@ -20,6 +20,12 @@ struct APICall {
                 "\(type.plural) are changed in \(type.apiVersion); \(older.apiVersion) is served for making and reading them"
             )
         }
+        var response = try await dispatch()
+        if let deprecation = type.custom?.deprecation { response.headers.add("Warning", Self.warning(deprecation)) }
+        return response
+    }
+
+    private func dispatch() async throws -> HTTPResponse {
         guard let key = target.key else { return try await collection() }
         switch target.subresource {
         case nil: return try await object(key)
@@ -96,7 +102,7 @@ struct APICall {
         )
         let form = AnswerForm(request)
         if case .table(let including) = form {
-            let table = Table.make(list.items, of: type, at: api.clock())
+            let table = Table.make(list.items.map(shown), of: type, at: api.clock())
             return form.response(
                 table.value(including: including, revision: String(list.revision), continuation: list.continuation)
             )
@@ -114,8 +120,9 @@ struct APICall {
             "kind": .string(type.listKind), "apiVersion": .string(target.older?.apiVersion ?? type.apiVersion),
             "metadata": metadata,
         ]
-        if case .json = form, target.older == nil { return .json(Self.text(of: answer, items: list.items)) }
-        answer["items"] = .array(list.items.map { outward($0.value) })
+        let items = type.custom == nil ? list.items : list.items.map(shown)
+        if case .json = form, target.older == nil { return .json(Self.text(of: answer, items: items)) }
+        answer["items"] = .array(items.map { outward($0.value) })
         return form.response(answer)
     }
 
@@ -137,8 +144,12 @@ struct APICall {
     /// An object in the version that was asked for.
     func outward(_ value: Value) -> Value { target.older?.outward(value) ?? value }
 
+    /// An object of a custom kind in the version that was asked for; any other as it is.
+    func shown(_ object: Object) -> Object { type.custom?.shown(object, apiVersion: type.apiVersion) ?? object }
+
     /// One object in the form that the caller wants.
     func present(_ object: Object, status: Int = 200, warnings: [String] = []) -> HTTPResponse {
+        let object = shown(object)
         let form = AnswerForm(request)
         var response: HTTPResponse
         switch form {

@@ -1,9 +1,10 @@
 import Resources
+import Store
 import Wire
 
 // What clients ask first: which groups, versions and kinds there are (the form without aggregation, which all still read).
 extension KubernetesAPI {
-    private static let groups: [(name: String, versions: [String])] = {
+    private static let ownGroups: [(name: String, versions: [String])] = {
         var groups: [(name: String, versions: [String])] = []
         for type in ResourceTypes.all where !type.group.isEmpty {
             if let index = groups.firstIndex(where: { $0.name == type.group }) {
@@ -22,11 +23,27 @@ extension KubernetesAPI {
         ]
     }()
 
+    /// The groups of the house, then those of custom kinds: of names that both have, clients take the first.
+    private var groups: [(name: String, versions: [String])] {
+        var groups = Self.ownGroups
+        for type in store.types.customTypes {
+            if let index = groups.firstIndex(where: { $0.name == type.group }) {
+                if !groups[index].versions.contains(type.version) { groups[index].versions.append(type.version) }
+            } else {
+                groups.append((type.group, [type.version]))
+            }
+        }
+        return groups.enumerated().map { index, group in
+            // The order of the house's own stands; that of others is by age and stability.
+            index < Self.ownGroups.count ? group : (group.name, ResourceType.preferred(group.versions))
+        }
+    }
+
     /// `/api`, `/apis` and `/apis/<group>`.
     func discovery(_ request: HTTPRequest, _ segments: [String]) throws(APIError) -> HTTPResponse {
         guard request.method == "GET" else { throw Self.wrongMethod }
         if segments.count == 1, let version = Self.aggregation(request) {
-            return Self.aggregated(isCore: segments == ["api"], version)
+            return aggregated(isCore: segments == ["api"], version)
         }
         if segments == ["api"] {
             return Self.json([
@@ -36,10 +53,10 @@ extension KubernetesAPI {
         }
         if segments == ["apis"] {
             return Self.json([
-                "kind": "APIGroupList", "apiVersion": "v1", "groups": .array(Self.groups.map(Self.group)),
+                "kind": "APIGroupList", "apiVersion": "v1", "groups": .array(groups.map(Self.group)),
             ])
         }
-        guard let group = Self.groups.first(where: { $0.name == segments[1] }) else { throw Self.unknownPath }
+        guard let group = groups.first(where: { $0.name == segments[1] }) else { throw Self.unknownPath }
         var value = Self.group(group)
         value["kind"] = "APIGroup"
         value["apiVersion"] = "v1"
@@ -59,7 +76,7 @@ extension KubernetesAPI {
     func resourceList(_ request: HTTPRequest, group: String, version: String) throws(APIError) -> HTTPResponse {
         guard request.method == "GET" else { throw Self.wrongMethod }
         var resources: [Value] = []
-        for type in ResourceTypes.all + ResourceTypes.live where type.group == group && type.version == version {
+        for type in store.types.all + ResourceTypes.live where type.group == group && type.version == version {
             resources.append(Self.resource(type))
             resources += Self.subresources(type)
         }
@@ -85,7 +102,7 @@ extension KubernetesAPI {
         return nil
     }
 
-    private static func aggregated(isCore: Bool, _ version: String) -> HTTPResponse {
+    private func aggregated(isCore: Bool, _ version: String) -> HTTPResponse {
         let groups = isCore ? [("", ["v1"])] : groups
         let items = groups.map { group, versions -> Value in
             [
@@ -104,25 +121,25 @@ extension KubernetesAPI {
             "kind": "APIGroupDiscoveryList", "apiVersion": .string("apidiscovery.k8s.io/\(version)"), "metadata": [:],
             "items": .array(items),
         ]
-        var response = json(list)
+        var response = Self.json(list)
         response.headers["Content-Type"] =
             "application/json;g=apidiscovery.k8s.io;v=\(version);as=APIGroupDiscoveryList"
         return response
     }
 
     /// The resources of a version in the aggregated form, each with its sub-resources.
-    private static func described(_ group: String, _ version: String) -> [Value] {
+    private func described(_ group: String, _ version: String) -> [Value] {
         var entries: [Value] = []
-        if group == metricsGroup {
-            entries = metricsResources.list("resources")
-        } else if group == authentication || group == authorization {
-            entries = reviewResources(group).list("resources")
+        if group == Self.metricsGroup {
+            entries = Self.metricsResources.list("resources")
+        } else if group == Self.authentication || group == Self.authorization {
+            entries = Self.reviewResources(group).list("resources")
         } else {
-            for type in ResourceTypes.all + ResourceTypes.live where type.group == group && type.version == version {
-                entries.append(resource(type))
-                entries += subresources(type)
+            for type in store.types.all + ResourceTypes.live where type.group == group && type.version == version {
+                entries.append(Self.resource(type))
+                entries += Self.subresources(type)
             }
-            entries += older(group, version)
+            entries += Self.older(group, version)
         }
         var resources: [Value] = []
         for entry in entries {

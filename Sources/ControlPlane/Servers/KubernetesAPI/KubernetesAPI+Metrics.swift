@@ -52,7 +52,7 @@ extension KubernetesAPI {
         guard request.method == "GET" else { throw Self.wrongMethod }
         let rest = Array(segments.dropFirst())
         guard !rest.isEmpty else { return Self.json(Self.metricsResources) }
-        guard let target = APITarget(group: "", version: "v1", rest), target.subresource == nil,
+        guard let target = APITarget(group: "", version: "v1", rest, store.types), target.subresource == nil,
             target.type == ResourceTypes.pods || target.type == ResourceTypes.nodes
         else { throw Self.unknownPath }
         guard let usage else { throw APIError.unavailable("no agent runs here that measures pods") }

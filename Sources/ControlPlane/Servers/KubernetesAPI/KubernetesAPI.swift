@@ -81,7 +81,7 @@ package struct KubernetesAPI: Sendable {
         case "apis": return try await version(request, segments[1], Array(segments.dropFirst(2)), caller)
         case "version" where segments.count == 1: return Self.json(versionInfo)
         case "healthz", "livez", "readyz": return Self.health(request, segments)
-        case "openapi": return try openAPI(request, Array(segments.dropFirst()))
+        case "openapi": return try await openAPI(request, Array(segments.dropFirst()))
         case let name?:
             guard let handler = paths[name] else { throw Self.unknownPath }
             return await handler(request, Array(segments.dropFirst()))
@@ -103,7 +103,7 @@ package struct KubernetesAPI: Sendable {
         _ caller: Caller
     ) async throws -> HTTPResponse {
         guard let version = segments.first,
-            ResourceTypes.all.contains(where: { $0.group == group && $0.version == version })
+            store.types.hasVersion(group: group, version: version)
                 || OlderVersion.all.contains(where: { $0.group == group && $0.version == version })
         else { throw Self.unknownPath }
         let rest = Array(segments.dropFirst())
@@ -111,7 +111,7 @@ package struct KubernetesAPI: Sendable {
         if group == ResourceTypes.images.group, let handler = extensions[first] {
             return await handler(request, Array(rest.dropFirst()))
         }
-        guard let target = APITarget(group: group, version: version, rest) else { throw Self.unknownPath }
+        guard let target = APITarget(group: group, version: version, rest, store.types) else { throw Self.unknownPath }
         return try await APICall(api: self, request: request, target: target, caller: caller).answer()
     }
 
@@ -123,7 +123,13 @@ package struct KubernetesAPI: Sendable {
         guard segments.count > 1 else {
             return try resourceList(request, group: ResourceTypes.liveGroup, version: version)
         }
-        guard let target = APITarget(group: ResourceTypes.liveGroup, version: version, Array(segments.dropFirst())),
+        guard
+            let target = APITarget(
+                group: ResourceTypes.liveGroup,
+                version: version,
+                Array(segments.dropFirst()),
+                store.types
+            ),
             target.subresource == nil
         else { throw Self.unknownPath }
         guard request.method == "GET" || request.method == "HEAD" else { throw Self.wrongMethod }
@@ -181,7 +187,7 @@ struct APITarget {
     let name: String?
     let subresource: String?
 
-    init?(group: String, version: String, _ segments: [String]) {
+    init?(group: String, version: String, _ segments: [String], _ types: ServedTypes) {
         var rest = segments[...]
         var namespace: String?
         // `namespaces/x/status` and `namespaces/x/finalize` are of the namespace itself.
@@ -191,7 +197,7 @@ struct APITarget {
         }
         guard let plural = rest.popFirst(), rest.count <= 2 else { return nil }
         older = OlderVersion.find(group: group, version: version, plural: plural)
-        guard let type = older?.type ?? ResourceTypes.find(group: group, version: version, plural: plural) else {
+        guard let type = older?.type ?? types.find(group: group, version: version, plural: plural) else {
             return nil
         }
         guard type.isNamespaced || namespace == nil else { return nil }
