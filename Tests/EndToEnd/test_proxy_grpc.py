@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import queue
 import re
+import signal
 import threading
 
 import grpc
@@ -117,6 +119,26 @@ def test_a_killed_server_is_unavailable_until_it_is_back():
                 with server(origin):
                     assert call(client, "unary", b"b") == b"b"
             assert eventually(lambda: proxy.stat("downstream_requests") == 0)
+
+
+def test_a_stream_goes_on_while_the_proxy_drains_and_is_unavailable_at_its_end():
+    """R09: the client is told that no further call is taken; a conversation has the drain time, then it ends with UNAVAILABLE."""
+    port, words = free_port(), queue.Queue()
+    with server() as (_, origin):
+        with Proxy([listener(port, http_filter([route("grpc", route=WAITS)]))], [http2_cluster("grpc", origin)], "--drain-time-s", "1") as proxy:
+            with channel(port) as client:
+                chat = client.stream_stream("/test/chat")(iter(words.get, None), timeout=DEADLINE)
+                words.put(b"before")
+                assert next(chat) == b"before"
+                proxy.process.send_signal(signal.SIGTERM)
+                assert eventually(lambda: "draining" in proxy.text())
+                words.put(b"meanwhile")
+                assert next(chat) == b"meanwhile"
+                with pytest.raises(grpc.RpcError) as failure:
+                    next(chat)
+                assert failure.value.code() == grpc.StatusCode.UNAVAILABLE
+                words.put(None)
+            assert proxy.process.wait(DEADLINE) == 0
 
 
 def test_calls_are_tried_again_for_what_the_policy_names(client, served):

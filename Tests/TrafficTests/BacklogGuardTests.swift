@@ -8,6 +8,13 @@ struct BacklogGuardTests {
     private final class Line {
         var backlog: BacklogGuard
 
+        /// A further step of 100 ms.
+        var time: UInt64 {
+            steps += 1
+            return 1_000_001_000 + steps * 100_000_000
+        }
+        private var steps: UInt64 = 0
+
         init(bound: UInt64 = 200) { backlog = BacklogGuard(bound: bound) }
 
         /// After a wait that was measured every 100 ms for a second.
@@ -78,14 +85,26 @@ struct BacklogGuardTests {
     func limits() {
         let line = Line(waiting: 501_000_000, bound: 500_000_000)
         #expect(line.backlog.limit == 250_000_000)
-        #expect(line.serve(from: 2_000_000_000, steps: 10, late: 300_000_000) == 550)
-        #expect(line.backlog.limit == 500_000)
+        #expect(line.serve(from: 2_000_000_000, steps: 12, late: 300_000_000) == 650)
+        #expect(line.backlog.limit == 200_000)
         // Now everybody is late: fewer are served.
         for step in 0..<10 {
             for _ in 0..<100 { _ = line.refuses(after: 2_000_000) }
             line.backlog.note(1, isAll: false, now: 4_000_000_000 + UInt64(step) * 100_000_000)
         }
         #expect(line.backlog.limit > 2_000_000)
+    }
+
+    @Test("refusals end their connections while they take more than a tenth of the time")
+    func closes() {
+        let line = Line(waiting: 500)
+        for (spent, closes) in [(4_000_000, false), (6_000_000, true), (4_000_000, false)] as [(UInt64, Bool)] {
+            line.backlog.spends(spent)
+            _ = line.refuses(after: 1000)
+            _ = line.refuses(after: 1000)
+            line.backlog.note(1, isAll: false, now: line.time)
+            #expect(line.backlog.closesRefused == closes)
+        }
     }
 
     @Test("it ends when nobody was refused for a second and the wait is short")

@@ -3,6 +3,8 @@
 import base64
 import contextlib
 import json
+import os
+import pathlib
 import subprocess
 import time
 
@@ -89,6 +91,53 @@ def busy(name, folder, seconds):
         for factor in (0.5, 1, 2, 4):
             steps[factor] = loaded(folder, proxy.port, factor * capacity, seconds + SETTLING, 1000, 8000, field=field, skip=SETTLING)
         after = loaded(folder, proxy.port, capacity / 2, 6, 1000, field=field)
+    return judged(steps, after)
+
+
+@contextlib.contextmanager
+def narrowed(proxy):
+    """A tenth of a core for a proxy, by a control group; False where that cannot be had."""
+    old, new = pathlib.Path("/sys/fs/cgroup/cpu"), pathlib.Path("/sys/fs/cgroup")
+    limits = {"cpu.cfs_period_us": "10000", "cpu.cfs_quota_us": "1000"} if old.is_dir() else {"cpu.max": "1000 10000"}
+    place = (old if old.is_dir() else new) / f"weft-stress-{os.getpid()}"
+    try:
+        place.mkdir()
+        for name, value in limits.items():
+            (place / name).write_text(value)
+        for pid in proxy.pids():
+            for task in os.listdir(f"/proc/{pid}/task"):
+                # The bench may run with priority; such tasks cannot be moved.
+                os.sched_setscheduler(int(task), os.SCHED_OTHER, os.sched_param(0))
+            (place / "cgroup.procs").write_text(str(pid))
+    except OSError:
+        yield False
+        return
+    yield True
+    proxy.stop()
+    eventually(lambda: not (place / "cgroup.procs").read_text(), 5)
+    place.rmdir()
+
+
+def busy_plain(name, folder, seconds):
+    """Requests that are only passed on, where refusing costs half of serving; a tenth of a core, so that one core can ask for four times as many."""
+    if name not in ("weft", "envoy"):
+        return None
+    with origins(folder) as (origin,), envoy_like(name, folder, *simple([origin.port])) as proxy:
+        if proxy is None:
+            return None
+        with narrowed(proxy) as is_narrow:
+            if not is_narrow:
+                return None
+            cpu, found = proxy.cpu_seconds(), loaded(folder, proxy.port, 20_000, 2, 2000, 64)
+            capacity = round(0.1 / ((proxy.cpu_seconds() - cpu) / max(1, found["good"])))
+            steps = {factor: loaded(folder, proxy.port, factor * capacity, seconds + SETTLING, 250, 8000, field="X-A: b", skip=SETTLING)
+                     for factor in (0.5, 1, 2, 4)}
+            after = loaded(folder, proxy.port, capacity / 2, 6, 250)
+    return judged(steps, after)
+
+
+def judged(steps, after):
+    """Of steps by the clock, from the time on when the proxy knows."""
     per = {factor: sum(found["ok_by_second"][SETTLING:]) / (len(found["ok_by_second"]) - SETTLING) for factor, found in steps.items()}
     peak, calm = max(per.values()), steps[0.5]["settled_p99_ms"]
     found = {
@@ -330,6 +379,8 @@ JOBS = [
     ("goodput-proxy", "Goodput: tokens to be checked, up to four times as many as the proxy's core can; nothing is configured against it",
      f"from the {SETTLING}rd second on at 2 times 90 % of the best, at 4 times 80 %, within the client's 1 s, and p99 of the answered at most 3 "
      "times that at half; 5 s after the end all is well", busy),
+    ("goodput-pass", "Goodput: plain requests, up to four times as many as a tenth of a core can pass on; nothing is configured against it",
+     "the same, within the client's 250 ms", busy_plain),
     ("shed-cost", "What a refusal costs: CPU of a served and of a refused request", "a tenth, for requests with tokens", shed_cost),
     ("adaptive-limit", "An origin with 20 slots takes 5 ms, 50 ms, 5 ms: the limit that is found, against what Little's law says",
      "within 25 % of it in each step, nine tenths of the time within 60 % of each other", adaptive_steps),

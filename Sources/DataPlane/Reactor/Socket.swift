@@ -112,6 +112,9 @@ public enum Socket {
     /// Whether the peer of a TCP connection sends nothing more: it has closed, or said that it is done.
     public static func isEnded(_ fd: Int32) -> Bool { cweft_is_ended(fd) == 1 }
 
+    /// Lets so many connections wait to be accepted from a socket that listens.
+    public static func listen(_ fd: Int32, backlog: Int32) { _ = Glibc.listen(fd, backlog) }
+
     /// Whether as many connections as may wait to be accepted from a listening TCP socket: the kernel turns further ones away.
     public static func hasFullQueue(_ fd: Int32) -> Bool { cweft_has_full_queue(fd) == 1 }
 

@@ -3,6 +3,7 @@ import Glibc
 import HTTP
 import Reactor
 import TLS
+import Traffic
 
 /// Reads clients' connections.
 extension Worker {
@@ -253,7 +254,9 @@ extension Worker {
     func linger(_ index: Int32, _ place: DownstreamPlace) {
         guard place.pointee.state != .lingering else { return }
         let waits = place.pointee.chain?.pointee.delayedCloseTimeout ?? Limits.lingerTime
-        if place.pointee.flags.contains(.readEnded) || place.pointee.flags.contains(.isShadow) || waits == 0 {
+        if place.pointee.flags.contains(.readEnded) || place.pointee.flags.contains(.isShadow) || waits == 0
+            || backlog.closesRefused
+        {
             closeDownstream(index, place, flags: [])
             return
         }

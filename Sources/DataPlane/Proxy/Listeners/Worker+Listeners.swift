@@ -104,6 +104,7 @@ extension Worker {
         let kept = KeptListener(address: wanted, network: identity)
         let share = vault?.take(kept, worker: number, sharesPort: sharesPort) ?? []
         guard share.isEmpty else {
+            for fd in share { Socket.listen(fd, backlog: settings.backlog) }
             metrics.count(.listenersTakenOver, UInt64(share.count))
             return share.map {
                 ListenSocket(fd: $0, address: wanted, generation: nextGeneration(), network: identity)
@@ -120,6 +121,17 @@ extension Worker {
         Socket.setNoDelay(fd)
         let real = Socket.localAddress(fd) ?? wanted
         return [ListenSocket(fd: fd, address: real, generation: nextGeneration(), network: identity)]
+    }
+
+    /// In a standing queue few connections wait to be accepted, so that those which are accepted are young; the kernel turns the others
+    /// away, for nothing.
+    func fitAcceptQueues() {
+        for case let state? in listeners {
+            let usual = state.configuration.socket.backlog
+            for socket in state.sockets where socket.path == nil {
+                Socket.listen(socket.fd, backlog: backlog.isShedding ? min(usual, Limits.lateQueue) : usual)
+            }
+        }
     }
 
     private func nextGeneration() -> UInt32 {
@@ -203,7 +215,9 @@ extension Worker {
                     acceptWait = max(acceptWait, Socket.silence(fd))
                     if backlog.isWatching, Socket.hasFullQueue(socket.fd) { backlog.overflows() }
                 }
-                if backlog.isShedding, Socket.isEnded(fd) {
+                if backlog.isShedding,
+                    Socket.isEnded(fd) || backlog.closesRefused && Socket.silence(fd) > Limits.kernelTicks
+                {
                     backlog.leaves()
                     metrics.count(.connectionsShed)
                     Socket.close(fd)

@@ -67,6 +67,21 @@ extension Worker {
         return true
     }
 
+    /// Answers a request that is refused; the bytes of the body that were taken.
+    func shed(
+        _ exchangeIndex: Int32,
+        _ exchange: ExchangePlace,
+        _ body: UnsafeMutableRawPointer,
+        _ count: Int
+    ) -> Int {
+        let begin = backlog.isShedding ? Instant.read() : loop.now
+        let place = downstreams.pointer(exchange.pointee.downstream)
+        if backlog.closesRefused, !place.pointee.isStream { place.pointee.flags.insert(.closesAfterResponse) }
+        let taken = reject(exchangeIndex, exchange, body, count, status: 503, "the proxy has too much to do")
+        if backlog.isShedding { backlog.spends(Instant.read().since(begin)) }
+        return taken
+    }
+
     /// Whether a request waited for too long already: in what was ready and then in the present turn, or by the kernel's account
     /// of a new connection, which knows of the time before it was accepted.
     private func isLate(_ exchange: ExchangePlace, _ isHighPriority: Bool) -> Bool {
@@ -110,6 +125,7 @@ extension Worker {
             metrics.set(.queueLimitMicroseconds, backlog.isShedding ? Int64(clamping: backlog.limit / 1000) : 0)
         }
         isUnderPressure = !overload.isCalm || backlog.isWatching
+        if wasShedding != backlog.isShedding { fitAcceptQueues() }
     }
 
     /// How late a timer comes is how long work waits in this loop.

@@ -252,7 +252,7 @@ extension Worker {
         if isUnderPressure, case .route(let route, let host) = match, sheds(exchange, route) {
             exchange.pointee.route = route
             if route.pointee.isCounted { noteCounted(exchange, route, host, facts.view) }
-            return reject(exchangeIndex, exchange, body, count, status: 503, "the proxy has too much to do")
+            return shed(exchangeIndex, exchange, body, count)
         }
         return chain.pointee.hasFilters
             ? beginFilters(match, facts, exchangeIndex, exchange, chain, body, count)

@@ -38,6 +38,8 @@ final class Worker: @unchecked Sendable {
         static let interims: UInt8 = 8
         /// The same while requests that waited for too long are refused.
         static let lateAccepts = 1024
+        /// So many connections wait to be accepted then.
+        static let lateQueue: Int32 = 128
         /// How long they may take in one turn.
         static let lateAcceptTime: UInt64 = 1_000_000
         /// Ages of bytes that the kernel tells are right to about so many nanoseconds.

@@ -33,6 +33,10 @@ package struct BacklogGuard: Sendable, BitwiseCopyable {
     private var refused: UInt64 = 0
     /// Clients that gave up, since the last look.
     private var gone: UInt64 = 0
+    /// How long refusals took, since the last look.
+    private var spent: UInt64 = 0
+    /// Refusals take much of the time: they are to end their connections, so that who comes again waits in the kernel, for nothing.
+    package private(set) var closesRefused = false
     private var overflow = false
     /// At the last look there were some, compared with those that were served.
     private var clientsLeave = false
@@ -59,6 +63,9 @@ package struct BacklogGuard: Sendable, BitwiseCopyable {
     /// Clients are turned away before they are heard: as good as many that leave.
     package mutating func overflows() { overflow = true }
 
+    /// A refusal took so long to answer.
+    package mutating func spends(_ time: UInt64) { spent &+= time }
+
     /// A client ended its connection, or took its request back, before it was answered.
     package mutating func leaves() { gone &+= 1 }
 
@@ -75,7 +82,9 @@ package struct BacklogGuard: Sendable, BitwiseCopyable {
         guard now > steppedAt, now &- steppedAt >= Self.step else { return }
         let isBusy = refused > 0 || gone > 0 || overflow
         adjust(isBusy, after: now &- steppedAt)
-        (admitted, refused, gone, overflow, steppedAt) = (0, 0, 0, false, now)
+        // Reading what is refused takes as long again as answering it.
+        closesRefused = isBusy && spent &* 2 > (now &- steppedAt) / Self.shareOfRefusals
+        (admitted, refused, gone, spent, overflow, steppedAt) = (0, 0, 0, 0, false, now)
         // Calm again: for a while nobody was refused or left, and what waits is not old.
         guard !isBusy, wait <= bound / 4 else {
             turnedAt = 0
@@ -98,7 +107,7 @@ package struct BacklogGuard: Sendable, BitwiseCopyable {
         guard now > turnedAt, now &- turnedAt >= Self.patience else { return }
         isShedding = true
         limit = bound / 2
-        (admitted, refused, gone, overflow, rate, most) = (0, 0, 0, false, 0, 0)
+        (admitted, refused, gone, spent, overflow, rate, most) = (0, 0, 0, 0, false, 0, 0)
         steppedAt = now
         turnedAt = 0
     }
@@ -114,8 +123,10 @@ package struct BacklogGuard: Sendable, BitwiseCopyable {
             limit = min(limit &* 2, bound / 2)
         }
     }
+    /// Refusals may take this share of the time before they end connections.
+    private static let shareOfRefusals: UInt64 = 10
     /// The least limit is this share of the bound.
-    private static let depth: UInt64 = 1000
+    private static let depth: UInt64 = 2500
 
     /// Whether a request is refused that is looked at so long after the last measurement. `age`: what is known of it besides.
     package mutating func refuses(after time: UInt64, age: UInt64 = 0, isHighPriority: Bool) -> Bool {
