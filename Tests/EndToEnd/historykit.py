@@ -268,15 +268,20 @@ def check(operations, watches):
             unknown[operation["key"]][operation["op"]].append(operation["begin"])
     chains = {key: chain(key, versions, deletions.get(key, {}), unknown[key], found) for key, versions in writes.items()}
     check_order(operations, chains, found)
+    seen_writes = {version.identity for versions in chains.values() for version in versions}
+    unseen_writes = collections.defaultdict(list)
+    for operation in operations:
+        if operation["op"] in ("create", "replace") and operation["status"] is None and operation["identity"] not in seen_writes:
+            unseen_writes[operation["key"]].append(operation["begin"])
     for operation in operations:
         if operation["status"] is None or operation["status"] == 503:
+            continue
+        if operation["status"] == 409 and min(unseen_writes[operation.get("key")], default=INFINITY) < operation["end"]:
+            # It may have met a write of which nobody was told, and which was gone before anybody saw it.
             continue
         if operation["op"] == "list":
             check_list(operation, chains, found)
         else:
-            if operation["op"] == "create" and operation["status"] == 409 and unknown[operation["key"]]["create"]:
-                # It may have met one that nobody saw.
-                continue
             check_answer(operation, chains.get(operation["key"], [Version(0, None, None, 0, 0)]), found)
     unseen = {uid for key in deletions for uid in deletions[key] if unknown[key]["create"]}
     for watch in watches:

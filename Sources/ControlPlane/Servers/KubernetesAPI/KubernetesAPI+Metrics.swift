@@ -93,7 +93,13 @@ extension KubernetesAPI {
         ]
         if isPod {
             guard let containers = report.pods[object.uid], !containers.isEmpty else { return nil }
-            entry["containers"] = .array(containers.map { ["name": .string($0.name), "usage": $0.value] })
+            // As the pod names them: what measures them knows no order.
+            let spec = PodSpec(object.spec)
+            let names = (spec.initContainers + spec.containers).map(\.name)
+            let ordered = containers.sorted { one, two in
+                (names.firstIndex(of: one.name) ?? .max, one.name) < (names.firstIndex(of: two.name) ?? .max, two.name)
+            }
+            entry["containers"] = .array(ordered.map { ["name": .string($0.name), "usage": $0.value] })
         } else {
             guard let node = report.node else { return nil }
             entry["usage"] = node.value
