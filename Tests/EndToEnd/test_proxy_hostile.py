@@ -217,8 +217,8 @@ def test_t10_an_identity_that_a_client_writes_is_taken_away(name):
 def test_every_id_of_the_catalogue_has_its_tests():
     """docs/hostile-input.md names for each id tests that exist."""
     page = (ROOT / "docs/hostile-input.md").read_text()
-    rows = re.findall(r"^\| ([FAULHXWGT]\d\d) \|.*\| ([^|]*) \|$", page, re.M)
-    wanted = {"F": 22, "A": 11, "U": 11, "L": 7, "H": 17, "X": 7, "W": 7, "G": 12, "T": 11}
+    rows = re.findall(r"^\| ([FAULHXWGTI]\d\d) \|.*\| ([^|]*) \|$", page, re.M)
+    wanted = {"F": 22, "A": 11, "U": 11, "L": 7, "H": 17, "X": 7, "W": 7, "G": 12, "T": 11, "I": 6}
     named = {name for name, _ in rows}
     assert {f"{letter}{number:02}" for letter, count in wanted.items() for number in range(1, count + 1)} <= named
     files = [path for path in (ROOT / "Tests").rglob("*") if path.suffix in (".py", ".swift")]

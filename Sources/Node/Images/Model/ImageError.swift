@@ -23,10 +23,13 @@ package struct ImageError: Error, Sendable, Equatable, CustomStringConvertible {
 
     package let kind: Kind
     package let message: String
+    /// A registry wants other credentials.
+    package let isDenied: Bool
 
-    package init(_ kind: Kind, _ message: String) {
+    package init(_ kind: Kind, _ message: String, isDenied: Bool = false) {
         self.kind = kind
         self.message = message
+        self.isDenied = isDenied
     }
 
     /// What Kubernetes shows as a waiting container's reason.

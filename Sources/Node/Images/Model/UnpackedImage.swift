@@ -29,7 +29,7 @@ package enum WhiteoutForm: String, Sendable, CaseIterable {
     case trusted
     /// Character devices 0/0 and `user.overlay.*`: overlayfs mounted with `userxattr`.
     case user
-    /// This file system can say neither: only `ImageStore.assemble` knows.
+    /// This file system can say neither: layers are copied into one.
     case none
 }
 
@@ -42,9 +42,9 @@ package struct UnpackedImage: Sendable, Equatable {
     /// The digest of the manifest that was pulled; nil where there was none (an archive of Docker's).
     package let manifestDigest: Digest?
     package let config: ImageConfig
-    /// Directories of the layers, lowest first; shared by all who run the image, never to be written.
+    /// Directories of the layers, lowest first; shared by all who run the image, never to be written. One alone, which holds all, where
+    /// the marks of overlayfs cannot be made.
     package let layerDirectories: [String]
-    package let whiteouts: WhiteoutForm
     /// Bytes of the unpacked layers.
     package let size: Int64
     package let origin: ImageOrigin

@@ -35,7 +35,7 @@ struct RegistryPull: Sendable {
                     // The first refusal says more than the one to anybody.
                     if credential != nil || credentials.isEmpty || endpoint.isMirror { failure = error }
                     if error.kind == .unavailable || !credentials.isEmpty && credential == nil { break }
-                    guard error.message.contains("does not let us have it") else { break }
+                    guard error.isDenied else { break }
                 }
             }
             if endpoint.isMirror { note("mirror \(endpoint.host): \(failure.message)") }

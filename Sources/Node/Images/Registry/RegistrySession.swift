@@ -110,6 +110,7 @@ final class RegistrySession: Sendable {
         var damaged = 0
         while true {
             try Retry.run(cancellation) { () throws(Retry.Trouble) in
+                part.beginAnswer()
                 let error = HTTPCaller.Body(16_384)
                 let head = try self.get(caller, target, accepts: [], from: part.done) { head, piece in
                     guard head.status == 200 || head.status == 206 else { return error.add(piece) }
@@ -265,7 +266,7 @@ final class RegistrySession: Sendable {
             let packed = Base64.encode(Array("\(credential.user):\(credential.password)".utf8))
             state.withLock { $0.authorization = "Basic \(packed)" }
         } else {
-            throw Retry.Trouble(denied, isDenied: true)
+            throw Retry.Trouble(denied)
         }
     }
 
@@ -273,7 +274,8 @@ final class RegistrySession: Sendable {
         let why = credential == nil ? "it wants credentials, and there are none for it" : "the credentials are refused"
         return ImageError(
             .pull,
-            "image \(name): \(endpoint.name) does not let us have it: \(why); the image may not exist, or needs an imagePullSecret or 'docker login'"
+            "image \(name): \(endpoint.name) does not let us have it: \(why); the image may not exist, or needs an imagePullSecret or 'docker login'",
+            isDenied: true
         )
     }
 
@@ -312,7 +314,7 @@ final class RegistrySession: Sendable {
         do throws(HTTPCaller.Failure) { answer = try caller.fetch(request, limit: Self.mostTokenBytes) } catch {
             throw failure(error)
         }
-        if answer.head.status == 401 || answer.head.status == 403 { throw Retry.Trouble(denied, isDenied: true) }
+        if answer.head.status == 401 || answer.head.status == 403 { throw Retry.Trouble(denied) }
         guard answer.head.status == 200 else { throw refusal(answer.head, answer.body) }
         let value = (try? JSON.parse(answer.body)) ?? .null
         let token = value["token"]?.stringValue ?? value["access_token"]?.stringValue ?? ""
@@ -345,11 +347,10 @@ final class RegistrySession: Sendable {
         let errors = (try? JSON.parse(body))?["errors"]?.arrayValue ?? []
         let said = errors.first.map { "\($0["code"]?.stringValue ?? ""): \($0["message"]?.stringValue ?? "")" }
         let text = String((said ?? "status \(head.status)").prefix(300))
-        if head.status == 401 || head.status == 403 { return Retry.Trouble(denied, isDenied: true) }
+        if head.status == 401 || head.status == 403 { return Retry.Trouble(denied) }
         if head.status == 404 {
             return Retry.Trouble(
-                ImageError(.pull, "image \(name): \(endpoint.name) does not have it (\(text)); is the name right?"),
-                isMissing: true
+                ImageError(.pull, "image \(name): \(endpoint.name) does not have it (\(text)); is the name right?")
             )
         }
         let isPassing = head.status == 429 || head.status == 408 || head.status == 416 || head.status >= 500
@@ -384,6 +385,9 @@ private final class PartialFile {
         }
         self.file = file
     }
+
+    /// What comes next is another answer, however alike their heads are.
+    func beginAnswer() { head = nil }
 
     func restart() {
         done = 0

@@ -7,8 +7,6 @@ enum Retry {
         var isPassing = false
         /// Nobody is there: it is not tried as often.
         var isUnreachable = false
-        var isDenied = false
-        var isMissing = false
         /// Seconds that the peer asked for.
         var delay: Int?
 
@@ -16,15 +14,11 @@ enum Retry {
             _ error: ImageError,
             isPassing: Bool = false,
             isUnreachable: Bool = false,
-            isDenied: Bool = false,
-            isMissing: Bool = false,
             delay: Int? = nil
         ) {
             self.error = error
             self.isPassing = isPassing
             self.isUnreachable = isUnreachable
-            self.isDenied = isDenied
-            self.isMissing = isMissing
             self.delay = delay
         }
     }

@@ -23,7 +23,7 @@ package actor ImageHost {
 
     /// Opens the store when there is one already, so that what a kill left goes soon.
     package func openExisting() async {
-        guard access("\(settings.directory)/images.json", F_OK) == 0 else { return }
+        guard access(settings.directory, F_OK) == 0 else { return }
         _ = try? await store()
     }
 

@@ -11,6 +11,8 @@ package struct ImageSettings: Sendable {
     package var configurationFiles: [String] = []
     package var parallelPulls = 4
     package var parallelDownloads = 3
+    /// How marks of overlayfs are made; nil: as this disk and this user can.
+    package var form: WhiteoutForm?
     /// Milliseconds to wait for another process that has the store.
     package var patience = 10_000
     /// Whether files get the owners that the layers say, where this process can give them.

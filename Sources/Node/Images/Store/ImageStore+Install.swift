@@ -138,7 +138,12 @@ extension ImageStore {
                 )
             }
         }
-        let (files, isNew) = (files, !made.isEmpty)
+        let (files, isNew, isPrivileged) = (files, !made.isEmpty, isPrivileged)
+        if !isOverlay(chain, index.layers.merging(made) { $1 }) {
+            try await WorkThread.run { (cancellation) throws(ImageError) in
+                try files.flatten(chain, isPrivileged: isPrivileged, scratch: scratch, cancellation)
+            }
+        }
         try await WorkThread.run { (_) throws(ImageError) in
             // First the content, then the word that it is there.
             if isNew { try files.sync() }
@@ -179,6 +184,24 @@ extension ImageStore {
 }
 
 extension StoreFiles {
+    /// Makes one directory of a stack of layers, unless there is one.
+    func flatten(
+        _ chain: [Digest],
+        isPrivileged: Bool,
+        scratch: String,
+        _ cancellation: Cancellation
+    ) throws(ImageError) {
+        guard let top = chain.last, access(flat(of: top), F_OK) != 0 else { return }
+        let place = "\(scratch)/flat-\(top.hex)"
+        guard mkdir(place, 0o755) == 0 else { throw Self.failure("make", place, errno) }
+        var assembly = try LayerAssembly(into: place, isPrivileged: isPrivileged, cancellation)
+        for layer in chain {
+            let bytes = Self.read(whiteouts(of: layer), limit: 256 << 20) ?? []
+            try assembly.add(content(of: layer), Whiteouts(bytes))
+        }
+        try Self.move(place, to: flat(of: top))
+    }
+
     func sync() throws(ImageError) {
         guard let place = OpenDirectory(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) else {
             throw Self.failure("open", path, errno)

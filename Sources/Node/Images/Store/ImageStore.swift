@@ -67,7 +67,7 @@ package actor ImageStore {
                     index = ImageIndex()
                 }
                 isPrivileged = settings.isPrivileged && Self.givesAway(files.incoming)
-                form = Self.probe(files.incoming, isPrivileged)
+                form = settings.form ?? Self.probe(files.incoming, isPrivileged)
                 files.sweep(
                     blobs: Set(
                         index.images.values.flatMap { [$0.imageID] + $0.manifestDigests.prefix($0.hasManifest ? 1 : 0) }
@@ -207,8 +207,7 @@ package actor ImageStore {
             imageID: record.imageID,
             manifestDigest: record.manifestDigest,
             config: try ImageConfig(bytes),
-            layerDirectories: record.chain.map { files.content(of: $0) },
-            whiteouts: whiteoutForm(of: record.chain),
+            layerDirectories: directories(of: record),
             size: index.size(of: record),
             origin: origin,
             fetchedBytes: fetched,
@@ -216,10 +215,17 @@ package actor ImageStore {
         )
     }
 
-    /// Layers that were unpacked by another user may have other marks: then no overlay shows them all.
-    private func whiteoutForm(of chain: [Digest]) -> WhiteoutForm {
-        let forms = Set(chain.compactMap { index.layers[$0]?.form })
-        return forms.count > 1 ? .none : forms.first ?? form
+    /// Whether an overlay shows the layers as they are meant: not where marks cannot be made, or were made by another kind of user.
+    func isOverlay(_ chain: [Digest], _ layers: [Digest: LayerRecord]) -> Bool {
+        let forms = Set(chain.compactMap { layers[$0]?.form })
+        return chain.count < 2 || forms == [form] && form != .none
+    }
+
+    private func directories(of record: ImageRecord) -> [String] {
+        guard let top = record.chain.last, !isOverlay(record.chain, index.layers) else {
+            return record.chain.map { files.content(of: $0) }
+        }
+        return [files.flat(of: top)]
     }
 
     // MARK: Lists
@@ -254,7 +260,7 @@ package actor ImageStore {
         guard let bytes = StoreFiles.read(files.blob(record.imageID), limit: ImageConfig.mostBytes) else {
             throw ImageError(.inspect, "the configuration of \(word) in the store cannot be read")
         }
-        return (summary(of: record), bytes, record.chain.map { files.content(of: $0) })
+        return (summary(of: record), bytes, directories(of: record))
     }
 
     /// An image by a name, or by the beginning of its digest.

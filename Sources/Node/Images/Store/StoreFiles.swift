@@ -19,6 +19,8 @@ struct StoreFiles: Sendable {
     func blob(_ digest: Digest) -> String { "\(blobs)/\(digest.hex)" }
     func layer(_ chain: Digest) -> String { "\(layers)/\(chain.hex)" }
     func content(of chain: Digest) -> String { "\(layers)/\(chain.hex)/diff" }
+    /// All layers up to this one as one directory, where no overlay shows them.
+    func flat(of chain: Digest) -> String { "\(layers)/\(chain.hex)/flat" }
     func whiteouts(of chain: Digest) -> String { "\(layers)/\(chain.hex)/whiteouts" }
 
     /// - Throws: `ImageError` when a directory cannot be made.
