@@ -102,7 +102,7 @@ def test_breakers_tell_what_is_left_and_take_nothing_that_has_no_effect():
             lines = proxy.admin("/stats?filter=circuit_breakers.default.remaining").splitlines()
             left = {line.split(":")[0].rsplit(".", 1)[1]: int(line.split(":")[1]) for line in lines}
             assert left["remaining_rq"] == 5 and left["remaining_cx"] in (6, 7)
-    bad = {"per_host_thresholds": [{"max_connections": 1}], "thresholds": [{"max_connection_pools": 1}]}
+    bad = {"per_host_thresholds": [{"max_requests": 1}], "thresholds": [{"max_connection_pools": 1}]}
     refused = Proxy([], [cluster("c", 1, circuit_breakers=bad)])
     with pytest.raises(AssertionError, match="per_host_thresholds(.|\n)*max_connection_pools"):
         refused.__enter__()

@@ -103,7 +103,7 @@ static SSL_CTX *make(struct wtls_context *context, char *error, size_t size) {
         SSL_CTX_set_verify(made, mode, NULL);
         SSL_CTX_set_cert_verify_callback(made, wtls_verify_chain, context);
         SSL_CTX_set1_cert_store(made, context->store);
-        if (settings->maximum_depth > 0) SSL_CTX_set_verify_depth(made, settings->maximum_depth);
+        if (settings->maximum_depth >= 0) SSL_CTX_set_verify_depth(made, settings->maximum_depth);
     }
     return made;
 }

@@ -182,7 +182,7 @@ package final class TLSContext: @unchecked Sendable {
                             native.kept_sessions = Int32(clamping: settings.keptSessions)
                             native.signatures = settings.signatures.isEmpty ? nil : signatures
                             native.checks_revocation = settings.revocations == nil ? 0 : 1
-                            native.maximum_depth = Int32(clamping: settings.maximumDepth ?? 0)
+                            native.maximum_depth = Int32(clamping: settings.maximumDepth ?? -1)
                             made = wtls_context_new(&native, &hooks, retained, text, size)
                         }
                     }

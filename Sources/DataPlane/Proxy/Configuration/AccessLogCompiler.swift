@@ -137,7 +137,8 @@ struct AccessLogCompiler {
         switch message.filterSpecifier {
         case .statusCode(let filter): return .status(comparison(filter.comparison))
         case .duration(let filter): return .duration(comparison(filter.comparison))
-        case .notHealthCheck, nil: return .everything
+        case .notHealthCheck: return .notHealthCheck
+        case nil: return .everything
         case .runtime(let filter):
             if let known = context.runtime.share(filter.runtimeKey) { return .share(known) }
             let fraction = filter.percentSampled

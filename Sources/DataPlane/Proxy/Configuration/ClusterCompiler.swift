@@ -172,9 +172,7 @@ struct ClusterCompiler {
     }
 
     func breakers(_ message: Envoy.CircuitBreakers?, _ settings: inout ClusterConfiguration.Settings) {
-        if !(message?.perHostThresholds ?? []).isEmpty {
-            context.report("circuit_breakers.per_host_thresholds: not supported; thresholds hold for the whole cluster")
-        }
+        endpointLimits(message?.perHostThresholds ?? [], &settings)
         for (index, threshold) in (message?.thresholds ?? []).enumerated() {
             if threshold.maxConnectionPools != nil {
                 context.report(
@@ -199,6 +197,28 @@ struct ClusterCompiler {
             }
             settings.breakers[threshold.priority == .high ? 1 : 0] = limits
         }
+    }
+
+    /// As in Envoy, an endpoint has a limit of connections alone; the first entry of a priority counts.
+    private func endpointLimits(
+        _ thresholds: [Envoy.CircuitBreakers.Thresholds],
+        _ settings: inout ClusterConfiguration.Settings
+    ) {
+        guard !thresholds.isEmpty else { return }
+        var limits: [Int?] = [nil, nil]
+        for (index, threshold) in thresholds.enumerated() {
+            if threshold.maxPendingRequests != nil || threshold.maxRequests != nil || threshold.maxRetries != nil
+                || threshold.retryBudget != nil || threshold.maxConnectionPools != nil || threshold.trackRemaining
+            {
+                context.report(
+                    "circuit_breakers.per_host_thresholds[\(index)]: an endpoint has max_connections only; the others are "
+                        + "limits of the cluster, in thresholds"
+                )
+            }
+            let place = threshold.priority == .high ? 1 : 0
+            if limits[place] == nil { limits[place] = threshold.maxConnections.map { Int($0) } ?? .max }
+        }
+        settings.endpointConnections = limits.map { $0 ?? .max }
     }
 
     // MARK: Endpoints

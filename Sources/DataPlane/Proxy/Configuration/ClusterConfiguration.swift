@@ -1,6 +1,7 @@
 import Bytes
 import EnvoyAPI
 import Reactor
+import Synchronization
 import Traffic
 import Wire
 
@@ -85,6 +86,8 @@ final class ClusterConfiguration: Sendable {
         var ignoresHealthOnRemoval = false
         /// By `Priority.rawValue`; for the whole process.
         var breakers = [Self.standardBreaker, Self.standardBreaker]
+        /// Connections to one endpoint, by `Priority.rawValue`; nil: as many as the cluster has.
+        var endpointConnections: [Int]?
         /// A pooled connection without a request is closed after this time; 0 = never.
         var idleTimeout: UInt64 = 3_600_000_000_000
         var speaks = EndpointProtocol.http1
@@ -176,16 +179,39 @@ final class ClusterUsage: Sendable {
     nonisolated(unsafe) let counts: UnsafeMutablePointer<BreakerCounts>
     /// Which endpoint each client stays with.
     let clients = Lock(ClientTable())
+    /// By the identity of an endpoint, where the cluster has limits for each.
+    private let endpoints = Lock<[UInt64: EndpointUsage]>([:])
 
     init() {
         counts = .allocate(capacity: 2)
         for place in 0..<2 { (counts + place).initialize(to: BreakerCounts()) }
     }
 
+    /// Gives endpoints what is in use of them; that of others is forgotten.
+    func share(with configured: inout [EndpointConfiguration]) {
+        endpoints.withLock { known in
+            var kept: [UInt64: EndpointUsage] = [:]
+            for index in configured.indices {
+                let usage = known[configured[index].identity] ?? EndpointUsage()
+                kept[configured[index].identity] = usage
+                configured[index].usage = usage
+            }
+            known = kept
+        }
+    }
+
     deinit {
         counts.deinitialize(count: 2)
         counts.deallocate()
     }
+}
+
+/// What all workers together have in use of an endpoint.
+final class EndpointUsage: Sendable {
+    private let connections = Atomic<Int>(0)
+    var open: Int { connections.load(ordering: .relaxed) }
+
+    func add(_ change: Int) { connections.wrappingAdd(change, ordering: .relaxed) }
 }
 
 /// One endpoint of a cluster.
@@ -218,6 +244,8 @@ struct EndpointConfiguration: Sendable {
     var labels: LabelSetIndex = 0
     /// What the cluster's subsets ask of it.
     var traits: EndpointTraits = [:]
+    /// nil: it has no limits of its own.
+    var usage: EndpointUsage?
     /// nil: as the cluster says.
     var transport: TransportConfiguration?
     /// `address:port`, as logs and `/clusters` show it.

@@ -1,4 +1,5 @@
 import EnvoyAPI
+import Glibc
 import Traffic
 
 /// How the proxy's own answers are changed (`local_reply_config`).
@@ -96,8 +97,11 @@ extension AccessLogCompiler {
                 return []
             }
         case .environmentVariable(let name):
-            context.report("environment_variable: \(name) is not read; write the text into the configuration")
-            return []
+            guard let value = getenv(name) else {
+                context.report("environment_variable: there is no \(name) in the environment")
+                return []
+            }
+            return Array(String(cString: value).utf8)
         case nil: return []
         }
     }

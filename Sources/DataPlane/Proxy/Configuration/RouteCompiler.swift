@@ -1,4 +1,5 @@
 import EnvoyAPI
+import Glibc
 import Traffic
 
 /// Compiles a route configuration into a `RouteTable`.
@@ -261,6 +262,8 @@ struct RouteCompiler {
         case nil: context.report("cluster, cluster_header or weighted_clusters is required")
         }
         if let timeout = nanoseconds(message.timeout) { forward.timeout = timeout }
+        // As in Envoy, a route that bounds its streams has no other time.
+        if message.maxStreamDuration != nil { forward.timeout = 0 }
         forward.idleTimeout = nanoseconds(message.idleTimeout)
         if let policy = message.retryPolicy ?? host.retryPolicy {
             forward.retry = context.at("retry_policy") { retry(policy) }
@@ -333,8 +336,7 @@ struct RouteCompiler {
                 body = []
             }
         case .environmentVariable(let name):
-            context.report("body.environment_variable: \(name) is not read; write the text into the configuration")
-            body = []
+            body = environment(name, "body.environment_variable")
         case nil: body = []
         }
         let limit = configuration.maxDirectResponseBodySizeBytes.map { Int($0) } ?? Self.bodyLimit
@@ -342,6 +344,15 @@ struct RouteCompiler {
             context.report("body: has \(body.count) bytes, \(limit) are allowed (max_direct_response_body_size_bytes)")
         }
         return DirectResponse(status: UInt16(clamping: message.status), body: builder.arena.copy(body))
+    }
+
+    /// The value of a variable of the environment.
+    private func environment(_ name: String, _ field: String) -> [UInt8] {
+        guard let value = getenv(name) else {
+            context.report("\(field): there is no \(name) in the environment")
+            return []
+        }
+        return Array(String(cString: value).utf8)
     }
 
     /// ASCII lower case.

@@ -187,6 +187,8 @@ struct FilterRun {
     /// The next step, or the one that waits.
     var position = 0
     var states: [FilterState] = []
+    /// `health_check` answers it, or lets it through.
+    var isHealthCheck = false
     var match = RouteMatch.noVirtualHost
     /// The number of the drawn cluster; nil: not drawn.
     var cluster: Int32?

@@ -79,6 +79,8 @@ struct AccessLogEntry {
     var termination: ByteRun = .empty
     var localReply: ByteRun = .empty
     var isTLS = false
+    /// Asks whether requests are welcome (`health_check`).
+    var isHealthCheck = false
     /// Texts that were made for this entry: only those that some format wants.
     var made: [LogText: [UInt8]] = [:]
 

@@ -16,6 +16,7 @@ final class AccessLogFilter: Sendable {
         case grpcStatus(Set<Int32>, excludes: Bool)
         /// One bit for each `AccessLogKind`.
         case kinds(UInt32)
+        case notHealthCheck
         case everything
     }
 
@@ -72,6 +73,7 @@ final class AccessLogFilter: Sendable {
             return wanted.isEmpty ? !entry.numbers.flags.isEmpty : !wanted.isDisjoint(with: entry.numbers.flags)
         case .grpcStatus(let wanted, let excludes): return wanted.contains(entry.numbers.grpcStatus) != excludes
         case .kinds(let mask): return mask & (1 << UInt32(entry.numbers.kind.rawValue)) != 0
+        case .notHealthCheck: return !entry.isHealthCheck
         case .everything: return true
         }
     }

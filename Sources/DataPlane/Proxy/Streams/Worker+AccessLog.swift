@@ -29,6 +29,7 @@ extension Worker {
         var entry = makeEntry(exchange, place, status: exchange.pointee.status)
         readBack(exchange, &entry)
         entry.numbers.remote = client(place, entry.request)
+        if exchange.pointee.extras != nil { entry.isHealthCheck = exchange.filterRun?.pointee.isHealthCheck ?? false }
         finish(&entry, place)
         entry.numbers.kind = kind
         append(&entry, to: own, snapshot, place)

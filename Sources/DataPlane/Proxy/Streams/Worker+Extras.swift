@@ -116,6 +116,16 @@ extension Worker {
         return limit &+ 1024
     }
 
+    /// Whether the request is kept whole, so that it can be sent again.
+    func isReplayable(_ exchange: ExchangePlace) -> Bool {
+        guard !exchange.pointee.flags.contains(.isNotReplayable) else { return false }
+        guard exchange.pointee.flags.contains(.hasReplayLimit), let route = exchange.pointee.route,
+            case .forward(let forward) = route.pointee.action, let limit = forward.pointee.extras?.pointee.replayLimit
+        else { return true }
+        // A body that came at once is kept whatever the limit says.
+        return exchange.pointee.bytesReceived <= UInt64(limit)
+    }
+
     // MARK: Choosing
 
     /// The endpoint for a try.

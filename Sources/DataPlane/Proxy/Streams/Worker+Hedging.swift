@@ -26,7 +26,7 @@ extension Worker {
         exchange.pointee.tryDeadline = .max
         defer { armExchange(exchange) }
         guard let cluster = exchange.pointee.cluster, let policy = policy(exchange), !policy.conditions.isEmpty,
-            exchange.pointee.upstream >= 0, !exchange.pointee.flags.contains(.isNotReplayable),
+            exchange.pointee.upstream >= 0, isReplayable(exchange),
             !cluster.pointee.isRetired
         else { return }
         noteSlowTry(exchange, cluster)

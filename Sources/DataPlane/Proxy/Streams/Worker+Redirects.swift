@@ -17,7 +17,7 @@ extension Worker {
         guard let route = exchange.pointee.route, case .forward(let forward) = route.pointee.action,
             let rule = forward.pointee.extras?.pointee.internalRedirect, rule.statuses.contains(Int(status)),
             (exchange.pointee.extras?.pointee.redirects ?? 0) < rule.limit,
-            exchange.pointee.requestBody.isComplete, !exchange.pointee.flags.contains(.isNotReplayable),
+            exchange.pointee.requestBody.isComplete, isReplayable(exchange),
             !exchange.pointee.record.isEmpty, let chain = downstreams.pointer(exchange.pointee.downstream).pointee.chain
         else { return false }
         let place = downstreams.pointer(exchange.pointee.downstream)

@@ -141,7 +141,7 @@ extension Worker {
             hasUntried: hasUntried(exchange),
             isIdempotent: exchange.pointee.method.isIdempotent,
             isCovered: isCovered,
-            isReplayable: !exchange.pointee.flags.contains(.isNotReplayable)
+            isReplayable: isReplayable(exchange)
                 && exchange.pointee.state != .responding && exchange.pointee.state != .tunnel
         )
     }

@@ -156,7 +156,8 @@ struct TLSSource: Sendable {
         if let source = validation.trustedCa { settings.authorities.append(try Self.bytes(source, "trusted_ca")) }
         settings.trustsSystem = validation.systemRootCerts != nil
         if let source = validation.crl { settings.revocations = try Self.bytes(source, "crl") }
-        settings.maximumDepth = validation.maxVerifyDepth.map { Int($0) }
+        // Envoy counts the authority that is trusted, OpenSSL those between.
+        settings.maximumDepth = validation.maxVerifyDepth.map { max(0, Int($0) - 1) }
         settings.rule.names = validation.matchTypedSubjectAltNames.compactMap(Self.matcher)
         // The old form means every kind of name.
         for pattern in validation.matchSubjectAltNames.compactMap(Self.pattern) {

@@ -47,6 +47,8 @@ struct ClusterState {
     var dropPerMillion: UInt32 = 0
     var droppedTotal: UInt64 = 0
     var rateLimits = RateLimitNumbers()
+    /// Connections to one endpoint, of both priorities; nil: no limit.
+    var endpointLimits: (normal: Int, high: Int)?
     // Plain copies for the hot path.
     var connectTimeout: UInt64
     var idleTimeout: UInt64
@@ -162,6 +164,8 @@ struct EndpointTarget {
     var isCanary = false
     /// nil: as the cluster says.
     var transport: TransportConfiguration?
+    /// Where its connections are counted over all workers; nil: nowhere.
+    var usage: EndpointUsage?
 
     var network: Socket.Network { place?.network ?? .own }
 }

@@ -173,7 +173,12 @@ extension Worker {
         let limit = cluster.pointee.configuration.settings.perConnectionBufferLimit
         upstream.pointee.readLimit = Int32(clamping: max(1, limit))
         hold(cluster)
-        if slot >= 0 { cluster.pointee.pools[Int(slot)].open &+= 1 } else { cluster.pointee.originals &+= 1 }
+        if slot >= 0 {
+            cluster.pointee.pools[Int(slot)].open &+= 1
+            cluster.pointee.targets[Int(slot)].usage?.add(1)
+        } else {
+            cluster.pointee.originals &+= 1
+        }
         metrics.add(.upstreamConnections, 1)
         let timer = Token(.upstreamTimer, upstreamIndex, generation: upstream.pointee.generation)
         upstream.pointee.timer = loop.timers.make(token: timer.raw)
@@ -273,9 +278,10 @@ extension Worker {
     /// serve its requests.
     func takeConnection(_ exchange: ExchangePlace, _ cluster: ClusterPlace, _ slot: Int32) -> Bool {
         let priority = exchange.pointee.priority
-        if cluster.pointee.take(.connections, priority) { return true }
+        let hasRoom = slot < 0 || hasRoomAtEndpoint(cluster, slot, priority)
+        if hasRoom, cluster.pointee.take(.connections, priority) { return true }
         if slot < 0 || cluster.pointee.keysConnections, closeOneIdle(cluster),
-            cluster.pointee.take(.connections, priority)
+            slot < 0 || hasRoomAtEndpoint(cluster, slot, priority), cluster.pointee.take(.connections, priority)
         {
             return true
         }
@@ -285,6 +291,14 @@ extension Worker {
             slot >= 0 ? cluster.pointee.pools[Int(slot)].open == 0 : cluster.pointee.originals == 0
         if isFirst { (priority == .normal ? cluster.pointee.normal : cluster.pointee.high).takeAnyway(.connections) }
         return isFirst
+    }
+
+    /// Whether an endpoint may have another connection, of all workers together.
+    private func hasRoomAtEndpoint(_ cluster: ClusterPlace, _ slot: Int32, _ priority: Priority) -> Bool {
+        guard let limits = cluster.pointee.endpointLimits, let usage = cluster.pointee.targets[Int(slot)].usage else {
+            return true
+        }
+        return usage.open < (priority == .normal ? limits.normal : limits.high)
     }
 
     /// Makes room where idle connections serve one client, host or address only. False when none is idle.

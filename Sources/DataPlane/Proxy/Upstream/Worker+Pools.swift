@@ -179,6 +179,7 @@ extension Worker {
         }
         if slot >= 0 {
             cluster.pointee.pools[Int(slot)].open &-= 1
+            cluster.pointee.targets[Int(slot)].usage?.add(-1)
             if upstream.pointee.flags.contains(.isOpen) { cluster.pointee.set.connectionClosed(slot) }
         } else {
             cluster.pointee.originals &-= 1

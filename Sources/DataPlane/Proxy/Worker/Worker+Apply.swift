@@ -145,6 +145,7 @@ extension Worker {
         place.pointee.set.panicThreshold = settings.panicThreshold
         place.pointee.normal.limits = settings.breakers[0]
         place.pointee.high.limits = settings.breakers[1]
+        place.pointee.endpointLimits = settings.endpointConnections.map { (normal: $0[0], high: $0[1]) }
         place.pointee.connectTimeout = settings.connectTimeout
         place.pointee.idleTimeout = settings.idleTimeout
         place.pointee.maxConnectionDuration = settings.maxConnectionDuration
@@ -196,7 +197,13 @@ extension Worker {
             guard position < changes.slots.count else { break }
             let slot = Int(changes.slots[position])
             position += 1
+            let counted = place.pointee.targets[slot].usage
+            if counted !== endpoint.usage {
+                counted?.add(-Int(place.pointee.pools[slot].open))
+                endpoint.usage?.add(Int(place.pointee.pools[slot].open))
+            }
             place.pointee.targets[slot] = target(for: endpoint.address)
+            place.pointee.targets[slot].usage = endpoint.usage
             place.pointee.targets[slot].transport = endpoint.transport
             place.pointee.targets[slot].hostname = Array((endpoint.hostname ?? "").utf8)
             place.pointee.targets[slot].isCanary = endpoint.isCanary

@@ -155,7 +155,8 @@ extension ConfigurationStore {
         _ endpoints: [EndpointConfiguration]
     ) {
         let leaving = leaving(entry, besides: endpoints)
-        let made = leaving.isEmpty ? endpoints : endpoints + leaving
+        var made = leaving.isEmpty ? endpoints : endpoints + leaving
+        if entry.settings.endpointConnections != nil { entry.usage.share(with: &made) }
         Self.grow(&compiledClusters, to: Int(entry.index) + 1)
         compiledClusters[Int(entry.index)] = ClusterConfiguration(
             index: entry.index,

@@ -6,6 +6,7 @@ extension Worker {
     func answerHealth(_ filter: HealthCheckFilter, _ pass: inout FilterPass) -> FilterVerdict {
         for index in 0..<filter.headers.count where !filter.headers[index].matches(pass.facts.view) { return .next }
         setState(pass.exchange, pass.step, .healthCheck)
+        pass.exchange.filterRun?.pointee.isHealthCheck = true
         let isFailed = failsHealthChecks
         var cached: UInt16?
         if filter.cacheTime > 0, filter.cachedUntil.load(ordering: .acquiring) > now {
