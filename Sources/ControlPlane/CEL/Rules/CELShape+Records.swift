@@ -1,11 +1,19 @@
 package import Resources
-import Wire
+package import Wire
 
 extension CELShape {
     /// The shape of a kind of the house, by the table of its fields; nil for kinds without one.
     package static func record(of type: ResourceType) -> CELShape? {
         guard case .record(let name) = Schema.shape(of: type) else { return nil }
         return CELShape(schema: schema(.record(name), within: []), isRoot: false)
+    }
+
+    /// The shape of whole objects of a custom kind, all of their metadata included.
+    package static func custom(schema: Value) -> CELShape {
+        var whole = schema
+        for name in ["apiVersion", "kind"] { whole.set(["properties", name], ["type": "string"]) }
+        whole.set(["properties", "metadata"], self.schema(.record("ObjectMeta"), within: []))
+        return CELShape(schema: whole, isRoot: false)
     }
 
     private static let anything: Value = ["x-kubernetes-int-or-string": true]

@@ -128,8 +128,8 @@ package final class CELShape: Sendable, Equatable {
         return fields
     }
 
-    /// A field by the name that expressions use.
-    func field(_ escaped: String) -> Field? { fields[escaped] }
+    /// A field by the name that expressions use; words that CEL keeps for itself may stand behind a dot unescaped.
+    func field(_ escaped: String) -> Field? { fields[escaped] ?? fields["__\(escaped)__"] }
 
     /// The name that expressions use for a field's own.
     func escaped(_ name: String) -> String { escapedNames[name] ?? name }

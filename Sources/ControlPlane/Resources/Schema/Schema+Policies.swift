@@ -61,5 +61,6 @@ extension Schema {
         namespace string
         selector LabelSelector
         parameterNotFoundAction Allow|Deny
+
         """
 }

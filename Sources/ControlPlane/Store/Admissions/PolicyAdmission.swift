@@ -10,7 +10,7 @@ final class PolicyAdmission: Admission {
 
     func admit(_ object: inout Object, replacing old: Object?, view: any StoreView) throws(APIError) {
         switch object.type {
-        case ResourceTypes.policies: try admitPolicy(&object, replacing: old)
+        case ResourceTypes.policies: try admitPolicy(&object, replacing: old, view)
         case ResourceTypes.policyBindings:
             let actions = object.spec.texts("validationActions")
             guard actions.contains("Deny"), actions.contains("Warn") else { return }
@@ -25,7 +25,11 @@ final class PolicyAdmission: Admission {
         }
     }
 
-    private func admitPolicy(_ object: inout Object, replacing old: Object?) throws(APIError) {
+    private func admitPolicy(
+        _ object: inout Object,
+        replacing old: Object?,
+        _ view: any StoreView
+    ) throws(APIError) {
         Self.complete(&object)
         if let old, old.spec == object.spec { return }
         var errors = CELPolicy.compile(object).errors
@@ -43,7 +47,9 @@ final class PolicyAdmission: Admission {
         }
         guard errors.isEmpty else { throw .invalid(ResourceTypes.policies, object.name, errors) }
         let warnings = CELPolicy.typeWarnings(object) { group, version, resource in
-            guard let type = ResourceTypes.find(group: group, version: version, plural: resource) else { return nil }
+            guard let type = ResourceTypes.find(group: group, version: version, plural: resource) else {
+                return Self.customShape(group, version, resource, view)
+            }
             return CELShape.record(of: type).map { (type.kind, $0) }
         }
         var checking: Value = [:]
@@ -70,6 +76,23 @@ final class PolicyAdmission: Admission {
                 match.updateEach("resourceRules") { if $0["scope"] == nil { $0["scope"] = "*" } }
             }
         }
+    }
+
+    /// The shape of a custom kind, as its definition has it.
+    private static func customShape(
+        _ group: String,
+        _ version: String,
+        _ plural: String,
+        _ view: any StoreView
+    ) -> (kind: String, shape: CELShape)? {
+        let key = ObjectKey(ResourceTypes.definitions, name: "\(plural).\(group)")
+        guard let spec = view.get(key)?.spec,
+            let schema = spec.list("versions").first(where: { $0.text("name") == version })?.at(
+                "schema",
+                "openAPIV3Schema"
+            )
+        else { return nil }
+        return (spec["names"]?.text("kind") ?? plural, CELShape.custom(schema: schema))
     }
 
     // MARK: Judging
@@ -240,6 +263,7 @@ private struct PolicyParameters {
 extension StoreView {
     /// A kind that is served now.
     fileprivate func type(apiVersion: String, kind: String) -> ResourceType? {
-        ResourceTypes.find(apiVersion: apiVersion, kind: kind)
+        (self as? WriteBatch)?.types.find(apiVersion: apiVersion, kind: kind)
+            ?? ResourceTypes.find(apiVersion: apiVersion, kind: kind)
     }
 }
