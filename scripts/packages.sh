@@ -4,7 +4,7 @@ packages_of() {
     case $1 in
         build) echo "libyaml-dev libsqlite3-dev libssl-dev libre2-dev libnghttp2-dev libc-ares-dev libxxhash-dev pkg-config libc6-dev libstdc++-12-dev binutils libncurses6 libxml2 libcurl4 libedit2 zlib1g-dev libbrotli-dev libzstd-dev libcurl4-openssl-dev" ;;
         runtime) echo "libyaml-0-2 libsqlite3-0 libssl3 libre2-9 libnghttp2-14 libc-ares2 libxxhash0 zlib1g libbrotli1 libzstd1 libcurl4 ca-certificates python3" ;;
-        test) echo "curl nginx-light redis-server postgresql python3-psycopg2 python3-redis haproxy wrk prometheus python3-pytest python3-pytest-rerunfailures python3-pytest-timeout python3-pip strace procps nftables iproute2 git openssl python3-grpcio python3-h2 nghttp2-client nghttp2-proxy python3-brotli python3-zstandard python3-jwt python3-cryptography python3-prometheus-client docker-registry umoci" ;;
+        test) echo "curl nginx-light redis-server postgresql python3-psycopg2 python3-redis haproxy wrk prometheus python3-pytest python3-pytest-rerunfailures python3-pytest-timeout python3-pip strace procps nftables iproute2 git openssl python3-grpcio python3-h2 nghttp2-client nghttp2-proxy python3-brotli python3-zstandard python3-jwt python3-cryptography python3-prometheus-client docker-registry umoci busybox-static crun runc" ;;
         *) echo "packages_of: no group '$1'" >&2; return 1 ;;
     esac
 }

@@ -85,7 +85,7 @@ def test_a_layout_is_loaded_and_its_layers_are_overlays(folder, user, packing):
     if user == "root":
         assert ((low / "bin/run").stat().st_uid, (low / "bin/run").stat().st_gid) == (7, 8)
         assert os.getxattr(low / "net", "security.capability") == CAPABILITY
-        assert os.getxattr(high / "opaque", "trusted.overlay.opaque") == b"y"
+        assert os.getxattr(high / "opaque", "user.overlay.opaque") == b"y"
     else:
         assert os.getxattr(high / "opaque", "user.overlay.opaque") == b"y"
     assert scraps(weft) == []

@@ -107,6 +107,8 @@ class Weft:
             yield self
         finally:
             self.run("down", *words, timeout=60, check=False)
+            # What was fetched is kept, and said to be.
+            shutil.rmtree(pathlib.Path(self.state) / "images", ignore_errors=True)
             left = leftovers(folder)
             for process in left.processes:
                 with contextlib.suppress(ProcessLookupError):

@@ -2,6 +2,8 @@
 package struct ContainerImage: Sendable, Equatable {
     /// What a status shows as `imageID`: the name with the digest of what was pulled, or the image's own digest.
     package var statusID: String
+    /// What the source calls it.
+    package var identity = ""
     /// Directories, lowest first; all below the source's `layersDirectory`.
     package var layers: [String]
     /// `NAME=value`, in order.

@@ -111,10 +111,10 @@ package actor ImageStore {
             guard cweft_make_node(place.fd, name, S_IFCHR, 0, 0) == 0, unlinkat(place.fd, name, 0) == 0,
                 mkdirat(place.fd, name, 0o700) == 0
             else { return .none }
-            if isPrivileged, cweft_set_attribute(place.fd, name, "trusted.overlay.opaque", "y", 1) == 0 {
-                return .trusted
-            }
-            return cweft_set_attribute(place.fd, name, "user.overlay.opaque", "y", 1) == 0 ? .user : .none
+            // Pods mount their overlays in user namespaces, root's too: no other mark means anything there.
+            if cweft_set_attribute(place.fd, name, "user.overlay.opaque", "y", 1) == 0 { return .user }
+            let isTrusted = isPrivileged && cweft_set_attribute(place.fd, name, "trusted.overlay.opaque", "y", 1) == 0
+            return isTrusted ? .trusted : .none
         }
     }
 

@@ -13,6 +13,10 @@ enum CheckCommand {
         let state = try StateDirectory(arguments)
         let isolation = try IsolationChoice(arguments, state).mode
         var checks = await MachineCheck.run(directory: state.path, isolation: isolation)
+        if isolation == .namespaces, !checks.contains(where: { $0.verdict == .missing }) {
+            let choice = await RuntimeSearch.find(directory: state.path, order: try RuntimeOrder.read())
+            checks.append(MachineFinding("OCI runtime", .ok, "containers of images are run by \(choice.description)"))
+        }
         checks += await daemonChecks(state)
         switch format {
         case .json: Terminal.print(JSON.write(value(of: checks), pretty: true))

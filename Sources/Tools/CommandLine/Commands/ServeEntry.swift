@@ -18,6 +18,7 @@ enum ServeEntry {
     ) { arguments in
         let state = try StateDirectory(arguments)
         let isolation = try IsolationChoice(arguments, state).mode
+        _ = try RuntimeOrder.read()
         let discovery = try DiscoveryChoice(arguments, state)
         let telemetry = try TelemetryChoice(arguments, state)
         let api = try APIChoice(arguments, state)

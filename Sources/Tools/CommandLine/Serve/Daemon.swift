@@ -212,6 +212,7 @@ actor Daemon {
         var settings = AgentSettings(stateDirectory: state.path)
         settings.hostAddress = claim.nodeAddress
         settings.isolation = isolation
+        settings.runtimes = (try? RuntimeOrder.read()) ?? RuntimeSearch.order
         settings.loopback = loopback
         if isolation == .none { settings.viewOfService = { loopback.view(of: $0, moved: rules.moved($0)) } }
         let images = ImageHost(ImageChoice(state: state).settings)
@@ -222,7 +223,9 @@ actor Daemon {
                 gate: ports,
                 dns: NamePorts(names: names),
                 places: ports,
-                events: EventPorts(recorder: cluster.events)
+                events: EventPorts(recorder: cluster.events),
+                images: ImagePorts(host: images),
+                runtimes: RuntimePorts(store: store, events: cluster.events)
             ),
             now: { SQLiteStore.now() }
         )
