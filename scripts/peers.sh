@@ -31,7 +31,7 @@ need_peers() {
 }
 
 # need_clients ROOT: gets real clients of Kubernetes, once, into .build/peers, without changing the system: Debian's kubectl (1.20) and
-# from PyPI the Python clients. What cannot be had is missing from WEFT_KUBECTL and WEFT_CLIENTS, and its tests are skipped.
+# from PyPI the Python clients and the framework kopf. What cannot be had is missing from WEFT_KUBECTL and WEFT_CLIENTS, and its tests are skipped.
 clients_missing=""
 need_clients() {
     local folder=$1/.build/peers log deb
@@ -46,9 +46,9 @@ need_clients() {
                 [ -e "$deb" ] && dpkg -x "$deb" "$folder/kubectl" && rm -f "$deb"
             done
         fi
-        if [ ! -e "$folder/clients/done" ]; then
+        if [ ! -e "$folder/clients/kopf" ]; then
             timeout 240 /usr/bin/python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location --root-user-action ignore \
-                --retries 1 --timeout 15 --target "$folder/clients" kubernetes==37.0.2 kr8s==0.20.15 >"$log" 2>&1 &&
+                --retries 1 --timeout 15 --target "$folder/clients" kubernetes==37.0.2 kr8s==0.20.15 kopf==1.45.2 >"$log" 2>&1 &&
                 touch "$folder/clients/done" || clients_missing="$clients_missing the Python clients: $(tail -n 1 "$log")"
         fi
     fi
