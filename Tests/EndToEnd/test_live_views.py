@@ -24,6 +24,22 @@ class Answer(http.server.BaseHTTPRequestHandler):
         pass
 http.server.ThreadingHTTPServer(("", 8080), Answer).serve_forever()
 """
+HTTP_ROUTES = """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: httproutes.gateway.networking.k8s.io
+  annotations: {api-approved.kubernetes.io: "https://github.com/kubernetes-sigs/gateway-api"}
+spec:
+  group: gateway.networking.k8s.io
+  scope: Namespaced
+  names: {plural: httproutes, singular: httproute, kind: HTTPRoute}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, x-kubernetes-preserve-unknown-fields: true}}}}
+"""
 CONTAINER = """
       - name: web
         image: server
@@ -83,6 +99,7 @@ def weft(needs_namespaces):
         text = APPLICATION.format(folder=weft.site, good=CONTAINER.format(who="good"), odd=CONTAINER.format(who="odd"))
         (weft.folder / "app.yaml").write_text(text)
         weft.run("up", "--detach", str(weft.folder / "app.yaml"), timeout=90)
+        weft.run("apply", "-f", "-", input=HTTP_ROUTES)
         weft.config = weft.folder / "config"
         weft.run("kubeconfig", "-o", str(weft.config))
         yield weft

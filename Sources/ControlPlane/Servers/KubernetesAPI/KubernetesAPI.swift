@@ -140,7 +140,9 @@ package struct KubernetesAPI: Sendable {
     static let unknownPath = APIError(
         code: 404,
         reason: .notFound,
-        message: "the server could not find the requested resource"
+        message: "the server could not find the requested resource",
+        // Clients look into it for what was not found: no object, but the path itself.
+        details: APIError.Details()
     )
 
     static let wrongMethod = APIError(

@@ -23,8 +23,10 @@ struct LivePorts: LiveSource {
 
     private func routes() async -> [Object] {
         var routes: [Object] = []
+        let types = cluster.store.types
         for plural in ["httproutes", "grpcroutes"] {
-            let type = ResourceTypes.find(group: "gateway.networking.k8s.io", version: "v1", plural: plural)
+            // Served only where somebody has applied Gateway API's definitions.
+            let type = types.find(group: "gateway.networking.k8s.io", version: "v1", plural: plural)
             if let type { routes += (try? await cluster.store.list(type)) ?? [] }
         }
         return routes
