@@ -282,7 +282,8 @@ def killed(name, proxy, seconds):
         if not serving:
             break
         with good_traffic(proxy.port) as good:
-            time.sleep(0.5)
+            # What dies within its first second is started again with a pause.
+            time.sleep(1.5)
             os.kill(serving[-1], signal.SIGKILL)
             begin, count = time.monotonic(), len(good.times)
             while len(good.times) < count + 3 and time.monotonic() - begin < 10:
