@@ -1,11 +1,13 @@
 """Fields of clusters, listeners and HTTP/2 that are seldom set: each has in weft-proxy the effect that it has in a running Envoy."""
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
 import socket
 import struct
+import subprocess
 import tempfile
 import threading
 import time
@@ -13,8 +15,8 @@ import time
 import pytest
 
 import envoykit
-from framekit import GOAWAY, PREFACE, RST, SETTINGS, WINDOW, headers, request, settings
-from proxykit import Client, Origin, Proxy, cluster, endpoint, eventually, free_port, http_filter, listener, quiet_port, route, serving, tcp_filter
+from framekit import DATA, END_HEADERS, GOAWAY, PING, PREFACE, PRIORITY, RST, SETTINGS, WINDOW, frame, headers, ping, request, settings
+from proxykit import Client, Origin, Proxy, cluster, endpoint, eventually, free_port, http_filter, listener, program, quiet_port, route, serving, tcp_filter
 
 TYPES = "type.googleapis.com/envoy.extensions."
 
@@ -176,6 +178,7 @@ def test_connections_to_one_endpoint():
 H2 = {
     "plain": {}, "table": {"hpack_table_size": 0}, "streams": {"max_concurrent_streams": 7},
     "window": {"initial_stream_window_size": 70_000},
+    "old-lenient": {"stream_error_on_invalid_http_messaging": True}, "connection": {"initial_connection_window_size": 200_000},
     "lenient": {"override_stream_error_on_invalid_http_message": True}, "strict": {"override_stream_error_on_invalid_http_message": False},
 }
 
@@ -208,7 +211,7 @@ def h2(kind):
                     sock.sendall(PREFACE + settings())
                     first = next(frames(sock, lambda one: one[0] == SETTINGS))
                     seen[name] = dict(struct.unpack(">HI", first[2][at:at + 6]) for at in range(0, len(first[2]), 6))
-                    if name in ("lenient", "strict"):
+                    if name in ("lenient", "strict", "old-lenient"):
                         sock.sendall(headers(1, [*request("/"), ("Bad-Name", "x")]))
                         seen[name] = [one[0] for one in frames(sock, lambda one: one[0] in (RST, GOAWAY)) if one[0] in (RST, GOAWAY)]
             return seen
@@ -219,9 +222,88 @@ def test_settings_of_http2():
     assert ours["table"][1] == theirs["table"][1] == 0
     assert ours["streams"][3] == theirs["streams"][3] == 7
     assert ours["window"][4] == theirs["window"][4] == 70_000
+    assert ours["old-lenient"] == theirs["old-lenient"] == [RST]
     # Envoy ends the connection without a word, here it says why.
     assert (theirs["lenient"], theirs["strict"]) == ([RST], [])
     assert (ours["lenient"], ours["strict"]) == ([RST], [GOAWAY])
+
+
+FLOODS = {
+    "max_consecutive_inbound_frames_with_empty_payload": lambda: [headers(1, request("/", method="POST"), END_HEADERS)] + [frame(DATA, 0, 1)] * 60,
+    "max_inbound_priority_frames_per_stream": lambda: [frame(PRIORITY, 0, 1, b"\0\0\0\0\1")] * 150,
+}
+
+
+def floods(kind):
+    """Whether a connection still answers a PING after so many frames, with the bound as it is and with a small one."""
+    with Origin(serving(b"ok")) as origin:
+        ports = {(name, bound): quiet_port() for name in FLOODS for bound in (2, None)}
+        listeners = [listener(port, http_filter([route()], codec_type="HTTP2", http2_protocol_options={name: bound or 10_000}), name=f"{name}-{bound}")
+                     for (name, bound), port in ports.items()]
+        with kind(listeners, [cluster("origin", origin.port)]):
+            seen = {}
+            for (name, bound), port in ports.items():
+                with socket.create_connection(("127.0.0.1", port), 10) as sock:
+                    lives = False
+                    with contextlib.suppress(OSError):
+                        sock.sendall(PREFACE + settings() + b"".join(FLOODS[name]()) + ping())
+                        lives = any(one[0] == PING for one in frames(sock, lambda one: one[0] in (PING, GOAWAY)))
+                    seen[name, bound] = lives
+            return seen
+
+
+def test_bounds_of_frames():
+    theirs, ours = both(floods)
+    wanted = {(name, bound): bound is None for name in FLOODS for bound in (2, None)}
+    assert theirs == wanted
+    assert ours == wanted
+
+
+# --- Intervals of checks ---------------------------------------------------------------------------------------------
+
+RARE = {"timeout": "5s", "interval": "3600s", "no_traffic_interval": "3600s", "unhealthy_threshold": 2, "healthy_threshold": 2,
+        "http_health_check": {"path": "/"}}
+# By the cluster: its check, whether its endpoint is well, and how often it is asked at least.
+INTERVALS = {
+    "no-traffic": ({**RARE, "healthy_threshold": 1, "no_traffic_healthy_interval": "0.02s"}, True, 3),
+}
+
+
+def intervals(kind):
+    with contextlib.ExitStack() as stack:
+        origins = {name: stack.enter_context(Origin(serving(b"ok", status="200 OK" if is_well else "503 No"))) for name, (_, is_well, _) in INTERVALS.items()}
+        clusters = [cluster(name, origins[name].port, health_checks=[check]) for name, (check, _, _) in INTERVALS.items()]
+        stack.enter_context(kind([listener(quiet_port(), http_filter([route("no-traffic")]))], clusters))
+        asked = lambda: {name: origin.bytes.count(b"GET / ") for name, origin in origins.items()}  # noqa: E731
+        end = time.monotonic() + 10
+        while time.monotonic() < end and any(asked()[name] < count for name, (_, _, count) in INTERVALS.items()):
+            time.sleep(0.01)
+        return {name: asked()[name] >= count for name, (_, _, count) in INTERVALS.items()}
+
+
+def test_intervals_of_checks():
+    theirs, ours = both(intervals)
+    assert theirs == ours == {name: True for name in INTERVALS}
+
+
+# --- What is refused -------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("made, words", [
+    ({"add_user_agent": True}, "add_user_agent"),
+    ({"http_protocol_options": {"allow_absolute_url": False}}, "allow_absolute_url"),
+    ({"http2_protocol_options": {"connection_keepalive": {"interval": "1s", "timeout": "1s", "connection_idle_interval": "1s"}}}, "connection_idle_interval"),
+    ({"route": {"hedge_policy": {"initial_requests": 2}}}, "hedge_policy"),
+    ({"route": {"hedge_policy": {"additional_request_chance": {"numerator": 1}}}}, "hedge_policy"),
+    ({"table": {"max_direct_response_body_size_bytes": 3}}, "max_direct_response_body_size_bytes"),
+])
+def test_what_has_no_effect_is_refused_by_its_path(made, words, tmp_path):
+    made = dict(made)
+    action, table = made.pop("route", {}), made.pop("table", {})
+    manager = http_filter([route({"cluster": "origin", **action}, "/x"), telling("more than three")], **made)
+    manager["typed_config"]["route_config"].update(table)
+    (tmp_path / "c.json").write_text(json.dumps({"static_resources": {"listeners": [listener(1, manager)], "clusters": [cluster("origin", 1)]}}))
+    done = subprocess.run([program(), "--mode", "validate", "-c", str(tmp_path / "c.json")], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1 and words in done.stderr, done.stderr
 
 
 # --- Listeners and logs ----------------------------------------------------------------------------------------------

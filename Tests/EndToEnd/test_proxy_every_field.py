@@ -1,6 +1,7 @@
 """Fields that are seldom set: each has in weft-proxy the effect that it has in a running Envoy. A row is a listener of its own."""
 
 import base64
+import gzip
 import hashlib
 import hmac
 import json
@@ -37,10 +38,27 @@ def origin_of(peer):
             fields += 'etag: "abc"\r\n'
         if "/no-transform" in path:
             fields += "cache-control: no-transform\r\n"
+        if "/grpc-" in path:
+            fields += f"grpc-status: {path.split('-')[1]}\r\n"
         text = json.dumps(lines)
         if "/large" in path or "/etag" in path or "/status-" in path:
             text += " " * 4000
-        peer.answer(text.encode(), status=status, fields=f"content-type: application/json\r\n{fields}".encode())
+        body = b"" if "/grpc-" in path else text.encode()
+        if "/gzip" in path:
+            fields, body = fields + "content-encoding: gzip\r\n", gzip.compress(body)
+        kind = "application/grpc" if "/grpc-" in path else "application/json"
+        peer.answer(body, status=status, fields=f"content-type: {kind}\r\n{fields}".encode())
+
+
+def guard(peer):
+    """An authority: refuses `/deny` with a body of a hundred bytes, and tells whether it was told the secret."""
+    while True:
+        head, _ = peer.request()
+        told = b"yes" if b"\r\nx-secret:" in head.lower() else b"no"
+        if b"/deny" in head.split(b"\r\n")[0]:
+            peer.answer(b"n" * 100, status="403 Forbidden")
+        else:
+            peer.answer(b"", fields=b"x-told: " + told + b"\r\n")
 
 
 def send(port, path="/", method="GET", body=b"", fields=(), host="a"):
@@ -50,6 +68,7 @@ def send(port, path="/", method="GET", body=b"", fields=(), host="a"):
         client.send(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{length}{lines}\r\n".encode() + body)
         status, got, text = client.response()
         fields = {name.lower(): value for name, value in dict(got).items()}
+        fields["body"] = len(text)
         seen = json.loads(text) if text.startswith(b"[") and not fields.get("content-encoding") else []
         return status, fields, [line.lower() for line in seen]
 
@@ -65,9 +84,15 @@ class Row:
         self.name, self.asks, self.pick = name, asks, pick or (lambda status, fields, seen: status)
         self.routes, self.filters, self.hosts, self.table, self.manager = routes or [route()], filters, hosts, table, manager
 
+    def outcome(self, port):
+        """What counts of each answer; of many alike requests, by chance, only what came at all."""
+        picked = [self.pick(*send(port, **one)) for one in self.asks]
+        return sorted(set(picked)) if len(picked) > 10 else picked
+
     def chain(self):
         made = http_filter(self.routes, **self.manager)
-        made["typed_config"]["http_filters"] = [*self.filters, ROUTER]
+        # Filters of one name and stat_prefix count together.
+        made["typed_config"]["http_filters"] = [*({**one, "name": f"{self.name}-{place}"} for place, one in enumerate(self.filters)), ROUTER]
         if self.hosts:
             made["typed_config"]["route_config"]["virtual_hosts"] = self.hosts
         made["typed_config"]["route_config"].update(self.table or {})
@@ -160,7 +185,52 @@ GRPC = {"content-type": "application/grpc"}
 CALL = [ask("/", method="POST", body=b"x", fields=["content-type: application/grpc", f"grpc-timeout: {text}"]) for text in ("1S", "60S")]
 EXPECTED = seen_field("x-envoy-expected-rq-timeout-ms")
 
+def inflate(**more):
+    library = {"name": "gzip", "typed_config": {"@type": TYPES + "compression.gzip.decompressor.v3.Gzip"}}
+    return http("decompressor", "Decompressor", decompressor_library=library, **more)
+
+
+def authorize(allowed=None, **more):
+    service = {"server_uri": {"uri": "http://guard", "cluster": "guard", "timeout": "5s"}, "authorization_response": {
+        "allowed_upstream_headers": {"patterns": [{"exact": "x-told"}]}}}
+    if allowed:
+        service["authorization_request"] = {"allowed_headers": {"patterns": [{"prefix": allowed}]}}
+    return http("ext_authz", "ExtAuthz", http_service=service, **more)
+
+
+def admit(**more):
+    return http("admission_control", "AdmissionControl", enabled={"default_value": True, "runtime_key": "none"}, sampling_window="60s",
+                **{"success_criteria": {"http_criteria": {"http_success_status": [{"start": 200, "end": 300}]},
+                                        "grpc_criteria": {"grpc_success_status": [0]}}, **more})
+
+
+ADMITTED = "x-envoy-upstream-service-time"
+ORIGINS = lambda status, fields, seen: ADMITTED in fields  # noqa: E731
+FEW = {"rps_threshold": {"default_value": 0, "runtime_key": "none"}}
+FAILS, HALF = [ask("/fail")] * 40, [ask("/"), ask("/fail")] * 30
+CALLS = [ask("/grpc-5", method="POST", body=b"x", fields=["content-type: application/grpc"])] * 40
+
 ROWS = [
+    # Bodies from the endpoint, and what it is told.
+    Row("inflate", [ask("/gzip"), ask("/gzip/no-transform")], ENCODED, filters=[inflate()]),
+    Row("inflate-always", [ask("/gzip"), ask("/gzip/no-transform")], ENCODED,
+        filters=[inflate(response_direction_config={"common_config": {"ignore_no_transform_header": True}})]),
+    Row("inflate-told", [ask()], seen_field("accept-encoding"), filters=[inflate(request_direction_config={"advertise_accept_encoding": True})]),
+    Row("inflate-untold", [ask()], seen_field("accept-encoding"), filters=[inflate(request_direction_config={"advertise_accept_encoding": False})]),
+    # An authority.
+    Row("authority", [ask(fields=["x-secret: 1"]), ask("/deny")], lambda s, f, seen: (s, saw(seen, "x-told"), f["body"] if s == 403 else None),
+        filters=[authorize("x-")]),
+    Row("authority-untold", [ask(fields=["x-secret: 1"])], seen_field("x-told"), filters=[authorize("x-", disallowed_headers={"patterns": [{"exact": "x-secret"}]})]),
+    Row("authority-short", [ask("/deny")], lambda s, f, seen: (s, f["body"]), filters=[authorize("x-", max_denied_response_body_bytes=10)]),
+    # What is let in by how much succeeds.
+    Row("admit", FAILS, ORIGINS, filters=[admit(**FEW)]),
+    Row("admit-few", FAILS, ORIGINS, filters=[admit(rps_threshold={"default_value": 1_000_000, "runtime_key": "none"})]),
+    Row("admit-half", HALF, ORIGINS, filters=[admit(**FEW)]),
+    Row("admit-half-enough", HALF, ORIGINS, filters=[admit(**FEW, sr_threshold={"default_value": {"value": 1}, "runtime_key": "none"})]),
+    Row("admit-calls", CALLS, ORIGINS, filters=[admit(**FEW, success_criteria={"grpc_criteria": {"grpc_success_status": [0]}, "http_criteria": {
+        "http_success_status": [{"start": 200, "end": 300}]}})]),
+    Row("admit-calls-good", CALLS, ORIGINS, filters=[admit(**FEW, success_criteria={"grpc_criteria": {"grpc_success_status": [0, 5]}, "http_criteria": {
+        "http_success_status": [{"start": 200, "end": 300}]}})]),
     # Bodies that are kept for a retry.
     Row("buffer-none", BODIES, TRIES, hosts=counted(to(**RETRY))),
     Row("buffer-route", BODIES, TRIES, hosts=counted([{**to(**RETRY)[0], "per_request_buffer_limit_bytes": 100}])),
@@ -233,10 +303,10 @@ RUNTIME = {"layers": [{"name": "static", "static_layer": {"on": 100, "off": 0, "
 
 def run(kind):
     ports = {row.name: quiet_port() for row in ROWS}
-    with Origin(origin_of) as origin:
+    with Origin(origin_of) as origin, Origin(guard) as authority:
         listeners = [listener(ports[row.name], row.chain(), name=row.name) for row in ROWS]
-        with kind(listeners, [cluster("origin", origin.port)], layered_runtime=RUNTIME):
-            return {row.name: [row.pick(*send(ports[row.name], **one)) for one in row.asks] for row in ROWS}
+        with kind(listeners, [cluster("origin", origin.port), cluster("guard", authority.port)], layered_runtime=RUNTIME):
+            return {row.name: row.outcome(ports[row.name]) for row in ROWS}
 
 
 @pytest.fixture(scope="module")
@@ -248,6 +318,10 @@ def outcomes():
 OURS = {"raw"}
 # What shows that the field has an effect at all.
 WANTED = {
+    "inflate": [[None, None], ["gzip", None]], "inflate-always": [[None, None], [None, None]], "inflate-untold": [[]],
+    "inflate-told": [["gzip"]], "authority": [(200, ["yes"], None), (403, [], 100)], "authority-untold": [["no"]], "authority-short": [(403, 10)],
+    "admit": [False, True], "admit-few": [True], "admit-half": [False, True], "admit-half-enough": [True], "admit-calls": [False, True],
+    "admit-calls-good": [True],
     "buffer-none": [["2"], ["2"]], "buffer-route": [["2"], ["1"]], "buffer-host": [["2"], ["1"]], "body-route": [["2"], ["1"]],
     "body-host": [["2"], ["1"]], "raw": [["plain"]], "bounded-stream": [200], "bounded-time": [504], "same-scheme": [302], "cross-scheme": [200], "limit-query": [200, 429, 200, 200],
     "limit-no-query": [200, 200, 200, 429], "limit-no-header": [200, 200, 200, 429], "fault-percent": [418], "fault-off": [200],
