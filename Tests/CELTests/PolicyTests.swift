@@ -63,6 +63,23 @@ import Wire
         #expect(errors.map(\.path) == ["spec.variables[0].expression"])
     }
 
+    @Test func typesOfTheNamedKindsSpeakAgainstExpressions() throws {
+        let text = """
+            matchConstraints: {resourceRules: [{apiGroups: [x.y], apiVersions: [v1], operations: ['*'], resources: [things]}]}
+            validations:
+            - {expression: "object.spec.size > 1 && object.metadata.labels.size() > 0 && object.metadata.namespace != ''"}
+            - {expression: object.spec.sise > 1}
+            """
+        let schema = try yaml("{type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}")
+        let object = Object(["metadata": ["name": "p"], "spec": try yaml(text)])
+        let warnings = CELPolicy.typeWarnings(object) { group, _, resource in
+            group == "x.y" && resource == "things" ? ("Thing", CELShape.custom(schema: schema)) : nil
+        }
+        #expect(warnings.map(\.field) == ["spec.validations[1].expression"])
+        #expect(warnings.first?.warning.contains("undefined field 'sise'") == true)
+        #expect(CELPolicy.compile(object).errors.isEmpty)
+    }
+
     @Test func theAuthorizerIsAskedWordByWord() throws {
         let (policy, errors) = try policy(
             """

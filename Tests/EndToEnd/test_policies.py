@@ -141,3 +141,46 @@ def test_a_rule_that_never_ends_is_stopped(kubectl, put):
         binding("slow", matchResources={"objectSelector": {"matchLabels": {"slow": "yes"}}}))
     done = apply(kubectl, settings("slow", {"slow": "yes"}), check=False)
     assert "cost limit exceeded" in done.stderr
+
+
+def definition(name, **annotations):
+    kind = name.capitalize()
+    schema = {"type": "object", "properties": {"spec": {"type": "object", "required": ["size"], "properties": {
+        "size": {"type": "integer"}, "most": {"type": "integer"}},
+        "x-kubernetes-validations": [{"rule": "!has(self.most) || self.size <= self.most", "message": "size must not exceed most"},
+                                     {"rule": "self.size >= oldSelf.size", "message": "size may only grow"}]}}}
+    return {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": f"{name}s.test.weft.dev", "annotations": annotations},
+            "spec": {"group": "test.weft.dev", "scope": "Namespaced", "names": {"plural": f"{name}s", "singular": name, "kind": kind},
+                     "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}]}}
+
+
+def crate(name, **spec):
+    return {"apiVersion": "test.weft.dev/v1", "kind": "Crate", "metadata": {"name": name}, "spec": spec}
+
+
+def test_custom_kinds_are_judged_and_are_parameters(kubectl, put):
+    # The channel of a definition may not change: what a policy of Gateway API holds for its own.
+    put(policy("channel", {"expression": "oldObject == null || !has(oldObject.metadata.annotations) || oldObject.metadata.annotations.exists(k, "
+                                         "k == 'channel' && has(object.metadata.annotations) && object.metadata.annotations[?'channel'].orValue('') == "
+                                         "oldObject.metadata.annotations[k])", "message": "the channel stays"},
+               resource="customresourcedefinitions", group="apiextensions.k8s.io"),
+        binding("channel"))
+    apply(kubectl, definition("crate", channel="standard"), words=["--server-side"])
+    done = apply(kubectl, definition("crate", channel="experimental"), words=["--server-side"], check=False)
+    assert done.returncode != 0 and "the channel stays" in done.stderr
+    kubectl("wait", "--for=condition=Established", "crd/crates.test.weft.dev", "--timeout=30s")
+    # Rules of its schema, and of a change.
+    apply(kubectl, crate("a", size=2, most=5))
+    assert "spec: Invalid value: \"object\": size must not exceed most" in apply(kubectl, crate("b", size=6, most=5), check=False).stderr
+    assert "size may only grow" in apply(kubectl, crate("a", size=1, most=5), check=False).stderr
+    put(policy("crates", {"expression": "object.data.size() <= params.spec.size", "messageExpression": "'only ' + string(params.spec.size)"},
+               paramKind={"apiVersion": "test.weft.dev/v1", "kind": "Crate"}),
+        binding("crates", paramRef={"name": "a", "parameterNotFoundAction": "Deny"}, matchResources={"objectSelector": {"matchLabels": {"crate": "yes"}}}))
+    apply(kubectl, settings("full", {"crate": "yes"}, a="1", b="2"))
+    assert "only 2" in apply(kubectl, settings("full", {"crate": "yes"}, a="1", b="2", c="3"), check=False).stderr
+    wrong = definition("box")
+    wrong["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"][0]["rule"] = "self.sice > 1"
+    done = apply(kubectl, wrong, check=False)
+    assert "undefined field 'sice'" in done.stderr and "x-kubernetes-validations[0].rule" in done.stderr, done.stderr
+    kubectl("delete", "crd", "crates.test.weft.dev")
