@@ -43,7 +43,10 @@ struct BoundsTests {
                 "{type: Container, max: {cpu: '1'}}", "{limits: {cpu: '2'}, requests: {cpu: '1'}}",
                 "maximum cpu usage per Container is 1, but limit is 2"
             ),
-            ("{type: Container, max: {cpu: '1'}}", "{}", "maximum cpu usage per Container is 1.  No limit is specified"),
+            (
+                "{type: Container, max: {cpu: '1'}}", "{}",
+                "maximum cpu usage per Container is 1.  No limit is specified"
+            ),
             (
                 "{type: Container, min: {memory: 64Mi}}", "{requests: {memory: 32Mi}}",
                 "minimum memory usage per Container is 64Mi, but request is 32Mi"
