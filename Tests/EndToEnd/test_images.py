@@ -100,7 +100,7 @@ def test_the_tree_is_what_umoci_unpacks(folder, image):
     merged = folder / "merged"
     merged.mkdir()
     lower = ":".join(str(path) for path in reversed(directories(weft, "localhost/layout:v1")))
-    mounted = subprocess.run(["mount", "-t", "overlay", "overlay", "-o", f"ro,lowerdir={lower}", str(merged)], capture_output=True, timeout=30)
+    mounted = subprocess.run(["mount", "-t", "overlay", "overlay", "-o", f"ro,userxattr,lowerdir={lower}", str(merged)], capture_output=True, timeout=30)
     if mounted.returncode:
         pytest.skip("overlays cannot be mounted here")
     try:

@@ -95,7 +95,8 @@ extension PodWorker {
         event("Pulling", "Pulling image \"\(name)\"")
         let start = ContinuousClock.now
         do throws(ContainerImageProblem) {
-            let image = try await images.pull(name, isForced: true, secrets: await pullSecrets())
+            let isForced = container.imagePullPolicy == "Always"
+            let image = try await images.pull(name, isForced: isForced, secrets: await pullSecrets())
             let length = Self.text(.now - start)
             let message = "Successfully pulled image \"\(name)\" in \(length) (\(length) including waiting)"
             event("Pulled", "\(message). Image size: \(image.size) bytes.")

@@ -67,7 +67,7 @@ package actor ImageStore {
                     index = ImageIndex()
                 }
                 isPrivileged = settings.isPrivileged && Self.givesAway(files.incoming)
-                form = settings.form ?? Self.probe(files.incoming, isPrivileged)
+                form = settings.form ?? Self.probe(files.incoming)
                 files.sweep(
                     blobs: Set(
                         index.images.values.flatMap { [$0.imageID] + $0.manifestDigests.prefix($0.hasManifest ? 1 : 0) }
@@ -102,7 +102,7 @@ package actor ImageStore {
         }
 
         /// How overlayfs's marks can be made here.
-        private static func probe(_ directory: String, _ isPrivileged: Bool) -> WhiteoutForm {
+        private static func probe(_ directory: String) -> WhiteoutForm {
             guard let place = OpenDirectory(Glibc.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) else {
                 return .none
             }
@@ -112,9 +112,7 @@ package actor ImageStore {
                 mkdirat(place.fd, name, 0o700) == 0
             else { return .none }
             // Pods mount their overlays in user namespaces, root's too: no other mark means anything there.
-            if cweft_set_attribute(place.fd, name, "user.overlay.opaque", "y", 1) == 0 { return .user }
-            let isTrusted = isPrivileged && cweft_set_attribute(place.fd, name, "trusted.overlay.opaque", "y", 1) == 0
-            return isTrusted ? .trusted : .none
+            return cweft_set_attribute(place.fd, name, "user.overlay.opaque", "y", 1) == 0 ? .user : .none
         }
     }
 
