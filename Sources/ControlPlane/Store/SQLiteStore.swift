@@ -364,7 +364,7 @@ extension SQLiteStore {
         let ended = state.withLock { state -> [Watcher] in
             for id in gone { state.watchers[id] = nil }
             if changes.contains(where: { $0.key.type == ResourceTypes.definitions }) { state.serve(types) }
-            return changes.flatMap { state.publish($0) }
+            return changes.flatMap { state.publish($0) } + state.takeWatchersOfGoneKinds()
         }
         // Outside the lock: ending a stream calls back into the store.
         for watcher in ended { watcher.expire() }

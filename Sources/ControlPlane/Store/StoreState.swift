@@ -54,6 +54,15 @@ struct StoreState {
         self.types = types
     }
 
+    /// Forgets who watches custom kinds that are served no more, and names them: their watches are to end.
+    mutating func takeWatchersOfGoneKinds() -> [Watcher] {
+        let gone = watchers.filter { _, watcher in
+            watcher.type.custom != nil && types.storage(group: watcher.type.group, kind: watcher.type.kind) == nil
+        }
+        for id in gone.keys { watchers[id] = nil }
+        return Array(gone.values)
+    }
+
     /// Takes over a committed change and remembers it.
     mutating func apply(_ change: Change) {
         revision = change.revision

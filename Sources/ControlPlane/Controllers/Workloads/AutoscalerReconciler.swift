@@ -163,11 +163,11 @@ struct AutoscalerSpec {
     func target(namespace: String, _ types: ServedTypes) -> ObjectKey? {
         let reference = value["scaleTargetRef"] ?? .null
         let kind = reference.text("kind") ?? ""
-        let custom = types.find(apiVersion: reference.text("apiVersion") ?? "", kind: kind)
+        let version = reference.text("apiVersion") ?? ""
         let known = [ResourceTypes.deployments, ResourceTypes.replicaSets, ResourceTypes.statefulSets]
-        guard let type = custom?.custom?.scale == nil ? known.first(where: { $0.kind == kind }) : custom else {
-            return nil
-        }
+        let own = known.first { $0.kind == kind && (version.isEmpty || $0.apiVersion == version) }
+        let custom = own == nil ? types.find(apiVersion: version, kind: kind) : nil
+        guard let type = own ?? custom, own != nil || type.custom?.scale != nil else { return nil }
         return ObjectKey(type, namespace: namespace, name: reference.text("name") ?? "")
     }
 

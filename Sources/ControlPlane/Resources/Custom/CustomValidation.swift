@@ -5,6 +5,9 @@ import Wire
 struct CustomValidation {
     private(set) var errors: [FieldError] = []
     private var steps: [Step] = []
+    /// Only whether anything is wrong is asked: the first error ends it, so that nested junctions cost no more than their
+    /// branches together.
+    private var isTrial = false
 
     enum Step {
         case field(String)
@@ -106,6 +109,7 @@ struct CustomValidation {
     // MARK: Checks
 
     private mutating func check(_ value: Value, _ parts: ValueChecks.Parts) {
+        if isTrial, !errors.isEmpty { return }
         if let kind = parts.kind, !Self.has(value, kind) {
             invalid(value, "\(path) in body must be of type \(kind.rawValue): \(Self.shown(value))")
             return
@@ -209,7 +213,7 @@ struct CustomValidation {
         if !parts.anyOf.isEmpty, !parts.anyOf.contains(where: { accepts(value, $0) }) {
             junction("\"\(path)\" must validate at least one schema (anyOf)")
             // The first branch says what is missing.
-            if let first = parts.anyOf.first { check(value, first.parts) }
+            if !isTrial, let first = parts.anyOf.first { check(value, first.parts) }
         }
         if !parts.oneOf.isEmpty {
             let count = parts.oneOf.count { accepts(value, $0) }
@@ -217,7 +221,7 @@ struct CustomValidation {
                 let found = count == 0 ? "Found none valid" : "Found \(count) valid alternatives"
                 junction("\"\(path)\" must validate one and only one schema (oneOf). \(found)")
             }
-            if count == 0, let first = parts.oneOf.first { check(value, first.parts) }
+            if count == 0, !isTrial, let first = parts.oneOf.first { check(value, first.parts) }
         }
         if let not = parts.not, accepts(value, not) { junction("\"\(path)\" must not validate the schema (not)") }
     }
@@ -226,6 +230,7 @@ struct CustomValidation {
 
     private func accepts(_ value: Value, _ checks: ValueChecks) -> Bool {
         var trial = CustomValidation()
+        trial.isTrial = true
         trial.check(value, checks.parts)
         return trial.errors.isEmpty
     }

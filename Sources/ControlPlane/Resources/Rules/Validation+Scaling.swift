@@ -15,12 +15,15 @@ extension Validation {
         let target = spec["scaleTargetRef"] ?? .null
         let (kind, version) = (target.text("kind") ?? "", target.text("apiVersion") ?? "")
         let known = [ResourceTypes.deployments, ResourceTypes.replicaSets, ResourceTypes.statefulSets]
-        if !known.contains(where: { $0.kind == kind && ($0.apiVersion == version || version.isEmpty) }) {
+        // Whether a custom kind has a scale is for the autoscaler to find: its definition may come later.
+        let group = version.split(separator: "/").first ?? ""
+        let isForeign = group.contains(".") && !ResourceTypes.all.contains { $0.group == group }
+        if !isForeign, !known.contains(where: { $0.kind == kind && ($0.apiVersion == version || version.isEmpty) }) {
             add(
                 "spec.scaleTargetRef.kind",
                 .notSupported,
                 "Unsupported value: \"\(version) \(kind)\": supported values: apps/v1 Deployment, apps/v1 ReplicaSet, "
-                    + "apps/v1 StatefulSet"
+                    + "apps/v1 StatefulSet, custom kinds with a scale"
             )
         }
         check("spec.scaleTargetRef.name", target.text("name") ?? "", NameRules.subdomain)

@@ -76,7 +76,7 @@ extension Schema {
         maxProperties int
         minProperties int
         required [string]
-        items any
+        items JSONSchemaProps
         allOf [JSONSchemaProps]
         oneOf [JSONSchemaProps]
         anyOf [JSONSchemaProps]
