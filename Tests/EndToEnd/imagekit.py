@@ -128,6 +128,9 @@ def folder_archive(folder):
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
 
+    def handle_error(self, request, address):
+        """Clients that go away, or speak plainly to TLS, are what some tests are about."""
+
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -146,8 +149,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(handler):
+def serving(handler, context=None):
     server = Server(("127.0.0.1", 0), handler)
+    if context:
+        # The handshake belongs to the thread of the connection: one that fails keeps nobody waiting.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
@@ -179,7 +185,7 @@ class Registry:
         self.tags[name] = (INDEX, index_of(*images))
 
     @contextlib.contextmanager
-    def serve(self):
+    def serve(self, context=None):
         registry = self
 
         class Elsewhere(Handler):
@@ -194,7 +200,7 @@ class Registry:
 
             do_HEAD = do_GET
 
-        with serving(Elsewhere) as self.elsewhere, serving(Here) as self.port:
+        with serving(Elsewhere) as self.elsewhere, serving(Here, context) as self.port:
             try:
                 yield f"127.0.0.1:{self.port}"
             finally:

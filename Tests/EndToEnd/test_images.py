@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import signal
+import ssl
 import stat
 import subprocess
 import tarfile
@@ -15,7 +16,7 @@ import pytest
 
 import imagekit
 from imagekit import Image, entry, tar
-from weftkit import USERS, Weft, new_folder
+from weftkit import USERS, Weft, new_folder, wait_until
 
 # What a program with capabilities carries (`man 7 capabilities`): CAP_NET_BIND_SERVICE, permitted and effective.
 CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
@@ -245,3 +246,46 @@ def test_the_daemon_owns_the_store(needs_namespaces, folder, image):
         assert "there is no image" in weft.run("image", "rm", "none:1", check=False).stderr
         weft.run("image", "prune", "--all")
         assert weft.json("image", "list")["images"] == []
+
+
+def test_mirrors_and_authorities(folder, image):
+    """A mirror is asked first and need not be there; TLS counts only with an authority that is known."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", str(folder / "key.pem"),
+         "-out", str(folder / "cert.pem"), "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+        check=True, capture_output=True, timeout=30,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    weft = Weft(folder / "state")
+    secure, plain = imagekit.Registry(), imagekit.Registry()
+    secure.push("app:1", image)
+    plain.push("app:2", Image(tar(entry("mirrored", b"m"))))
+    with secure.serve(context) as address, plain.serve() as mirror:
+        assert "certificate" in refused(weft, "pull", f"{address}/app:1")
+        pathlib.Path(weft.state).mkdir(exist_ok=True)
+        settings = pathlib.Path(weft.state) / "images.yaml"
+        settings.write_text(f"registries:\n- host: {address}\n  caFile: {folder}/cert.pem\n  mirrors: ['http://127.0.0.1:1', 'http://{mirror}']\n")
+        done = weft.run("image", "pull", f"{address}/app:1")
+        assert "mirror 127.0.0.1:1" in done.stderr and f"mirror {mirror}" in done.stderr
+        assert weft.run("image", "pull", f"{address}/app:2").stdout.startswith(f"{address}/app:2 ")
+        assert not any("app/manifests/2" in path for _, path, _ in secure.requests)
+        settings.write_text("registries: [{host: a, tls: no}]\n")
+        assert "registries[0].tls is unknown" in refused(weft, "pull", f"{address}/app:1")
+
+
+def test_who_goes_away_ends_the_pull(needs_namespaces, folder):
+    weft = Weft(folder / "state")
+    registry = imagekit.Registry()
+    image = registry.push("big:1", Image(tar(entry("big", os.urandom(100_000)))))
+    registry.trouble[imagekit.digest(image.packed[0])] = "stuck"
+    with weft.until_down("--now"), registry.serve() as address:
+        weft.run("up", "--detach", "-", input="apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n", timeout=60)
+        pull = weft.start("image", "pull", f"{address}/big:1")
+        assert registry.started.wait(30)
+        assert scraps(weft) != []
+        pull.send_signal(signal.SIGINT)
+        pull.communicate(timeout=30)
+        wait_until(lambda: scraps(weft) == [], "the pull is given up")
+        page = weft.api("/apis/weft.dev/v1alpha1/status")["metrics"]
+        assert 'weft_image_pull_failures_total{reason="Cancelled"} 1' in urllib.request.urlopen(page, timeout=30).read().decode()
