@@ -36,7 +36,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("", "empty"), ("Busybox", "capital"), ("a b", "space"), ("https://ghcr.io/a", "https://"), ("a//b", "empty"),
+        ("", "empty"), ("Busybox", "capital"), ("Host/a", "capital"), ("a b", "space"),
+        ("https://ghcr.io/a", "https://"), ("a//b", "empty"),
         ("a:", "tag"), ("a:-x", "tag"), ("a@sha256:12", "digest"), ("a/.b", "'.b'"), ("a/b..c", "'b..c'"),
         ("host.io:99999/a", "host"), ("oci:relative", "absolute"), ("sha256:zz", "64"), ("../etc", "host"),
         ("a:x/y:", "tag"),

@@ -123,7 +123,7 @@ package struct ImageReference: Sendable, Equatable, CustomStringConvertible {
         var path = String(name)
         if let slash = name.firstIndex(of: "/") {
             let first = name[..<slash]
-            if first.contains(".") || first.contains(":") || first == "localhost" || first != first.lowercased()[...] {
+            if first.contains(".") || first.contains(":") || first == "localhost" {
                 host = first.lowercased()
                 path = String(name[name.index(after: slash)...])
             }
