@@ -224,7 +224,7 @@ if isFuzzing {
     for (name, room) in [
         ("FuzzHTTP1", "HTTP"), ("FuzzText", "Wire"), ("FuzzDNS", "Servers"), ("FuzzProtobuf", "EnvoyAPI"),
         ("FuzzWebSocket", "Servers"), ("FuzzHTTP2", "HTTP"), ("FuzzTLS", "TLS"), ("FuzzEdge", "Traffic"),
-        ("FuzzCEL", "CEL"),
+        ("FuzzCEL", "CEL"), ("FuzzImages", "Images"),
     ] {
         targets.append(
             .executableTarget(
