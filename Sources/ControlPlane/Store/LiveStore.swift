@@ -33,9 +33,7 @@ package actor LiveStore: ObjectStore {
         var running: Task<Void, Never>?
     }
 
-    /// - Parameters:
-    ///   - now: where revisions begin: above those of every store before.
-    ///   - interval: between two looks while somebody watches.
+    /// Looks at the source each `interval` while somebody watches. Revisions begin at `now`: above those of every store before.
     package init(source: any LiveSource, now: Timestamp, interval: Duration = LiveStore.interval) {
         self.source = source
         self.interval = interval

@@ -49,9 +49,7 @@ package struct LiveHealth {
     private let probes: [String: [ProbeSighting]]
     private let now: Timestamp
 
-    /// - Parameters:
-    ///   - sample: nil when the proxy does not answer.
-    ///   - probes: by the pod's uid.
+    /// The sample is nil when the proxy does not answer; probes stand by the pod's uid.
     package init(_ state: LiveServices, _ sample: LiveSample?, probes: [String: [ProbeSighting]], now: Timestamp) {
         self.state = state
         self.sample = sample

@@ -8,7 +8,7 @@ package struct LiveRoutes {
     private let sample: LiveSample?
     private let byName: [String: Object]
 
-    /// - Parameter sample: nil when the proxy does not answer.
+    /// The sample is nil when the proxy does not answer.
     package init(_ state: LiveServices, _ sample: LiveSample?) {
         self.state = state
         self.sample = sample

@@ -51,9 +51,7 @@ package struct LiveScrape: Sendable {
     package private(set) var routes: [Route: Counts] = [:]
     package private(set) var clusters: [String: Cluster] = [:]
 
-    /// - Parameters:
-    ///   - page: the proxy's `/stats/prometheus?only=routes`.
-    ///   - clusters: its `/clusters?format=json`; those of Services are read.
+    /// Reads the proxy's `/stats/prometheus?only=routes` and, of its `/clusters?format=json`, those of Services.
     package init(time: Int, page: [UInt8], clusters: Value) {
         self.time = time
         for sample in PrometheusText(page, where: { $0.hasPrefix("route_") }).samples where sample.value.isFinite {

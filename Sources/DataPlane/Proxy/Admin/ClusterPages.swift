@@ -43,7 +43,7 @@ enum ClusterPages {
         ]
     }
 
-    /// - Parameter now: of the steady clock, in nanoseconds.
+    /// The page as JSON; `now` is of the steady clock, in nanoseconds.
     static func json(_ clusters: [ClusterSummary], now: UInt64) -> Value {
         ["cluster_statuses": .array(clusters.map { status($0, now) })]
     }

@@ -17,7 +17,7 @@ enum ConfigurationDump {
         var includesEndpoints = false
     }
 
-    /// - Parameter bootstrap: without its clusters, which the store has.
+    /// The page of a choice. The bootstrap comes without its clusters, which the store has.
     static func make(_ store: ConfigurationStore, bootstrap: Envoy.Bootstrap, _ choice: Choice) -> Value {
         var whole = bootstrap
         let fixed = store.fixedClusters.compactMap { store.clusters[$0]?.message }
