@@ -16,13 +16,20 @@ final class Stage: Sendable {
     let told = Told()
     private let running: Task<Void, Never>
 
-    init(gate: (any TrafficGate)? = nil, dns: (any PodDNS)? = nil) async throws {
+    init(
+        gate: (any TrafficGate)? = nil,
+        dns: (any PodDNS)? = nil,
+        images: (any ContainerImages)? = nil,
+        runtimes: [OCIRuntime.Kind] = []
+    ) async throws {
         var template = Array("/tmp/weft-agent-XXXXXX\0".utf8CString)
         path = String(cString: mkdtemp(&template))
         store = try await SQLiteStore.open(path: ":memory:")
         var ports = AgentPorts(gate: gate, dns: dns, places: told, events: told)
         if gate == nil { ports.gate = told }
+        ports.images = images
         var settings = AgentSettings(stateDirectory: path)
+        settings.runtimes = runtimes
         settings.path = "/usr/local/bin:/usr/bin:/bin"
         let agent = Agent(store: store, settings: settings, ports: ports, now: { SQLiteStore.now() })
         self.agent = agent
