@@ -157,7 +157,10 @@ var targets: [Target] = [
     room(
         "ControlPlane",
         "Servers",
-        ["Bytes", "CEL", "CWeft", "HTTP", "Mesh", "Reactor", "Resources", "Store", "Telemetry", "TLS", "Wire"]
+        [
+            "Bytes", "CEL", "Compression", "CWeft", "HTTP", "Mesh", "Reactor", "Resources", "Store", "Telemetry", "TLS",
+            "Wire",
+        ]
     ),
 
     room("Node", "Sandbox", ["Bytes", "CWeft", "Wire"]),
@@ -210,7 +213,7 @@ var targets: [Target] = [
     tests("StoreTests", ["CFaultyDisk", "Store", "Resources", "Wire"]),
     tests("MeshTests", ["Mesh", "EnvoyAPI", "Resources", "Wire"]),
     tests("ControllersTests", ["Controllers", "Mesh", "Resources", "Store", "Wire"]),
-    tests("ServersTests", ["Servers", "HTTP", "Mesh", "Reactor", "Resources", "Store", "Wire"]),
+    tests("ServersTests", ["Compression", "Servers", "HTTP", "Mesh", "Reactor", "Resources", "Store", "Wire"]),
     tests("SandboxTests", ["Sandbox", "CWeft"]),
     tests("ImagesTests", ["CWeft", "Images"]),
     tests("AgentTests", ["Agent", "CWeft", "Sandbox", "Resources", "Servers", "Store", "Wire"]),

@@ -159,6 +159,25 @@ struct LoopTests {
         }
     }
 
+    @Test("what a Deployment leaves behind when it is deleted is nobody's, and is not taken in again by who is no more")
+    func leavesBehind() async throws {
+        try await LoopKit.run { kit in
+            let names = (0..<12).map { "left\($0)" }
+            for name in names { try await kit.store.create(LoopKit.deployment(name, replicas: 0)) }
+            try await kit.wait(ResourceTypes.replicaSets) { $0.count == names.count }
+            for name in names {
+                let key = kit.key(ResourceTypes.deployments, name)
+                _ = try await kit.store.delete(key, DeleteOptions(propagation: .orphan))
+            }
+            // What is made later is looked at later.
+            try await kit.store.create(LoopKit.deployment("later", replicas: 1))
+            try await kit.waitRolledOut("later", replicas: 1)
+            let sets = try await kit.store.list(ResourceTypes.replicaSets)
+            #expect(sets.count == names.count + 1)
+            #expect(sets.count { $0.ownerReferences.isEmpty } == names.count)
+        }
+    }
+
     @Test("what a deleted Deployment owned goes with it")
     func collectsGarbage() async throws {
         try await LoopKit.run { kit in

@@ -1,3 +1,4 @@
+import Glibc
 import Resources
 import Store
 import Testing
@@ -146,6 +147,72 @@ struct AccessTests {
         ] {
             #expect(tokens.read(wrong, now: 1001) == nil)
         }
+    }
+
+    @Test("a bound token is worth nothing when its object, or its account, is another one or gone")
+    func boundTokens() async throws {
+        let store = try await SQLiteStore.open(path: ":memory:")
+        let account = try await store.create(Object(ResourceTypes.serviceAccounts, namespace: "default", name: "robot"))
+        let secret = Object(ResourceTypes.secrets, namespace: "default", name: "s")
+        let bound = try await store.create(secret)
+        let tokens = AccountTokens(secret: Array(repeating: 7, count: 32))
+        var claims = AccountTokens.Claims(
+            namespace: "default",
+            account: "robot",
+            accountUID: account.uid,
+            audiences: [AccountTokens.issuer],
+            boundKind: "Secret",
+            boundName: "s",
+            boundUID: bound.uid
+        )
+        let authenticator = Authenticator(store: store, tokens: tokens) { Timestamp(seconds: 1001) }
+        let token = try #require(tokens.issue(claims, from: 1000, seconds: 600))
+        claims.boundKind = ""
+        let free = try #require(tokens.issue(claims, from: 1000, seconds: 600))
+        let isGood = { (token: String) async throws -> Bool in
+            try await authenticator.account(token, audience: AccountTokens.issuer) != nil
+        }
+        #expect(try await isGood(token))
+        #expect(try await isGood(free))
+        #expect(try await authenticator.account(token, audience: "other") == nil)
+        let key = try #require(secret.key)
+        try await store.delete(key)
+        try await store.create(secret)
+        #expect(try await isGood(token) == false)
+        #expect(try await isGood(free))
+        try await store.delete(try #require(account.key))
+        #expect(try await isGood(free) == false)
+    }
+
+    @Test("an audit that has reached its size begins anew, and the oldest goes")
+    func auditFiles() throws {
+        var template = Array("/tmp/weft-audit-XXXXXX".utf8CString)
+        let folder = String(cString: mkdtemp(&template))
+        let path = "\(folder)/audit.log"
+        let log = try #require(AuditLog(path: path, limit: 100))
+        for number in 0..<40 { log.write(["number": .int(Int64(number)), "text": "some more"]) }
+        var numbers: [Int] = []
+        for file in [4, 3, 2, 1].map({ "\(path).\($0)" }) + [path] {
+            var facts = stat()
+            #expect(stat(file, &facts) == 0 && facts.st_mode & 0o777 == 0o600 && facts.st_size <= 100)
+            let text = String(decoding: try #require(Self.bytes(of: file)), as: UTF8.self)
+            for line in text.split(separator: "\n") {
+                numbers.append(try #require(try JSON.parse(Array(line.utf8)).integer("number")))
+            }
+            unlink(file)
+        }
+        // What is there is whole and in order, up to the newest.
+        #expect(numbers.count > 8 && numbers == Array((40 - numbers.count)..<40))
+        #expect(log.lostEvents == 0 && rmdir(folder) == 0)
+    }
+
+    private static func bytes(of file: String) -> [UInt8]? {
+        let descriptor = open(file, O_RDONLY)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = read(descriptor, &bytes, bytes.count)
+        return count >= 0 ? Array(bytes[..<count]) : nil
     }
 
     @Test("a flow that floods waits for itself: others are served in turn, and too many are refused")

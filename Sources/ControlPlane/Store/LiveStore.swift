@@ -71,7 +71,7 @@ package actor LiveStore: ObjectStore {
     ) async throws(APIError) -> ObjectList {
         let after = try ListContinuation.read(options)
         if after == nil { await look(at: type) }
-        return try StoreState.page(state.base(of: type, after), after: after, namespace: namespace, options)
+        return try StoreState.page(state.base(of: type, after, options), after: after, namespace: namespace, options)
     }
 
     package func watch(

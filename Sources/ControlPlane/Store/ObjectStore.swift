@@ -11,6 +11,8 @@ package protocol ObjectStore: Sendable {
     func get(_ key: ObjectKey) async throws(APIError) -> Object
 
     /// The objects of a type in one namespace, or in all for nil, ordered by namespace and name.
+    ///
+    /// - Throws: `APIError` 410 `Expired` when it is about a moment that is no longer remembered.
     func list(_ type: ResourceType, namespace: String?, _ options: ListOptions) async throws(APIError) -> ObjectList
 
     /// Stores a new object and returns it as stored, with uid, creationTimestamp, generation, resourceVersion and defaults.
@@ -54,17 +56,21 @@ package struct ListOptions: Sendable {
     package var limit = 0
     /// Goes on after the last object of the list before (`ObjectList.continuation`).
     package var continuation: String?
+    /// Shows the objects as they were at this revision; nil for now. A `continuation` knows its own.
+    package var revision: Revision?
 
     package init(
         labels: LabelSelector = LabelSelector(),
         fields: FieldSelector = FieldSelector(),
         limit: Int = 0,
-        continuation: String? = nil
+        continuation: String? = nil,
+        revision: Revision? = nil
     ) {
         self.labels = labels
         self.fields = fields
         self.limit = limit
         self.continuation = continuation
+        self.revision = revision
     }
 }
 

@@ -192,7 +192,7 @@ extension SQLiteStore {
         _ options: ListOptions
     ) async throws(APIError) -> ObjectList {
         let after = try ListContinuation.read(options)
-        let base = state.withLock { $0.base(of: type, after) }
+        let base = state.withLock { $0.base(of: type, after, options) }
         return try StoreState.page(base, after: after, namespace: namespace, options)
     }
 

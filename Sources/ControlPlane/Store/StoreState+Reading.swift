@@ -4,8 +4,13 @@ import Resources
 extension StoreState {
     /// The objects that a list, or its next page, is made of: the pages of one list show one moment, what changed since the
     /// first is taken back.
-    func base(of type: ResourceType, _ after: ListContinuation?) -> (table: Table?, revision: Revision) {
-        after.map { (table(of: type, at: $0.revision), $0.revision) } ?? (tables[type] ?? [:], revision)
+    func base(
+        of type: ResourceType,
+        _ after: ListContinuation?,
+        _ options: ListOptions
+    ) -> (table: Table?, revision: Revision) {
+        guard let moment = after?.revision ?? options.revision else { return (tables[type] ?? [:], revision) }
+        return (table(of: type, at: moment), moment)
     }
 
     /// A page of a list. Sorting takes time, so that it is not for those who hold a lock.
@@ -16,7 +21,11 @@ extension StoreState {
         _ options: ListOptions
     ) throws(APIError) -> ObjectList {
         guard let table = base.table else {
-            throw .expired("The provided continue parameter is too old: list again from the start")
+            throw .expired(
+                after == nil
+                    ? "The resourceVersion for the provided list is too old."
+                    : "The provided continue parameter is too old: list again from the start"
+            )
         }
         var items: [Object] = []
         for space in table.keys.sorted() where namespace == nil || namespace == space {

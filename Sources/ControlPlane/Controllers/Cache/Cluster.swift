@@ -23,6 +23,15 @@ package struct Cluster: Sendable {
         await cache.read(body)
     }
 
+    /// Whether an owner may take in what nobody owns: the store is asked, for who was deleted and left his own behind is to be
+    /// seen there before these are seen to be free.
+    func mayAdopt(_ owner: Object) async -> Bool {
+        guard let type = ResourceTypes.find(apiVersion: owner.apiVersion, kind: owner.kind) else { return false }
+        let key = ObjectKey(type, namespace: owner.namespace, name: owner.name)
+        guard let now = try? await store.get(key) else { return false }
+        return now.uid == owner.uid && !now.isDeleting
+    }
+
     @discardableResult
     package func create(_ object: Object) async throws(APIError) -> Object {
         await cache.wrote(try await store.create(object))

@@ -74,7 +74,8 @@ package struct DeploymentReconciler: Reconciler {
                 }
             )
         }
-        for var set in orphans {
+        let adopts = orphans.isEmpty ? false : await cluster.mayAdopt(deployment)
+        for var set in orphans where adopts {
             set.ownerReferences.append(OwnerReference(to: deployment))
             try await cluster.replace(set)
         }

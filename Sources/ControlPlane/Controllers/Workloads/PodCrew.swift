@@ -76,7 +76,8 @@ struct PodCrew: Sendable {
             }
             return (orphans, strangers)
         }
-        for var pod in orphans {
+        let adopts = orphans.isEmpty ? false : await cluster.mayAdopt(owner)
+        for var pod in orphans where adopts {
             pod.ownerReferences.append(OwnerReference(to: owner))
             try await cluster.replace(pod)
         }

@@ -70,6 +70,7 @@ package struct FieldError: Sendable, Equatable, CustomStringConvertible {
         case tooMany = "FieldValueTooMany"
         case unknownField = "UnknownField"
         case fieldManagerConflict = "FieldManagerConflict"
+        case resourceVersionTooLarge = "ResourceVersionTooLarge"
     }
 
     package let path: String
@@ -153,6 +154,23 @@ extension APIError {
 
     package static func expired(_ message: String) -> APIError {
         APIError(code: 410, reason: .expired, message: message)
+    }
+
+    /// A revision that is not written yet: whoever asks may come again, or knows the revisions of another store.
+    package static func tooLargeVersion(_ version: Int64, current: Int64) -> APIError {
+        var details = Details()
+        details.causes = [FieldError("", .resourceVersionTooLarge, "Too large resource version")]
+        details.retryAfterSeconds = 1
+        return APIError(
+            code: 504,
+            reason: .timeout,
+            message: "Timeout: Too large resource version: \(version), current: \(current)",
+            details: details
+        )
+    }
+
+    package static func notAcceptable(_ message: String) -> APIError {
+        APIError(code: 406, reason: .notAcceptable, message: message)
     }
 
     package static func internalError(_ message: String) -> APIError {

@@ -12,20 +12,14 @@ extension APICall {
         if let name { fields.requirements += FieldSelector(name: name).requirements }
         let sendsInitial = Self.isTrue(request.queryValue("sendInitialEvents"))
         let wantsBookmarks = Self.isTrue(request.queryValue("allowWatchBookmarks"))
-        if sendsInitial, request.queryValue("resourceVersionMatch") != "NotOlderThan" {
-            throw APIError(
-                code: 422,
-                reason: .invalid,
-                message: "sendInitialEvents requires resourceVersionMatch=NotOlderThan"
-            )
-        }
+        let start = try await startRevision(sendsInitial: sendsInitial)
         let events = try await store.watch(
             type,
             namespace: target.namespace,
             WatchOptions(
                 labels: labels,
                 fields: fields,
-                revision: sendsInitial ? nil : try startRevision(),
+                revision: start,
                 marksInitialEnd: sendsInitial && wantsBookmarks
             )
         )
@@ -51,15 +45,6 @@ extension APICall {
                 }
             }
         )
-    }
-
-    /// The revision to go on from; nil for "everything first".
-    private func startRevision() throws(APIError) -> Revision? {
-        guard let text = request.queryValue("resourceVersion"), !text.isEmpty, text != "0" else { return nil }
-        guard let revision = Revision(text), revision > 0 else {
-            throw .badRequest("resourceVersion: Invalid value: \"\(text.prefix(40))\": must be a decimal number")
-        }
-        return revision
     }
 
     // MARK: Logs

@@ -12,7 +12,24 @@ struct APICall {
     var store: any ObjectStore { type.isLive ? api.live ?? api.store : api.store }
     var type: ResourceType { target.type }
 
-    func answer() async throws -> HTTPResponse { try await known { try await respond() } }
+    func answer() async throws -> HTTPResponse {
+        do { return try await known { try await respond() } } catch let error as APIError where error.code == 405 {
+            var response = KubernetesAPI.refusal(error)
+            if let methods { response.headers["Allow"] = methods }
+            return response
+        }
+    }
+
+    /// The methods that the path knows.
+    private var methods: String? {
+        switch (target.name, target.subresource) {
+        case _ where type.isLive: "GET, HEAD"
+        case (nil, _): type.isNamespaced && target.namespace == nil ? "GET, HEAD" : "GET, HEAD, POST, DELETE"
+        case (_, nil): "GET, HEAD, PUT, PATCH, DELETE"
+        case (_, "status"): "GET, HEAD, PUT, PATCH"
+        default: nil
+        }
+    }
 
     private func respond() async throws -> HTTPResponse {
         if let older = target.older, ["PUT", "PATCH"].contains(request.method) {
@@ -26,6 +43,11 @@ struct APICall {
     }
 
     private func dispatch() async throws -> HTTPResponse {
+        if [nil, "status", "scale"].contains(target.subresource), !AnswerForm.canSatisfy(request) {
+            throw APIError.notAcceptable(
+                "only the following media types are accepted: application/json, application/yaml"
+            )
+        }
         guard let key = target.key else { return try await collection() }
         switch target.subresource {
         case nil: return try await object(key)
@@ -46,8 +68,8 @@ struct APICall {
 
     private func collection() async throws -> HTTPResponse {
         switch request.method {
-        case "GET":
-            return Self.isTrue(request.queryValue("watch")) ? try await watch() : try await list()
+        case "GET" where Self.isTrue(request.queryValue("watch")): return try await watch()
+        case "GET", "HEAD": return try await list()
         case "POST": return try await create()
         case "DELETE": return try await deleteCollection()
         default: throw KubernetesAPI.wrongMethod
@@ -56,8 +78,9 @@ struct APICall {
 
     private func object(_ key: ObjectKey) async throws -> HTTPResponse {
         switch request.method {
-        case "GET":
-            if Self.isTrue(request.queryValue("watch")) { return try await watch(only: key.name) }
+        case "GET" where Self.isTrue(request.queryValue("watch")): return try await watch(only: key.name)
+        case "GET", "HEAD":
+            try await checkMoment()
             return present(try await store.get(key))
         case "PUT": return try await replace(key, isStatus: false)
         case "PATCH": return try await patch(key, isStatus: false)
@@ -68,7 +91,7 @@ struct APICall {
 
     private func status(_ key: ObjectKey) async throws -> HTTPResponse {
         switch request.method {
-        case "GET": return present(try await store.get(key))
+        case "GET", "HEAD": return present(try await store.get(key))
         case "PUT": return try await replace(key, isStatus: true)
         case "PATCH": return try await patch(key, isStatus: true)
         default: throw KubernetesAPI.wrongMethod
@@ -92,14 +115,7 @@ struct APICall {
     }
 
     private func list() async throws -> HTTPResponse {
-        let (labels, fields) = try selectors()
-        let limit = request.queryValue("limit").flatMap { Int($0) } ?? 0
-        let continuation = request.queryValue("continue").flatMap { $0.isEmpty ? nil : $0 }
-        let list = try await store.list(
-            type,
-            namespace: target.namespace,
-            ListOptions(labels: labels, fields: fields, limit: max(limit, 0), continuation: continuation)
-        )
+        let list = try await store.list(type, namespace: target.namespace, try await listOptions())
         let form = AnswerForm(request)
         if case .table(let including) = form {
             let table = Table.make(list.items.map(shown), of: type, at: api.clock())
@@ -184,6 +200,18 @@ enum AnswerForm {
     case yaml
     case table(Table.IncludedObject)
     case metadata
+
+    /// Whether any form of the `Accept` header can be answered. Who can read Kubernetes' own coding reads JSON, too.
+    static func canSatisfy(_ request: HTTPRequest) -> Bool {
+        let entries = request.headers.all("Accept").joined(separator: ",").split(separator: ",")
+        let types = entries.compactMap { $0.split(separator: ";").first?.filter { !$0.isWhitespace }.lowercased() }
+        return types.allSatisfy(\.isEmpty) || types.contains(where: known.contains)
+    }
+
+    private static let known: Set<String> = [
+        "*/*", "application/*", "application/json", "application/yaml", "application/vnd.kubernetes.protobuf",
+        "application/cbor",
+    ]
 
     /// The first form of the `Accept` header that is known; JSON when there is none.
     init(_ request: HTTPRequest) {

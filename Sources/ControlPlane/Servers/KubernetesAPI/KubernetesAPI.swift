@@ -57,7 +57,7 @@ package struct KubernetesAPI: Sendable {
     package func handle(_ request: HTTPRequest, as caller: Caller = .owner) async -> HTTPResponse {
         do {
             guard let segments = request.segments else { throw APIError.badRequest("the path is malformed") }
-            return try await route(request, segments, caller)
+            return AnswerPacking.packed(try await route(request, segments, caller), for: request)
         } catch let error as APIError {
             return Self.refusal(error)
         } catch is CancellationError {
