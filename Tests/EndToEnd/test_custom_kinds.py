@@ -279,3 +279,123 @@ def test_python_clients_drive_a_custom_kind(weft):
     )
     assert done.returncode == 0, done.stderr[-4000:]
     assert done.stdout.split("\n")[:-1] == ["1 1", "5 2 2", "422 spec.gates", "a", "ADDED py", "gold 4", "ADDED py", "scaled"]
+
+
+# The object stands before its definition: what it rests on goes first all the same.
+GADGETS = """\
+apiVersion: things.example.com/v1
+kind: Gadget
+metadata: {name: early}
+spec: {size: 3}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: gadgets.things.example.com}
+spec:
+  group: things.example.com
+  scope: Namespaced
+  names: {plural: gadgets, singular: gadget, kind: Gadget, shortNames: [gd], categories: [all]}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    subresources: {status: {}, scale: {specReplicasPath: .spec.size, statusReplicasPath: .status.size}}
+    additionalPrinterColumns:
+    - {name: Size, type: integer, jsonPath: .spec.size}
+    - {name: Colour, type: string, priority: 1, jsonPath: .spec.colour}
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec:
+            type: object
+            required: [size]
+            x-kubernetes-validations: [{rule: "self.size != 7", message: seven is taken}]
+            properties:
+              size: {type: integer, minimum: 1, maximum: 9}
+              colour: {type: string, default: blue, enum: [blue, red]}
+          status: {type: object, properties: {size: {type: integer}}}
+"""
+
+
+@pytest.fixture
+def gadgets(weft):
+    file = weft.folder / "gadgets.yaml"
+    file.write_text(GADGETS)
+    yield file
+    weft.run("delete", "crd", "gadgets.things.example.com", "--ignore-not-found")
+
+
+def test_weft_drives_a_custom_kind(weft, gadgets):
+    plan = weft.run("apply", "-f", str(gadgets), "--dry-run=server").stdout
+    assert "gadget.things.example.com/early created (server dry run)" in plan
+    assert "2 of them new" in weft.run("up", "--detach", str(gadgets)).stderr
+    assert weft.run("apply", "-f", str(gadgets)).stdout.split()[1::2] == ["unchanged"] * 2
+    weft.run("apply", "-f", "-", input=GADGETS.split("---")[0].replace("early", "late").replace("3", "4"))
+
+    for word in ["gadgets", "gadget", "gd", "Gadget", "gadgets.things.example.com", "gadgets.v1.things.example.com"]:
+        lines = weft.run("get", word).stdout.splitlines()
+        assert [line.split() for line in lines] == [["NAME", "SIZE"], ["early", "3"], ["late", "4"]], word
+    assert "COLOUR" in weft.run("get", "gd", "-o", "wide").stdout and "blue" in weft.run("get", "gd", "-o", "wide").stdout
+    assert weft.run("get", "gd", "-o", "name").stdout.split() == ["gadget.things.example.com/early", "gadget.things.example.com/late"]
+    assert weft.json("get", "gd", "early")["spec"] == {"size": 3, "colour": "blue"}
+    assert "colour: blue" in weft.run("get", "gadget/early", "-o", "yaml").stdout
+    assert "gadget.things.example.com/early" in weft.run("get", "all").stdout
+    assert "did you mean gadgets?" in weft.run("get", "gadgetz", check=False).stderr
+    described = weft.run("describe", "gd", "early").stdout
+    assert "things.example.com/v1" in described and "Colour:  blue" in described
+
+    watch = weft.start("get", "gd", "early", "-w", "--no-headers")
+    try:
+        assert watch.stdout.readline().split() == ["early", "3"]
+        assert "scaled" in weft.run("scale", "gd", "early", "--replicas=6").stdout
+        assert watch.stdout.readline().split() == ["early", "6"]
+    finally:
+        watch.kill()
+        watch.communicate()
+
+    assert 'gadget.things.example.com "late" deleted' in weft.run("delete", "gd/late").stdout
+    deleted = weft.run("delete", "-f", str(gadgets)).stdout.splitlines()
+    assert [line.split()[0] for line in deleted] == ["gadget.things.example.com", "customresourcedefinition"]
+    assert "no kind that Weft knows" in weft.run("get", "gd", check=False).stderr
+
+
+def test_weft_refuses_custom_objects_by_place(weft, gadgets):
+    head = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: innocent}\n---\napiVersion: things.example.com/v1\nkind: Gadget\n"
+
+    def refusal(text):
+        done = weft.run("apply", "-f", "-", input=text, check=False)
+        assert done.returncode == 1, done.stdout
+        return done.stderr
+
+    lonely = head + "metadata: {name: one}\nspec: {size: 1}\n"
+    assert "needs its CustomResourceDefinition first" in refusal(lonely)
+    bad = head + "metadata:\n  name: bad\nspec:\n  size: 12\n  colour: green\n  shape: round\n"
+    # By the definition beside it, and by the one that the daemon has.
+    for text, offset in [(GADGETS + "---\n" + bad, len(GADGETS.splitlines()) + 1), (bad, 0)]:
+        if not offset:
+            weft.run("apply", "-f", str(gadgets))
+        document = 4 if offset else 2
+        said = refusal(text)
+        assert "nothing was applied" in said
+        for line, words in [
+            (10, "spec.size: Invalid value: 12"), (11, 'spec.colour: Unsupported value: "green"'), (12, "spec.shape: unknown field"),
+        ]:
+            assert f"standard input:{line + offset}, document {document}, Gadget/bad: {words}" in said, said
+    assert "innocent" not in weft.run("get", "configmaps").stdout
+    # A rule is the daemon's to check; its place is said, too.
+    seven = head.split("---\n")[1] + "metadata:\n  name: seven\nspec:\n  size: 7\n"
+    assert "standard input:5, document 1, Gadget/seven" in (said := refusal(seven)) and "seven is taken" in said
+    # A definition is checked before anything is done.
+    assert "gadgets.things.example.com: spec.scope: Unsupported value" in refusal(GADGETS.replace("scope: Namespaced", "scope: World"))
+
+
+def test_weft_applies_definitions_that_are_larger_than_annotations_may_be(weft, gadgets):
+    long = GADGETS.replace("type: integer, minimum: 1", f"description: {'long ' * 60_000}end, type: integer, minimum: 1")
+    gadgets.write_text(long)
+    assert "gadgets.things.example.com created" in weft.run("apply", "-f", str(gadgets)).stdout
+    assert weft.run("apply", "-f", str(gadgets)).stdout.split()[1::2] == ["unchanged"] * 2
+    gadgets.write_text(long.replace("colour: {type: string, default: blue, enum: [blue, red]}", "weight: {type: integer}"))
+    assert "gadgets.things.example.com configured" in weft.run("apply", "-f", str(gadgets)).stdout
+    version = weft.json("get", "crd", "gadgets.things.example.com")["spec"]["versions"][0]
+    assert list(version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]) == ["size", "weight"]

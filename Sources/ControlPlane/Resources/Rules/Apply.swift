@@ -6,10 +6,22 @@ package enum Apply {
     /// Where the last applied manifest is kept, as kubectl keeps it.
     package static let annotation = "kubectl.kubernetes.io/last-applied-configuration"
 
-    /// A manifest ready to be created: with itself, as JSON, in the annotation.
+    /// All annotations of an object may have 256 KiB; what is larger than this is not remembered.
+    private static let mostRemembered = 240_000
+
+    /// A manifest ready to be created: with itself, as JSON, in the annotation. A definition for which that is too large
+    /// goes without: its `spec` is the manifest's alone, and needs no memory.
     package static func annotated(_ manifest: Object) -> Object {
         var object = manifest
-        object.value.set(["metadata", "annotations", annotation], .string(record(of: manifest)))
+        let record = record(of: manifest)
+        let isTooLarge = manifest.type == ResourceTypes.definitions && record.utf8.count > mostRemembered
+        if isTooLarge {
+            if object.annotation(annotation) != nil {
+                object.value.set(["metadata", "annotations", annotation], nil)
+            }
+        } else {
+            object.value.set(["metadata", "annotations", annotation], .string(record))
+        }
         return object
     }
 
@@ -30,17 +42,24 @@ package enum Apply {
         var placed = manifest
         placed.namespace = live.namespace
         var wanted = annotated(placed)
-        wanted.value["status"] = nil
+        // Without a sub-resource of its own a custom kind's status is a field like others.
+        let hasOwnStatus = type.custom == nil || type.hasStatus
+        if hasOwnStatus { wanted.value["status"] = nil }
         var before: Value = .null
         if let text = live.annotation(annotation), let last = try? JSON.parse(text) { before = last }
+        let isRemembered = wanted.annotation(annotation) != nil
+        if !isRemembered { before["spec"] = live.value["spec"] }
         var merged = Object(
             three(before: before, wanted: wanted.value, live: live.value, shape: Schema.shape(of: type))
         )
+        if !isRemembered, live.annotation(annotation) != nil {
+            merged.value.set(["metadata", "annotations", annotation], nil)
+        }
         // Identity, and the lock against writes in between, are the stored object's.
         for name in ["resourceVersion", "uid", "namespace"] {
             merged.value.set(["metadata", name], live.metadata[name])
         }
-        merged.value["status"] = live.value["status"]
+        if hasOwnStatus { merged.value["status"] = live.value["status"] }
         return isSame(merged, live, type) ? live : merged
     }
 

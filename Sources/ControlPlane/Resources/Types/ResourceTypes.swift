@@ -217,12 +217,15 @@ extension ResourceTypes {
 
     /// The type that a person means: plural, singular, short name or kind in any case, with or without the group
     /// (`deploy`, `Deployment`, `deployments.apps`, `deployments.v1.apps`).
-    package static func find(named word: String) -> ResourceType? {
+    package static func find(named word: String) -> ResourceType? { find(named: word, in: all + live) }
+
+    /// The first of some types that a person means.
+    package static func find(named word: String, in types: [ResourceType]) -> ResourceType? {
         let lowered = word.lowercased()
-        if let found = (all + live).first(where: { $0.isCalled(lowered) }) { return found }
+        if let found = types.first(where: { $0.isCalled(lowered) }) { return found }
         let parts = lowered.split(separator: ".", maxSplits: 1).map(String.init)
         guard parts.count == 2 else { return nil }
-        return (all + live).first { type in
+        return types.first { type in
             type.isCalled(parts[0]) && (type.group == parts[1] || "\(type.version).\(type.group)" == parts[1])
         }
     }
@@ -236,6 +239,6 @@ extension ResourceTypes {
 
 extension ResourceType {
     fileprivate func isCalled(_ word: String) -> Bool {
-        plural == word || singular == word || shortNames.contains(word)
+        plural == word || singular == word || shortNames.contains(word) || kind.lowercased() == word
     }
 }

@@ -22,7 +22,8 @@ enum ApplyCommand {
         if let mode = arguments.value("dry-run"), mode != "server" {
             throw UsageError("--dry-run takes server, not '\(mode)'")
         }
-        let manifests = try ManifestLoader(isRecursive: arguments.isSet("recursive")).load(paths)
+        let manifests = try await ManifestLoader(isRecursive: arguments.isSet("recursive"))
+            .load(paths, asking: APIClient(try StateDirectory(arguments)))
         let client = try await APIClient.connected(arguments)
         let applier = Applier(
             client: client,

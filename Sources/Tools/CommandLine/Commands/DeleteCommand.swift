@@ -47,16 +47,17 @@ struct Deleter: Sendable {
         let files = arguments.all("filename")
         if !files.isEmpty {
             guard arguments.operands.isEmpty else { throw UsageError("give either -f or names, not both") }
-            let loaded = try ManifestLoader(isRecursive: arguments.isSet("recursive")).load(files)
+            let loader = ManifestLoader(isRecursive: arguments.isSet("recursive"))
+            let loaded = Applier.ordered(try await loader.load(files, asking: client))
             // In the opposite order of their creation: what others rest on goes last.
             return loaded.reversed().compactMap { manifest in
-                guard let type = manifest.object.type else { return nil }
+                guard let type = manifest.type else { return nil }
                 let namespace = manifest.object.namespace.isEmpty ? self.namespace : manifest.object.namespace
                 return Victim(type: type, namespace: namespace, name: manifest.object.name)
             }
         }
         var victims: [Victim] = []
-        for target in try Target.read(arguments.operands) {
+        for target in try await Target.read(arguments.operands, asking: client) {
             var names = target.names
             if names.isEmpty {
                 guard arguments.isSet("all") || arguments.isSet("selector") else {
@@ -92,8 +93,8 @@ struct Deleter: Sendable {
                 let isShort = arguments.isSet("output")
                 Terminal.print(
                     isShort
-                        ? "\(victim.type.singular)/\(victim.name)"
-                        : "\(victim.type.singular) \"\(victim.name)\" deleted"
+                        ? "\(victim.type.word)/\(victim.name)"
+                        : "\(victim.type.word) \"\(victim.name)\" deleted"
                 )
             } catch let error as APIError where error.code == 404 {
                 guard !arguments.isSet("ignore-not-found") else { continue }

@@ -21,7 +21,7 @@ enum GetCommand {
     ) { arguments in
         let client = try await APIClient.connected(arguments)
         let format = try OutputFormat(arguments.value("output"), allowed: OutputFormat.allCases)
-        let targets = try Target.read(arguments)
+        let targets = try await Target.read(arguments.operands, asking: client)
         if arguments.isSet("watch") {
             guard targets.count == 1, let target = targets.first else {
                 throw UsageError("--watch takes one kind, or one object")
@@ -37,14 +37,22 @@ struct Target: Sendable {
     let type: ResourceType
     var names: [String]
 
+    /// Reads words as below; the daemon, if it answers, is asked for kinds that this program does not know.
+    static func read(_ words: [String], asking client: APIClient) async throws -> [Target] {
+        do {
+            let targets = try read(words)
+            // A category may have custom kinds, too.
+            guard words.first?.split(separator: ",").contains("all") == true else { return targets }
+        } catch {
+            guard await client.isAnswering() else { throw error }
+        }
+        return try read(words, of: try await Kinds.served(by: client))
+    }
+
     /// Reads `pods`, `pods,services`, `pods web-1 web-2`, and `pod/web-1 service/web`.
     ///
     /// - Throws: `UsageError` for an unknown kind or mixed forms.
-    static func read(_ arguments: Arguments) throws(UsageError) -> [Target] {
-        try read(arguments.operands)
-    }
-
-    static func read(_ words: [String]) throws(UsageError) -> [Target] {
+    static func read(_ words: [String], of known: Kinds = Kinds()) throws(UsageError) -> [Target] {
         if words.contains(where: { $0.contains("/") }) {
             var targets: [Target] = []
             for word in words {
@@ -52,7 +60,7 @@ struct Target: Sendable {
                 guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else {
                     throw UsageError("'\(word)' is not of the form KIND/NAME; all words must be when one is")
                 }
-                targets.append(Target(type: try type(named: parts[0]), names: [parts[1]]))
+                targets.append(Target(type: try type(named: parts[0], of: known), names: [parts[1]]))
             }
             return targets
         }
@@ -60,19 +68,16 @@ struct Target: Sendable {
         let names = Array(words.dropFirst())
         var types: [ResourceType] = []
         for kind in kinds.split(separator: ",") {
-            if kind == "all" {
-                types += ResourceTypes.category("all")
-            } else {
-                types.append(try type(named: String(kind)))
-            }
+            let category = known.find(named: String(kind)) == nil ? known.category(String(kind)) : []
+            if category.isEmpty { types.append(try type(named: String(kind), of: known)) }
+            types += category
         }
         return types.map { Target(type: $0, names: names) }
     }
 
-    static func type(named word: String) throws(UsageError) -> ResourceType {
-        if let found = ResourceTypes.find(named: word) { return found }
-        let known = ResourceTypes.words
-        let guess = Spelling.nearest(to: word, among: known).map { " (did you mean \($0)?)" } ?? ""
+    static func type(named word: String, of known: Kinds = Kinds()) throws(UsageError) -> ResourceType {
+        if let found = known.find(named: word) { return found }
+        let guess = Spelling.nearest(to: word, among: known.words).map { " (did you mean \($0)?)" } ?? ""
         throw UsageError("'\(word)' is no kind that Weft knows\(guess)")
     }
 }
@@ -146,7 +151,14 @@ struct Getter: Sendable {
     }
 
     static func name(of object: Value) -> String {
-        let kind = (object["kind"]?.stringValue ?? "object").lowercased()
+        let apiVersion = object["apiVersion"]?.stringValue ?? ""
+        var kind = object["kind"]?.stringValue ?? "object"
+        if ResourceTypes.find(apiVersion: apiVersion, kind: kind) == nil,
+            let group = apiVersion.split(separator: "/").dropLast().first
+        {
+            kind += ".\(group)"
+        }
+        kind = kind.lowercased()
         return "\(kind)/\(object.at("metadata", "name")?.stringValue ?? "")"
     }
 
@@ -189,7 +201,7 @@ struct Getter: Sendable {
             return true
         }
         if !isFirst { Terminal.print("") }
-        let prefix = isOneOfSeveral ? target.type.singular + "/" : ""
+        let prefix = isOneOfSeveral ? target.type.word + "/" : ""
         Terminal.print(shown.text(hasHeader: !arguments.isSet("no-headers"), namePrefix: prefix))
         return false
     }

@@ -6,7 +6,7 @@ enum ScaleCommand {
     static let command = Command(
         "scale",
         operands: "KIND NAME... | KIND/NAME...",
-        summary: "set the number of pods of a deployment, statefulset or replicaset",
+        summary: "set the number of pods of a deployment, statefulset, replicaset or custom object",
         options: [
             Option("replicas", value: "N", help: "how many pods are wanted (required)"),
             Option("current-replicas", value: "N", help: "only when as many are wanted now"),
@@ -18,7 +18,7 @@ enum ScaleCommand {
         guard arguments.isSet("replicas") else { throw UsageError("--replicas is needed: how many pods are wanted") }
         let replicas = try arguments.integer("replicas", default: 0, in: 0...10_000)
         let format = try OutputFormat(arguments.value("output"), allowed: [.json, .yaml, .name])
-        let targets = try Target.read(arguments)
+        let targets = try await Target.read(arguments.operands, asking: APIClient(try StateDirectory(arguments)))
         let client = try await APIClient.connected(arguments)
         for target in targets {
             guard target.type.hasScale else {
@@ -45,7 +45,13 @@ enum ScaleCommand {
         _ client: APIClient,
         _ format: OutputFormat
     ) async throws {
-        let path = APIPath.of(type, namespace: arguments.value("namespace") ?? "default", name: name)
+        let path = APIPath.of(
+            type,
+            namespace: arguments.value("namespace") ?? "default",
+            name: name,
+            // Where a custom kind has its number is for its definition to say.
+            subresource: type.isOfTheHouse ? nil : "scale"
+        )
         if arguments.isSet("current-replicas") {
             let expected = try arguments.integer("current-replicas", default: 0, in: 0...10_000)
             let current = try await client.get(path).at("spec", "replicas")?.intValue ?? 1

@@ -34,13 +34,16 @@ struct Applier: Sendable {
     func apply(_ manifests: [Manifest], done: (Result) -> Void = { _ in }) async throws -> [Result] {
         var results: [Result] = []
         var failures: [String] = []
+        var definitions: [String: Result] = [:]
         for manifest in Self.ordered(manifests) {
             do {
-                let result = try await apply(manifest)
+                let result = try await apply(manifest, definitions)
+                if result.type == ResourceTypes.definitions { definitions[result.name] = result }
                 done(result)
                 results.append(result)
             } catch let error as APIError {
-                failures.append("\(manifest.place()): \(error.message)")
+                let field = error.details?.causes.first?.path ?? ""
+                failures.append("\(manifest.place(of: field)): \(error.message)")
             }
         }
         guard failures.isEmpty else { throw CommandError(failures.joined(separator: "\n")) }
@@ -58,12 +61,42 @@ struct Applier: Sendable {
         }.map(\.element)
     }
 
-    private func apply(_ manifest: Manifest) async throws -> Result {
+    /// Waits until a definition is in force that was applied before its objects.
+    private func waitUntilEstablished(_ definition: Result) async throws {
+        let path = APIPath.of(definition.type, namespace: nil, name: definition.name)
+        var object = definition.object
+        let end = ContinuousClock.now + Self.patience
+        while true {
+            let conditions = Object(object).status.views("conditions") as [Condition]
+            if conditions.first(ofType: "Established")?.isTrue == true { return }
+            let names = conditions.first(ofType: "NamesAccepted")
+            guard ContinuousClock.now < end, names?.status != "False" else {
+                let why = names.map { $0.message } ?? "it was not established within 30 s"
+                throw APIError.badRequest(
+                    "the definition \(definition.name) is not in force: \(why). Its objects can be applied when it is"
+                )
+            }
+            try await Task.sleep(for: .milliseconds(20))
+            object = try await client.get(path)
+        }
+    }
+
+    /// How long a definition may take to be in force.
+    private static let patience = Duration.seconds(30)
+
+    private func apply(_ manifest: Manifest, _ definitions: [String: Result]) async throws -> Result {
         var wanted = manifest.object
-        guard let type = wanted.type else {
+        guard let type = manifest.type else {
             throw APIError.badRequest("no kind \"\(wanted.kind)\" in \"\(wanted.apiVersion)\" is known to Weft")
         }
         if type.isNamespaced, wanted.namespace.isEmpty { wanted.namespace = namespace }
+        if !type.isOfTheHouse, let definition = definitions[type.qualifiedPlural] {
+            // Of a kind that a dry run only would make, nothing can be asked.
+            if isDryRun, definition.outcome == .created {
+                return Result(type: type, name: wanted.name, outcome: .created, object: wanted.value)
+            }
+            if !isDryRun { try await waitUntilEstablished(definition) }
+        }
         let path = APIPath.of(type, namespace: wanted.namespace, name: wanted.name)
         let suffix = APIPath.query([
             ("fieldManager", "weft"), ("fieldValidation", "Strict"), ("dryRun", isDryRun ? "All" : nil),

@@ -20,7 +20,7 @@ enum DescribeCommand {
         operandCount: 1...Int.max
     ) { arguments in
         let client = try await APIClient.connected(arguments)
-        let targets = try Target.read(arguments)
+        let targets = try await Target.read(arguments.operands, asking: client)
         var code = ExitCode.success
         var isFirst = true
         for target in targets {

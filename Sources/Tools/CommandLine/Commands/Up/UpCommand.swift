@@ -32,10 +32,8 @@ enum UpCommand {
                 "'weft up' needs PATH... ('weft up examples/shop'): nothing ran before with the state directory \(state.path)"
             )
         }
-        var manifests: [Manifest] = []
-        if !arguments.operands.isEmpty {
-            manifests = try ManifestLoader(isRecursive: arguments.isSet("recursive")).load(arguments.operands)
-        }
+        let loader = ManifestLoader(isRecursive: arguments.isSet("recursive"))
+        let draft = arguments.operands.isEmpty ? nil : try loader.read(arguments.operands)
         let client = APIClient(state)
         let isNew = !state.holdsObjects
         let isolation = try IsolationChoice(arguments, state)
@@ -46,7 +44,18 @@ enum UpCommand {
             telemetry: try TelemetryChoice(arguments, state),
             api: try APIChoice(arguments, state)
         )
-        let isOurs = try await launcher.ensureRunning(client)
+        // What was defined before, only a daemon that has started knows; else nothing is started before all is checked.
+        let isEarly = isNew || draft?.needsDaemon != true ? false : try await launcher.ensureRunning(client)
+        var manifests: [Manifest] = []
+        do {
+            if let draft { manifests = try await loader.check(draft, asking: client) }
+        } catch {
+            // It may have taken over pods of a daemon that died: these are not ended for a mistake in a file.
+            if isEarly { Terminal.note("Weft was started, and goes on with what ran before; 'weft down' stops it") }
+            throw error
+        }
+        let isStarted = try await launcher.ensureRunning(client)
+        let isOurs = isEarly || isStarted
         if !arguments.operands.isEmpty { try await apply(manifests, arguments, client, undoing: isOurs && isNew) }
         guard arguments.isSet("detach") else {
             return try await LiveView(client: client, isOurs: isOurs).run()
