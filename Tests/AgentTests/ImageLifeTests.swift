@@ -158,6 +158,7 @@ struct ImageLifeTests {
         )
         #expect(told.contains("b Pulled: Container image \"registry.test/app:1\" already present on machine"))
         #expect(told.contains { $0.contains("FailedToRetrieveImagePullSecret") && $0.contains("(none)") })
+        #expect(!told.contains { $0.contains("SandboxChanged") })
         try await stage.apply(pod("c", "registry.test/app:1", "true", policy: "Always"))
         _ = try await ended(stage, "c")
         #expect(images.asked.count == 2)

@@ -1,5 +1,6 @@
 """Pods of OCI images, pulled from a registry: what they are run by, what they are told, and that they live as all pods do."""
 
+import json
 import os
 import pathlib
 import re
@@ -9,12 +10,13 @@ import threading
 
 import pytest
 
-from imagekit import Image, Registry, entry, tar
+from imagekit import Image, Registry, digest, entry, tar
+from kubekit import KUBECTLS, Kubectl, needs_kubectl
 from podkit import running
-from weftkit import wait_until
+from weftkit import fetch, wait_until
 
 BUSYBOX = pathlib.Path("/bin/busybox")
-LINKS = ("sh", "cat", "echo", "httpd", "id", "ls", "sleep", "test", "touch", "wget")
+LINKS = ("sh", "cat", "echo", "httpd", "id", "ls", "seq", "sleep", "test", "touch", "wget")
 
 pytestmark = pytest.mark.skipif(not BUSYBOX.exists(), reason="needs busybox-static")
 
@@ -186,6 +188,119 @@ def test_the_next_daemon_takes_pods_of_images_over(cluster):
     for field in ("state", "restartCount", "imageID"):
         assert after[field] == before[field]
     assert call(cluster) == "v2"
+
+
+SIDES = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: sides}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 1
+  volumes: [{name: shared, emptyDir: {}}]
+  initContainers:
+  - name: first
+    image: HOST/base:1
+    args: [echo one; echo made > /shared/made]
+    volumeMounts: [{name: shared, mountPath: /shared}]
+  - name: side
+    image: HOST/base:1
+    restartPolicy: Always
+    args: [echo beside; exec httpd -f -p 9090 -h /shared]
+    volumeMounts: [{name: shared, mountPath: /shared, readOnly: true}]
+  containers:
+  - name: main
+    image: HOST/base:1
+    args: ["until wget -q -O - http://127.0.0.1:9090/made; do sleep 0.05; done"]
+"""
+
+
+def test_init_containers_and_sidecars_of_images(cluster, registry):
+    cluster.apply(SIDES.replace("HOST", registry.host))
+    assert cluster.until_ended("sides") == "Succeeded"
+    first, side = (cluster.status("sides", name) for name in ("first", "side"))
+    assert first["state"]["terminated"]["reason"] == "Completed" and side["restartCount"] == 0
+    assert first["imageID"] == side["imageID"] == cluster.status("sides", "main")["imageID"]
+    assert [cluster.log("sides", "-c", name) for name in ("first", "side", "main")] == ["one\n", "beside\n", "made\n"]
+
+
+def test_commands_read_what_is_typed(cluster):
+    assert cluster.run("exec", "-i", "caller", "--", "cat", input="in and out\n").stdout == "in and out\n"
+    done = cluster.run("exec", "-i", "caller", "--", "sh", "-c", "cat; echo bad >&2; exit 7", input="x", check=False)
+    assert (done.returncode, done.stdout) == (7, "x") and "bad\n" in done.stderr
+
+
+@pytest.fixture
+def kubectl(cluster):
+    config = cluster.folder / "config"
+    cluster.run("kubeconfig", "-o", str(config))
+    return Kubectl(list(KUBECTLS.values())[-1], cluster.folder, config)
+
+
+@needs_kubectl
+def test_kubectl_attaches_and_forwards_ports(cluster, registry, kubectl):
+    script = "while read line; do echo got $line; done; exit 3"
+    cluster.apply(image_pod("talk", f"{registry.host}/base:1", [script], "stdin: true, stdinOnce: true"))
+    wait_until(lambda: "running" in cluster.status("talk").get("state", {}), "it runs")
+    done = kubectl.run("attach", "-i", "talk", text="one\ntwo\n", check=False)
+    assert done.stdout == "got one\ngot two\n", done.stderr
+    cluster.until_ended("talk")
+    assert cluster.terminated("talk")["exitCode"] == 3
+    assert kubectl("logs", "talk") == "got one\ngot two\n"
+    cluster.run("delete", "pod", "talk")
+    words = [kubectl.program, "--kubeconfig", kubectl.config, "port-forward", "deployment/web", ":8080"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as forwarding:
+        try:
+            port = int(forwarding.stdout.readline().split("127.0.0.1:")[1].split()[0])
+            assert fetch("127.0.0.1", port=port, timeout=20)[2] in (b"v1", b"v2")
+        finally:
+            forwarding.kill()
+
+
+def test_an_image_that_eats_too_much_memory_is_killed_for_it(cluster, registry):
+    # 128 MiB in the end: no harm where nothing bounds it.
+    script = "x=0123456789abcdef; for i in $(seq 23); do x=$x$x; done; echo ${#x}"
+    cluster.apply(image_pod("glutton", f"{registry.host}/base:1", [script], "resources: {limits: {memory: 24Mi}}"))
+    phase, ended = cluster.until_ended("glutton", 60), cluster.terminated("glutton")
+    cluster.run("delete", "pod", "glutton")
+    if any("LimitsNotEnforced: limits of memory" in event for event in cluster.events("glutton")):
+        pytest.skip("no control group of this user bounds memory")
+    assert (phase, ended["reason"], ended["exitCode"]) == ("Failed", "OOMKilled", 137)
+
+
+def test_registries_with_passwords(cluster):
+    private = Registry("user", "secret")
+    private.push("team/app:1", Image(shell_layer(), Env=["PATH=/bin"], Cmd=["echo", "let in"]))
+    with private.serve() as host:
+        login = {"auths": {host: {"username": "user", "password": "secret"}}}
+        secret = {
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "login"}, "type": "kubernetes.io/dockerconfigjson",
+            "stringData": {".dockerconfigjson": json.dumps(login)},
+        }
+        known = "restartPolicy: Never, imagePullSecrets: [{name: login}]"
+        image = f"{host}/team/app:1"
+        cluster.apply(json.dumps(secret) + "\n---\n" + image_pod("stranger", image, []))
+        cluster.until_event("stranger", f'Failed to pull image "{image}"')
+        assert not cluster.log("stranger")
+        cluster.apply(image_pod("known", image, [], "imagePullPolicy: Always", spec=known))
+        assert cluster.until_ended("known") == "Succeeded"
+        assert cluster.log("known") == "let in\n"
+        cluster.run("delete", "pod", "stranger", check=False)
+
+
+def test_a_daemon_killed_amid_a_pull_pulls_again(cluster):
+    registry = Registry()
+    top = tar(entry("here", os.urandom(100_000)))
+    image = registry.push("late:1", Image(shell_layer(), top, Env=["PATH=/bin"], Cmd=["ls", "/here"]))
+    registry.trouble[digest(image.packed[1])] = "stuck"
+    with registry.serve() as host:
+        cluster.apply(image_pod("late", f"{host}/late:1", []))
+        assert registry.started.wait(30)
+        registry.trouble.clear()
+        cluster.kill_daemon()
+        assert cluster.until_ended("late", 60) == "Succeeded"
+        assert cluster.log("late") == "/here\n"
+        assert cluster.status("late")["restartCount"] == 0
 
 
 @pytest.mark.skipif(not pathlib.Path("/usr/sbin/nginx").exists(), reason="needs nginx")

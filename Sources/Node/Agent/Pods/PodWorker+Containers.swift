@@ -62,7 +62,7 @@ extension PodWorker {
         let code = record(name)?.termination?.exitCode ?? 0
         guard !isStopping, !isSandboxLost, mustRestart(role, code) else {
             // What is lost with the sandbox is started again with the next one.
-            if isSandboxLost, !isStopping { countRestart(name) }
+            if isSandboxLost, !isStopping, mustRestart(role, code) { countRestart(name) }
             return false
         }
         let delay = (slots[name]?.backOff.delay(afterRunOf: length) ?? .zero) - ago
@@ -211,7 +211,8 @@ extension PodWorker {
         by deadline: ContinuousClock.Instant
     ) async -> ContinuousClock.Instant {
         let name = container.name
-        let reason = isStopping ? "Stopping container \(name)" : slots[name]?.restartReason ?? ""
+        let own = isStopping ? nil : slots[name]?.restartReason
+        let reason = own ?? "Stopping container \(name)"
         event("Killing", reason)
         var limit = deadline
         if let hook = container.preStop?.action, deadline > .now {

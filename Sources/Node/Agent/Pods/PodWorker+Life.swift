@@ -33,7 +33,8 @@ extension PodWorker {
                 else { return }
                 await runContainers(images)
             }
-            guard isSandboxLost, !isStopping else { return }
+            // The sandbox of a pod that has finished is gone as it should be.
+            guard isSandboxLost, !isStopping, !status.isFinished else { return }
             await clearSandbox()
             event("SandboxChanged", "The pod's init ended: the pod is made again", isWarning: true)
         }
