@@ -220,6 +220,8 @@ def test_init_containers_and_sidecars_of_images(cluster, registry):
     assert cluster.until_ended("sides") == "Succeeded"
     first, side = (cluster.status("sides", name) for name in ("first", "side"))
     assert first["state"]["terminated"]["reason"] == "Completed" and side["restartCount"] == 0
+    events = cluster.events("sides")
+    assert "Killing: Stopping container side" in events and not any("SandboxChanged" in event for event in events), events
     assert first["imageID"] == side["imageID"] == cluster.status("sides", "main")["imageID"]
     assert [cluster.log("sides", "-c", name) for name in ("first", "side", "main")] == ["one\n", "beside\n", "made\n"]
 
