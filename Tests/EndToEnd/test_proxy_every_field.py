@@ -289,7 +289,7 @@ ROWS = [
         filters=[compress(response_direction_config={"uncompressible_response_codes": [404]})]),
     Row("gzip-first", [ask("/large", fields=["accept-encoding: gzip;q=0.5, br;q=0.5"])], ENCODED, filters=[compress(choose_first=True)]),
     # Tokens.
-    Row("jwt-lifetime", [ask(fields=bearer(exp=int(time.time()) + 60)), ask(fields=bearer(exp=int(time.time()) + 86_400)), ask(fields=bearer())],
+    Row("jwt-lifetime", [ask(fields=bearer(exp=int(time.time()) + 3000)), ask(fields=bearer(exp=int(time.time()) + 86_400)), ask(fields=bearer())],
         filters=[jwt(max_lifetime="3600s", require_expiration=True)]),
     Row("jwt-pad", [ask(fields=bearer(sub=name)) for name in ("a", "ab", "abc")], lambda s, f, seen: [len(value) % 4 for value in saw(seen, "x-payload")],
         filters=[jwt(forward_payload_header="x-payload", pad_forward_payload_header=True)]),
