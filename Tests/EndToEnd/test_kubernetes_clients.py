@@ -83,10 +83,15 @@ def test_the_kubernetes_client(run):
         print(applied.metadata.managedFields[0].manager)
         review = client.AuthorizationV1Api().create_self_subject_access_review({"spec": {"resourceAttributes": {"verb": "list", "resource": "pods"}}})
         print(review.status.allowed)
+        import datetime
+        events, about = client.EventsV1Api(), client.V1ObjectReference(kind="Pod", name="web", namespace="default")
+        now = datetime.datetime.now(datetime.timezone.utc)
+        events.create_namespaced_event("default", client.EventsV1Event(metadata=client.V1ObjectMeta(name="said"), event_time=now, regarding=about, note="hello", reason="Said", type="Normal", action="Say", reporting_controller="example.com/py", reporting_instance="py-1"))
+        print([e.note for e in events.list_namespaced_event("default", field_selector="regarding.name=web,reason=Said").items], core.read_namespaced_event("said", "default").message)
         """
     )
     assert lines == [
-        "33 True", "{'a': 'b', 'c': 'd'}", "['ADDED', 'DELETED']", "from inside", "True", "True None", "py", "True", "",
+        "33 True", "{'a': 'b', 'c': 'd'}", "['ADDED', 'DELETED']", "from inside", "True", "True None", "py", "True", "['hello'] hello", "",
     ]
 
 

@@ -149,4 +149,51 @@ struct ReadingTests {
         let small = try await answer("\(configMaps)/small", "gzip")
         #expect(small.headers["Content-Encoding"] == nil && small.headers["Vary"] == nil)
     }
+
+    @Test("events of events.k8s.io are those of the core by other names: made, read, chosen, changed, watched, found")
+    func eventsByTheirOtherNames() async throws {
+        let kit = try await APIKit()
+        let events = "/apis/events.k8s.io/v1/namespaces/default/events"
+        let core = "/api/v1/namespaces/default/events"
+        let made = await kit.call(
+            "POST",
+            events,
+            """
+            {metadata: {name: e}, regarding: {kind: Pod, name: web, namespace: default}, note: it began, reason: Began,
+             type: Normal, action: Begin, reportingController: example.com/c, reportingInstance: c-1,
+             eventTime: "2026-01-02T03:04:05.000006Z", message: ignored}
+            """
+        )
+        #expect(made.status == 201, "\(made.text)")
+        #expect(made.value["apiVersion"] == "events.k8s.io/v1")
+        #expect(made.value["note"] == "it began" && made.value["message"] == nil)
+        let kept = await kit.call("GET", "\(core)/e").value
+        #expect(kept["apiVersion"] == "v1" && kept["message"] == "it began" && kept["note"] == nil)
+        #expect(kept.at("involvedObject", "name") == "web" && kept["reportingComponent"] == "example.com/c")
+        let patched = await kit.call(
+            "PATCH",
+            "\(events)/e",
+            #"{"series": {"count": 3, "lastObservedTime": "2026-01-02T03:05:05.000006Z"}, "note": "again"}"#,
+            type: "application/strategic-merge-patch+json"
+        )
+        #expect(patched.status == 200 && patched.value["note"] == "again", "\(patched.text)")
+        var whole = patched.value
+        whole["note"] = "replaced"
+        let put = await kit.call("PUT", "\(events)/e", JSON.write(whole), type: "application/json")
+        #expect(put.status == 200 && put.value["note"] == "replaced", "\(put.text)")
+        #expect(await kit.call("GET", "\(core)/e").value.at("series", "count") == 3)
+        for (selector, count) in [
+            ("regarding.name%3Dweb,reportingController%3Dexample.com/c", 1), ("regarding.name%21%3Dweb", 0),
+        ] {
+            let list = await kit.call("GET", "/apis/events.k8s.io/v1/events?fieldSelector=\(selector)").value
+            #expect(list["apiVersion"] == "events.k8s.io/v1" && list["kind"] == "EventList")
+            #expect(list.list("items").count == count)
+        }
+        let found = await kit.call("GET", "/apis/events.k8s.io/v1").value.list("resources")
+        #expect(found.count == 1 && found.first?.text("name") == "events")
+        #expect(found.first?.texts("verbs").contains("patch") == true)
+        #expect(await kit.call("GET", "/apis/events.k8s.io").value.at("preferredVersion", "version") == "v1")
+        #expect(await kit.call("DELETE", "\(events)/e").status == 200)
+        #expect(await kit.call("GET", "\(core)/e").status == 404)
+    }
 }

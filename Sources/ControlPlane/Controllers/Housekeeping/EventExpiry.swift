@@ -33,7 +33,9 @@ package struct EventExpiry: Sendable {
 
     static func expired(_ events: [Object], now: Timestamp) -> [ObjectKey] {
         let aged = events.map { event -> (event: Object, time: Timestamp) in
-            let text = event.value.text("lastTimestamp") ?? event.value.text("eventTime")
+            let text =
+                event.value.text("lastTimestamp") ?? event.value["series"]?.text("lastObservedTime")
+                ?? event.value.text("eventTime")
             return (event, text.flatMap(Timestamp.init) ?? event.creationTimestamp ?? now)
         }.sorted { $0.time > $1.time }
         return aged.enumerated().compactMap { index, entry in

@@ -191,7 +191,9 @@ enum TableLayouts {
         let value = object.value
         let moment = { (name: String) in value.text(name).flatMap(Timestamp.init) }
         let involved = value["involvedObject"] ?? .null
-        let last = moment("lastTimestamp") ?? moment("eventTime") ?? object.creationTimestamp
+        let series = value["series"]
+        let observed = series?.text("lastObservedTime").flatMap(Timestamp.init)
+        let last = observed ?? moment("lastTimestamp") ?? moment("eventTime") ?? object.creationTimestamp
         let first = moment("firstTimestamp") ?? moment("eventTime") ?? object.creationTimestamp
         let source = value["source"]?.text("component") ?? value.text("reportingComponent") ?? ""
         return [
@@ -199,7 +201,8 @@ enum TableLayouts {
             .string(value.text("reason") ?? ""),
             .string("\((involved.text("kind") ?? "").lowercased())/\(involved.text("name") ?? "")"),
             .string(involved.text("fieldPath") ?? ""), .string(source), .string((value.text("message") ?? "").trimmed),
-            .string(HumanDuration.age(of: first, at: now)), count(max(value.integer("count") ?? 1, 1)),
+            .string(HumanDuration.age(of: first, at: now)),
+            count(max(series?.integer("count") ?? value.integer("count") ?? 1, 1)),
             .string(object.name),
         ]
     }

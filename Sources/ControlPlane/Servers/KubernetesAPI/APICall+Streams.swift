@@ -151,7 +151,11 @@ struct WatchLines: Sendable {
 
     /// Nil when there is nothing new to show.
     private func line(_ event: WatchEvent, isFirst: Bool, _ shown: inout ShownRows) -> [UInt8]? {
-        guard event.kind != .bookmark else { return Self.bytes(event.kind.rawValue, event.object.value) }
+        guard event.kind != .bookmark else {
+            var bookmark = event.object
+            if let older { bookmark.apiVersion = older.apiVersion }
+            return Self.bytes(event.kind.rawValue, bookmark.value)
+        }
         let object = type.custom?.shown(event.object, apiVersion: type.apiVersion) ?? event.object
         switch form {
         case .table(let including):

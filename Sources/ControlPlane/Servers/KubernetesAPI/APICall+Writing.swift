@@ -25,8 +25,11 @@ extension APICall {
     /// The object in the body, placed where the path says.
     func received() throws(APIError) -> Received {
         let body = try request.readBody()
-        return try checked(try placed(Object(target.older?.inward(body) ?? body)))
+        return try checked(try placed(Object(inward(body))))
     }
+
+    /// An object of the version that was asked for as it is kept.
+    private func inward(_ value: Value) -> Value { target.older?.inward(value) ?? value }
 
     private func placed(_ body: Object) throws(APIError) -> Object {
         guard body.value.fields != nil else { throw .badRequest("the body must be an object") }
@@ -148,7 +151,7 @@ extension APICall {
                 "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for apply patch"
             )
         }
-        let config = try checked(try placed(Object(try appliedBody())))
+        let config = try checked(try placed(Object(inward(try appliedBody()))))
         guard config.object.metadata["managedFields"] == nil else {
             throw APIError.badRequest("metadata.managedFields must be nil")
         }
@@ -208,7 +211,7 @@ extension APICall {
         while true {
             attempts -= 1
             let stored = shown(try await store.get(key))
-            let patched = try placed(Object(try change(stored.value)))
+            let patched = try placed(Object(inward(try change(outward(stored.value)))))
             let received = try checked(patched)
             do throws(APIError) {
                 let object = try await write(received.object, isStatus: isStatus)

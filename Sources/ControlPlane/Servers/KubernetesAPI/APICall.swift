@@ -32,7 +32,7 @@ struct APICall {
     }
 
     private func respond() async throws -> HTTPResponse {
-        if let older = target.older, ["PUT", "PATCH"].contains(request.method) {
+        if let older = target.older, !older.isWhole, ["PUT", "PATCH"].contains(request.method) {
             throw APIError.badRequest(
                 "\(type.plural) are changed in \(type.apiVersion); \(older.apiVersion) is served for making and reading them"
             )
@@ -109,7 +109,8 @@ struct APICall {
         // Some clients send the same selector twice.
         var fields = FieldSelector()
         for item in request.query where item.name == "fieldSelector" {
-            fields.requirements += try FieldSelector(text: item.value, for: type).requirements
+            let text = target.older?.inward(selector: item.value) ?? item.value
+            fields.requirements += try FieldSelector(text: text, for: type).requirements
         }
         return (labels ?? LabelSelector(), fields)
     }

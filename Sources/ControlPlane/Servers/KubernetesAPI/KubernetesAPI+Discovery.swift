@@ -14,8 +14,11 @@ extension KubernetesAPI {
             }
         }
         for older in OlderVersion.all {
-            guard let index = groups.firstIndex(where: { $0.name == older.group }) else { continue }
-            groups[index].versions.append(older.version)
+            if let index = groups.firstIndex(where: { $0.name == older.group }) {
+                groups[index].versions.append(older.version)
+            } else {
+                groups.append((older.group, [older.version]))
+            }
         }
         return groups + [
             (authentication, ["v1"]), (authorization, ["v1"]), (metricsGroup, [metricsVersion]),
@@ -164,12 +167,14 @@ extension KubernetesAPI {
         return resources
     }
 
-    /// What old clients find: enough to make, read and delete.
+    /// What clients find of versions that are kept in others: of older ones enough to make, read and delete.
     private static func older(_ group: String, _ version: String) -> [Value] {
         OlderVersion.all.filter { $0.group == group && $0.version == version }.compactMap { older in
             guard let type = older.type else { return nil }
             var resource = resource(type)
-            resource["verbs"] = ["create", "delete", "deletecollection", "get", "list", "watch"]
+            if !older.isWhole {
+                resource["verbs"] = ["create", "delete", "deletecollection", "get", "list", "watch"]
+            }
             return resource
         }
     }

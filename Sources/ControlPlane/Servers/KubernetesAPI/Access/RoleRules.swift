@@ -124,7 +124,7 @@ package enum DefaultRoles {
         ("networking.k8s.io", ["ingresses", "ingresses/status", "networkpolicies"]),
         ("discovery.k8s.io", ["endpointslices"]),
         ("gateway.networking.k8s.io", ["gateways", "httproutes", "grpcroutes"]),
-        ("metrics.k8s.io", ["pods"]),
+        ("metrics.k8s.io", ["pods"]), ("events.k8s.io", ["events"]),
     ]
     private static let changeable: [(group: String, resources: [String])] = [
         (
