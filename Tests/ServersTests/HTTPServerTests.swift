@@ -35,7 +35,7 @@ struct HTTPServerTests {
         body: [UInt8] = []
     ) async throws -> HTTPAnswer {
         let request = HTTPRequest(method, target, headers: headers, body: body)
-        return try await HTTPClient.send(request, to: endpoint, target: target, timeout: .seconds(10))
+        return try await HTTPClient.send(request, to: endpoint, target: target, timeout: .seconds(60))
     }
 
     @Test("method, query, fields and body arrive, and the answer comes back")
@@ -56,7 +56,7 @@ struct HTTPServerTests {
             HTTPRequest("GET", "/stream"),
             to: endpoint,
             target: "/stream",
-            timeout: .seconds(5)
+            timeout: .seconds(60)
         )
         var count = 0
         for try await line in stream.lines {
@@ -93,7 +93,7 @@ struct HTTPServerTests {
             HTTPRequest("GET", "/"),
             to: .tcp(address),
             target: "/",
-            timeout: .seconds(5)
+            timeout: .seconds(60)
         )
         for await _ in started { break }
         _ = try await stream.next()

@@ -444,7 +444,7 @@ struct KubernetesAPISocketTests {
     }
 
     private func open(_ endpoint: HTTPEndpoint, _ target: String) async throws -> HTTPAnswerStream {
-        try await HTTPClient.open(HTTPRequest("GET", target), to: endpoint, target: target, timeout: .seconds(10))
+        try await HTTPClient.open(HTTPRequest("GET", target), to: endpoint, target: target, timeout: .seconds(60))
     }
 
     @Test("a watch tells what happens, a line per event, until its time is over")
