@@ -16,10 +16,15 @@ package enum ProxyDirectory {
     ///
     /// - Throws: `FileFailure`.
     package static func prepare(_ state: MeshState) throws(FileFailure) {
-        guard mkdir(state.directory, 0o700) == 0 || errno == EEXIST else {
-            throw FileFailure("make", state.directory)
-        }
+        try make(state.directory)
         try replace("\(state.directory)/\(ProxyBootstrap.file)", with: ProxyBootstrap.bytes(state))
+    }
+
+    /// Makes the folder where there is none.
+    ///
+    /// - Throws: `FileFailure`.
+    package static func make(_ path: String) throws(FileFailure) {
+        guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw FileFailure("make", path) }
     }
 
     /// Removes the files that fed the proxies of earlier versions.

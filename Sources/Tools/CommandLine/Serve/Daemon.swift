@@ -106,6 +106,8 @@ actor Daemon {
         await parts.publisher.attach()
         let names = NamePublisher(cluster: parts.cluster, names: parts.names)
         await names.attach()
+        // The process that answers names keeps the listening sockets there.
+        try ProxyDirectory.make(proxyDirectory)
         try await parts.names.start()
         let networks = try await inherit(parts)
         await parts.manager.start()
