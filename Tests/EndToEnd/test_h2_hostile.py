@@ -264,6 +264,16 @@ def test_h2_flood(field, name):
     assert eventually(lambda: proxy.stat("downstream_requests_active") == 0)
 
 
+def test_h2_what_is_reset_at_once_reaches_no_origin(field):
+    """H10: of requests whose reset comes in the same piece no endpoint hears, and the connection goes on."""
+    _, port, origin = field
+    with Peer(port) as peer:
+        peer.pong()
+        raw = b"".join(headers(stream, request("/never")) + reset(stream) for stream in range(1, 101, 2))
+        assert peer.send(raw + headers(101, request("/after"))).answer(101)[0] == 200
+    assert b"/after" in origin.bytes and b"/never" not in origin.bytes
+
+
 @pytest.mark.parametrize("fields", (request("/", ("X", "y")), request("/", ("content-length", "5"), method="POST")))
 def test_h2_flood_of_faults(field, fields):
     """H11: resets that the proxy itself is made to send share the budget of those that the client sends."""

@@ -412,6 +412,7 @@ def logs(kind):
         shutil.rmtree(folder)
 
 
+@pytest.mark.one_worker
 def test_logs_without_checks_and_by_status_of_calls():
     theirs, ours = both(logs)
     assert ours == theirs

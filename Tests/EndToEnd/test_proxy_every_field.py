@@ -12,6 +12,8 @@ import pytest
 import envoykit
 from proxykit import Client, Origin, Proxy, cluster, http_filter, listener, quiet_port, route
 
+pytestmark = pytest.mark.one_worker
+
 TYPES = "type.googleapis.com/envoy.extensions."
 FILTERS = TYPES + "filters.http."
 ROUTER = {"name": "router", "typed_config": {"@type": FILTERS + "router.v3.Router"}}

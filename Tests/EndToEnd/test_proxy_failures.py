@@ -289,6 +289,7 @@ def test_requests_queue_for_a_connection_and_are_served_in_turn():
             assert len(origin.received) == 1
 
 
+@pytest.mark.one_worker
 def test_a_full_queue_sheds():
     release = threading.Event()
 

@@ -11,6 +11,8 @@ import envoykit
 import proxykit
 from proxykit import Client, cluster, endpoint, free_port, http_filter, listener, route, tcp_filter
 
+pytestmark = pytest.mark.one_worker
+
 ENDPOINTS = {
     "a": {"version": "1", "stage": "prod"}, "b": {"version": "2", "stage": "prod"}, "c": {"version": "1", "stage": "dev"},
     "d": {"stage": "prod"}, "e": {"version": ["3", "4"], "stage": "test", "size": 2, "spare": True},

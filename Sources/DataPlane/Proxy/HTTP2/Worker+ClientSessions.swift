@@ -84,7 +84,9 @@ extension Worker {
     private func feed(_ entry: ClientSessionPlace, _ place: DownstreamPlace, _ bytes: UnsafeRawPointer, _ count: Int) {
         guard let session = entry.pointee.session, !entry.pointee.flags.contains(.isEnding) else { return }
         entry.pointee.flags.insert(.isBusy)
+        isFeeding = true
         let goesOn = session.feed(bytes, count, now: now)
+        isFeeding = false
         entry.pointee.flags.remove(.isBusy)
         touch(entry)
         if !goesOn {

@@ -117,7 +117,7 @@ extension Worker {
         return false
     }
 
-    /// The request waits for what this feed still brings of its body.
+    /// The request waits for what this feed still brings: of its body, or its reset. What is reset at once costs no connection to an endpoint.
     func deferDispatch(_ index: Int32, _ exchange: ExchangePlace) {
         deferred.append(Token(.downstream, index, generation: exchange.pointee.generation).raw)
     }

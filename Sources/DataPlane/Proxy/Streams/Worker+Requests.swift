@@ -455,7 +455,7 @@ extension Worker {
         }
         guard let extras = forward.pointee.extras, !extras.pointee.mirrors.isEmpty else {
             if downstreams.pointer(exchange.pointee.downstream).pointee.isStream,
-                !exchange.pointee.requestBody.isComplete
+                isFeeding || !exchange.pointee.requestBody.isComplete
             {
                 deferDispatch(exchangeIndex, exchange)
             } else {

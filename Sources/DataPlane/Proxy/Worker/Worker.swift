@@ -148,6 +148,8 @@ final class Worker: @unchecked Sendable {
     var dirtyEndpoints: [UInt64] = []
     /// Requests that wait for the rest of the bytes that came with them.
     var deferred: [UInt64] = []
+    /// Bytes of a client's HTTP/2 session are taken apart: requests of it are sent afterwards.
+    var isFeeding = false
     /// Streams whose bodies came in the present feed.
     var uploads: [UInt64] = []
     /// Streams that are answered while the client still sends.
